@@ -1,0 +1,201 @@
+# make [all] | demo | check | test | kvm-test | e2e | asan | fuzz | check-style | format
+#      | install | uninstall | deps | clean
+#
+# V=1 shows commands, WERROR=1 stops at warnings, CC=clang, MODE=debug, PREFIX= and DESTDIR=
+# for install, REQUIRE_KVM=1 makes a missing /dev/kvm a failure, SECONDS_EACH= for fuzz.
+MODE    ?= release
+PREFIX  ?= /usr/local
+B       := build
+O       := $B/$(MODE)
+
+std     := -std=c17 -D_GNU_SOURCE -I.
+warn    := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
+           -Wmissing-prototypes -Wold-style-definition -Wundef -Wpointer-arith -Wcast-align \
+           -Wcast-qual -Wwrite-strings -Wformat=2 -Wvla -Wswitch-enum -Wimplicit-fallthrough \
+           -Wnull-dereference -Wdouble-promotion -Wframe-larger-than=8192
+hard    := -fstack-protector-strong -fno-common -fno-strict-aliasing -fPIE
+release := -O2 -g -D_FORTIFY_SOURCE=2
+debug   := -O0 -g3
+asan    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined
+fuzz    := $(asan) -fsanitize=fuzzer-no-link
+ifeq ($(filter release debug asan fuzz,$(MODE)),)
+$(error MODE is '$(MODE)', expected release, debug, asan or fuzz)
+endif
+ifeq ($(MODE)$(findstring clang,$(CC)),fuzz)
+override CC := clang
+endif
+
+# Ours in lower case, the user's CFLAGS/LDFLAGS last: `make CFLAGS=-march=native` adds, never
+# replaces.
+cflags   = $(std) $(warn) $(hard) $($(MODE)) $(if $(WERROR),-Werror) $(loose) $(CFLAGS)
+ldflags  = -pie -Wl,-z,relro,-z,now,--as-needed $(filter -fsanitize=%,$($(MODE))) $(LDFLAGS)
+libs    := -llz4 -ljansson -lcrypto -lisal -larchive
+
+# Sources are found, not listed: a new file in a folder is part of the build.
+objects  = $(patsubst %.c,$O/%.o,$(wildcard $1))
+programs = $(patsubst %.c,$O/%,$(wildcard $1))
+lib     := $(call objects,engine/*.c devices/*.c snapshot/*.c)
+main    := $O/tools/thaw/main.o
+parts   := $(filter-out $(main),$(call objects,tools/thaw/*.c))
+parsers := $(call objects,$(addprefix guest/kindling/,elf.c cpio.c text.c))
+helpers := $(call objects,tests/helpers*.c)
+unit    := $(call programs,tests/test_*.c)
+kvm     := $(call programs,tests/kvm_*.c)
+fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
+e2e     := $(wildcard tests/e2e_*.sh)
+folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench
+ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
+scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh .ci/run)
+
+Q    := $(if $(V),,@)
+say   = $(if $(V),@:,@printf '  %-6s %s\n' $1 $@)
+sub  := $(MAKE) --no-print-directory
+need  = command -v $1 >/dev/null || { echo "$1 is not installed: run 'make deps'"; exit 1; }
+
+# Programs are left in bin/; other modes than release keep theirs to themselves.
+thaw := $(if $(filter release,$(MODE)),bin/thaw,$O/thaw)
+all: $(thaw)
+
+bin/thaw: $O/thaw
+	$Qinstall -D -m 755 $< $@
+
+# What runs inside machines is built once, in $G, whatever MODE is. The fragments list what
+# they build: functions (the samples) and guest_tests.
+G := $B/guest
+-include guest/kindling/kindling.mk guest/functions/functions.mk tests/guest/guest.mk
+samples  := $(functions) $(if $(functions),$B/orders.sql)
+# Fuzzers need no guest kernel; without it, their compiler does not rebuild the guest's.
+blob     := $(if $(filter-out fuzz,$(MODE)),$G/kindling_blob.o)
+
+$G/kindling_blob.o: guest/kindling_blob.S $G/kindling.elf
+	$(call say,AS)
+	$Q$(CC) -Wa,-I$G -c -o $@ $<
+
+# Archives, so that a program takes only what it uses. Tests may also use the parts of the
+# program, and those of kindling's parsers that are plain C.
+$O/libthaw.a: $(lib) $(blob)
+$O/parts.a: $(parts)
+$O/parsers.a: $(parsers)
+$O/%.a:
+	$(call say,AR)
+	@mkdir -p $(@D)
+	$Qrm -f $@
+	$Q$(AR) rcs $@ $^
+
+$O/thaw: $(main)
+$(unit) $(kvm) $(fuzzers): %: %.o $(helpers) $O/parsers.a
+$(fuzzers): private ldflags += -fsanitize=fuzzer
+$(unit) $(kvm): private libs += -lcriterion
+$O/thaw $(unit) $(kvm) $(fuzzers): $O/parts.a $O/libthaw.a
+	$(call say,LINK)
+	$Q$(CC) $(ldflags) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(libs)
+
+$O/%.o: %.c $O/flags | $O/lib.headers
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$Q$(CC) $(cflags) -MMD -MP -c -o $@ $<
+
+# Criterion's macros do not pass some of the warnings, so tests drop those. An unknown -Wno-
+# does no harm: each compiler has its own name for one of them. Private: else $O/flags would
+# depend on who asks for it first.
+$O/tests/%.o: private loose := -Wno-conversion -Wno-sign-conversion -Wno-missing-prototypes \
+           -Wno-shadow -Wno-write-strings -Wno-cast-qual -Wno-discarded-qualifiers \
+           -Wno-unknown-warning-option -Wno-incompatible-pointer-types-discards-qualifiers
+$(unit:=.o) $(kvm:=.o): | $O/test.headers
+
+# The flags themselves are a dependency: changing them rebuilds.
+flags := $(subst ','\'',$(CC) $(cflags) $(ldflags))
+$O/flags: FORCE
+	@mkdir -p $O; echo '$(flags)' | cmp -s - $@ || echo '$(flags)' > $@
+
+# One sentence in place of a screen of errors when a library is not installed.
+$O/lib.headers: headers := lz4.h jansson.h openssl/evp.h isa-l/crc.h archive.h
+$O/test.headers: headers := criterion/criterion.h
+$O/%.headers: $O/flags
+	@printf '#include <%s>\n' $(headers) | $(CC) $(cflags) -E -x c -o /dev/null - 2>$@.log \
+		|| { cat $@.log; echo "a library's headers are missing: run 'make deps'"; exit 1; }
+	@touch $@
+
+# ---- tests ----
+
+run := $QTHAW=$(thaw) sh tests/run.sh
+test: $(unit)
+	$(run) $(unit)
+kvm-test: $(kvm) $(guest_tests)
+	$(run) $(kvm)
+e2e: all $(samples) $(guest_tests)
+	$(run) $(e2e)
+check:
+	$Qsh tools/deps.sh build check
+	+$Q$(sub) check-run
+check-run: all $(unit) $(kvm) $(samples) $(guest_tests)
+	$(run) $(unit) $(kvm) $(e2e)
+asan:
+	+$Q$(sub) MODE=asan asan-run
+asan-run: $(unit) $(kvm) $(guest_tests)
+	$(run) $(unit) $(kvm)
+fuzz:
+	$Q$(call need,clang)
+	+$Q$(sub) MODE=fuzz fuzz-run
+fuzz-run: $(fuzzers)
+	$(run) $(fuzzers)
+
+demo:
+	$Qsh tools/deps.sh build
+	+$Q$(sub) demo-run
+demo-run: all $(samples)
+	$Qsh tools/demo.sh
+
+# ---- style ----
+
+check-style: check-format check-layers check-headers check-tidy check-layout check-scripts
+check-format:
+	$Q$(call need,clang-format)
+	$Qclang-format --dry-run -Werror $(ours)
+check-layers:
+	$Qsh tests/check_layers.sh
+# Every header compiles alone.
+check-headers: $(addsuffix .alone,$(wildcard engine/*.h devices/*.h snapshot/*.h tools/*/*.h guest/*.h))
+%.h.alone: %.h | $O/lib.headers
+	$Qecho '#include "$<"' | $(CC) $(cflags) -Werror -fsyntax-only -x c -
+tidy := $(filter engine/%.c devices/%.c snapshot/%.c tools/%.c,$(ours))
+check-tidy:
+	$Q$(call need,clang-tidy)
+	$Qprintf '%s\n' $(tidy) | xargs -P "$$(nproc)" -n 1 sh -c \
+		'out=$$(clang-tidy --quiet "$$1" -- $(std) 2>&1) || { echo "$$out"; exit 1; }' tidy
+# The layout of every state table, as the program prints it, must be what was reviewed.
+check-layout: all
+	$Q$(thaw) layout | diff -u tests/golden/layout.txt -
+check-scripts:
+	$Q$(call need,shellcheck)
+	$Qshellcheck $(scripts)
+	$Q! mandoc -T lint -W warning docs/*.1 | grep .
+format:
+	$Q$(call need,clang-format)
+	$Qclang-format -i $(ours)
+
+# ---- the host ----
+
+deps:
+	$Qsh tools/deps.sh build check style
+
+bindir     = $(DESTDIR)$(PREFIX)/bin
+mandir     = $(DESTDIR)$(PREFIX)/share/man/man1
+bashdir    = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+install: all
+	install -D -m 755 $(thaw) $(bindir)/thaw
+	install -D -m 644 docs/thaw.1 $(mandir)/thaw.1
+	install -D -m 644 tools/thaw.bash $(bashdir)/thaw
+uninstall:
+	rm -f $(bindir)/thaw $(mandir)/thaw.1 $(bashdir)/thaw
+
+clean:
+	rm -rf $B bin
+
+.PHONY: all demo demo-run check check-run test kvm-test e2e asan asan-run fuzz fuzz-run \
+	check-style check-format check-layers check-headers check-tidy check-layout \
+	check-scripts format deps install uninstall clean FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(patsubst %.o,%.d,$(lib) $(main) $(parts) $(parsers) $(helpers)) \
+	$(addsuffix .d,$(unit) $(kvm) $(fuzzers))

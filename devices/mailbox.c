@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/mailbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define LOG "mailbox"
+#include "engine/err.h"
+#include "engine/log.h"
+#include "engine/vm.h"
+
+static const struct state_field mailbox_fields[] = {
+	STATE_FIELD(struct mailbox_state, mono_ns),
+	STATE_FIELD(struct mailbox_state, event_number),
+};
+
+static struct abi_mailbox *header(const struct mailbox *mb)
+{
+	return (struct abi_mailbox *)(void *)mb->window;
+}
+
+/* One copy of a field that the guest may be changing; never looked at twice. */
+#define GUEST_READ(mb, field)                                                                  \
+	(*(const volatile __typeof__(header(mb)->field) *)&header(mb)->field)
+
+/* A length that the guest tells, cut to what there is room for. */
+static size_t guest_size(struct mailbox *mb, uint64_t told, size_t room)
+{
+	if (told <= room)
+		return (size_t)told;
+	mb->violations++;
+	log_debug("guest tells %llu bytes, room is %zu", (unsigned long long)told, room);
+	return room;
+}
+
+static void ring_log(struct mailbox *mb)
+{
+	size_t len = guest_size(mb, GUEST_READ(mb, log_size), ABI_WINDOW_LOG_SIZE);
+
+	mb->log_bytes += len;
+	if (mb->ops.log)
+		mb->ops.log(mb->ops.arg, GUEST_READ(mb, log_stream),
+			    mb->window + ABI_WINDOW_LOG, len);
+}
+
+static void ring_input(struct mailbox *mb)
+{
+	size_t len = guest_size(mb, GUEST_READ(mb, log_size), ABI_WINDOW_LOG_SIZE);
+	ssize_t got = 0;
+
+	if (mb->ops.input)
+		got = mb->ops.input(mb->ops.arg, mb->window + ABI_WINDOW_LOG, len);
+	header(mb)->input_size = got;
+}
+
+static int doorbell(void *dev, const struct bus_access *access)
+{
+	struct mailbox *mb = dev;
+
+	if (!access->is_write)
+		return 0; /* reads as all ones */
+	switch (access->off) {
+	case ABI_DOORBELL_NEXT:
+		mb->stop = MAILBOX_NEXT;
+		return BUS_STOP;
+	case ABI_DOORBELL_LOG:
+		ring_log(mb);
+		return 0;
+	case ABI_DOORBELL_CRASH:
+		mb->stop = MAILBOX_CRASH;
+		return BUS_STOP;
+	case ABI_DOORBELL_EXIT:
+		mb->exit_status = GUEST_READ(mb, exit_status) & 0xff;
+		mb->stop = MAILBOX_EXIT;
+		return BUS_STOP;
+	case ABI_DOORBELL_INPUT:
+		ring_input(mb);
+		return 0;
+	default:
+		mb->violations++;
+		return 0;
+	}
+}
+
+static int mailbox_init(struct device *dev, struct err *err)
+{
+	struct mailbox *mb = container_of(dev, struct mailbox, dev);
+	struct bus_range regs = { .base = ABI_MAILBOX_REGS_GPA,
+				  .size = MEM_PAGE_SIZE,
+				  .handler = doorbell,
+				  .dev = mb };
+	void *window;
+	int ret;
+
+	/* A place in our address space for the slot to point at; mailbox_attach fills it. */
+	window = mmap(NULL, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (window == MAP_FAILED)
+		return err_sys(err, "map the window");
+	mb->window = window;
+	ret = vm_add_slot(dev->vm, ABI_MAILBOX_WINDOW_GPA, ABI_WINDOW_SIZE, window, err);
+	if (ret < 0)
+		return ret;
+	return bus_add(&dev->vm->mmio, &regs, err);
+}
+
+static void mailbox_fini(struct device *dev)
+{
+	struct mailbox *mb = container_of(dev, struct mailbox, dev);
+
+	if (mb->window)
+		munmap(mb->window, ABI_WINDOW_SIZE);
+}
+
+/* By the same formula that the guest uses, so that it can never have seen a later time. */
+static int mailbox_save(struct device *dev, struct err *err)
+{
+	struct mailbox *mb = container_of(dev, struct mailbox, dev);
+	uint64_t tsc = clock_tsc();
+
+	(void)err;
+	mb->s.mono_ns += clock_scale_ns(mb->scale, tsc - mb->base.host);
+	mb->base.guest += tsc - mb->base.host;
+	mb->base.host = tsc;
+	return 0;
+}
+
+const struct device_type mailbox_type = {
+	.name = "mailbox",
+	.size = sizeof(struct mailbox),
+	.state_off = offsetof(struct mailbox, s),
+	.state = STATE_DESC("dev.mailbox", 1, struct mailbox_state, mailbox_fields),
+	.init = mailbox_init,
+	.save = mailbox_save,
+	.fini = mailbox_fini,
+};
+
+struct mailbox *mailbox_of(const struct vm *vm)
+{
+	struct device *dev = vm_device(vm, &mailbox_type);
+
+	return dev ? container_of(dev, struct mailbox, dev) : NULL;
+}
+
+int mailbox_memfd(struct err *err)
+{
+	auto_close int fd = memfd_create("thaw-mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return err_sys(err, "memfd_create for a mailbox");
+	if (ftruncate(fd, ABI_WINDOW_SIZE) < 0)
+		return err_sys(err, "size a mailbox of %u bytes", ABI_WINDOW_SIZE);
+	/* Whoever holds the descriptor must not be able to make the machine fault on it. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return err_sys(err, "seal a mailbox");
+	return fd_take(&fd);
+}
+
+int mailbox_attach(struct mailbox *mb, int fd, struct err *err)
+{
+	if (mmap(mb->window, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 fd, 0) == MAP_FAILED)
+		return err_sys(err, "map a mailbox");
+	header(mb)->magic = ABI_MAILBOX_MAGIC;
+	header(mb)->version = ABI_MAILBOX_VERSION;
+	return 0;
+}
+
+int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_pair now, uint32_t tsc_khz,
+		  struct err *err)
+{
+	struct abi_mailbox *h = header(mb);
+	struct {
+		uint64_t generation;
+		uint8_t entropy[ABI_ENTROPY_SIZE];
+	} fresh;
+
+	if (getrandom(&fresh, sizeof(fresh), 0) != (ssize_t)sizeof(fresh))
+		return err_set(err, EIO, "no %zu bytes of randomness to be had", sizeof(fresh));
+	h->generation = fresh.generation | 1; /* never 0 */
+	memcpy(h->entropy, fresh.entropy, sizeof(h->entropy));
+	explicit_bzero(&fresh, sizeof(fresh));
+
+	mb->scale = clock_scale_of(tsc_khz);
+	mb->base = now;
+	h->clock = (struct abi_clock){
+		.tsc_base = now.guest,
+		.mono_ns = mb->s.mono_ns,
+		.real_ns = clock_realtime(),
+		.mult = mb->scale.mult,
+		.shift = mb->scale.shift,
+	};
+	return 0;
+}
+
+int mailbox_put_event(struct mailbox *mb, const void *data, size_t len, struct err *err)
+{
+	struct abi_mailbox *h = header(mb);
+
+	if (len > ABI_EVENT_MAX)
+		return err_set(err, EMSGSIZE, "event has %zu bytes, at most %u fit", len,
+			       ABI_EVENT_MAX);
+	if (len > 0)
+		memcpy(mb->window + ABI_WINDOW_EVENT, data, len);
+	h->event_size = len;
+	h->event_number = ++mb->s.event_number;
+	mb->stop = MAILBOX_NONE;
+	return 0;
+}
+
+struct mailbox_reply mailbox_reply(const struct mailbox *mb)
+{
+	uint64_t told = GUEST_READ(mb, reply_size);
+
+	return (struct mailbox_reply){ .data = mb->window + ABI_WINDOW_REPLY,
+				       .len = (size_t)MIN(told, (uint64_t)ABI_REPLY_MAX) };
+}
+
+struct abi_crash mailbox_crash(const struct mailbox *mb)
+{
+	struct abi_crash copy;
+
+	memcpy(&copy, &header(mb)->crash, sizeof(copy));
+	return copy;
+}
+
+nsec_t mailbox_first_instruction(const struct mailbox *mb, nsec_t from, nsec_t to)
+{
+	uint64_t tsc = clock_tsc(), first = GUEST_READ(mb, first_tsc);
+	uint64_t guest_now = mb->base.guest + (tsc - mb->base.host);
+	nsec_t at = clock_monotonic() - clock_scale_ns(mb->scale, guest_now - first);
+
+	return at >= from && at <= to ? at : 0;
+}

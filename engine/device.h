@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * device.h - what a device model is to the engine: a name, a state table and a few hooks.
+ *
+ * The list of types is passed in when a VM is made (vm_create), in restore order, so the
+ * engine names no device. A device keeps everything that survives a freeze in one struct that
+ * type->state describes; whatever else it holds is rebuilt.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "engine/state.h"
+#include "engine/util.h"
+
+struct err;
+struct vm;
+struct device;
+
+struct device_type {
+	const char *name;
+	size_t size;		 /* bytes of the struct that starts with struct device */
+	size_t state_off;	 /* bytes from its start to the member that @state describes */
+	struct state_desc state; /* section name: "dev." and the type's name */
+
+	/* Claim addresses and memory slots. Runs before any vCPU exists; the only moment when
+	 * slots may be added. */
+	int (*init)(struct device *dev, struct err *err);
+	/* Bring the state struct up to date; vCPUs are stopped. May be NULL. */
+	int (*save)(struct device *dev, struct err *err);
+	/* The state struct has been loaded: rebuild the rest. May be NULL. */
+	int (*load)(struct device *dev, struct err *err);
+	/* Also called after a failed init; must cope with a zeroed struct. May be NULL. */
+	void (*fini)(struct device *dev);
+};
+
+struct device {
+	const struct device_type *type;
+	struct vm *vm;
+};
+
+/* The struct that type->state describes. */
+static inline void *device_state(struct device *dev)
+{
+	return (char *)dev + dev->type->state_off;
+}
+
+/* Make a zeroed device of @type and init it. NULL and @err on failure. */
+struct device *device_create(const struct device_type *type, struct vm *vm, struct err *err);
+void device_destroy(struct device *dev);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_quirks.c - the one place that finds out what kind of KVM this is and what it does
+ * differently. Everything else asks for a bit of kvm->quirks and never for a kind.
+ */
+#include <cpuid.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+#include "engine/kvm.h"
+#include "engine/x86.h"
+
+const struct kvm_quirk_text kvm_quirk_texts[] = {
+	{ QUIRK_SLOW_RING0, "slow-ring0",
+	  "guest ring 0 is emulated, about 0.6 us an instruction; ring 3 is native" },
+	{ QUIRK_SYSCALL_RING3, "syscall-ring3", "SYSCALL from guest ring 3 stays in ring 3" },
+	{ QUIRK_TSC_FIXED, "tsc-fixed", "the guest's TSC is the host's and cannot be set" },
+	{ QUIRK_CPUID_HOST, "cpuid-host",
+	  "CPUID in guest ring 3 shows the host's CPU, whatever KVM was told" },
+	{ 0, NULL, NULL },
+};
+
+static bool host_cpu_has(uint32_t leaf, uint32_t ecx_bit)
+{
+	uint32_t a, b, c, d;
+
+	return __get_cpuid(leaf, &a, &b, &c, &d) && (c >> ecx_bit & 1);
+}
+
+/* The module says it; where sysfs is not mounted or KVM is built in, the CPU does. */
+static enum kvm_kind find_kind(void)
+{
+	if (access("/sys/module/kvm_pvm", F_OK) == 0)
+		return KVM_KIND_PVM;
+	if (access("/sys/module/kvm_intel", F_OK) == 0)
+		return KVM_KIND_VMX;
+	if (access("/sys/module/kvm_amd", F_OK) == 0)
+		return KVM_KIND_SVM;
+	if (host_cpu_has(1, 5)) /* SDM vol. 2A, CPUID.1:ECX.VMX */
+		return KVM_KIND_VMX;
+	if (host_cpu_has(0x80000001u, 2)) /* APM vol. 3, Fn8000_0001_ECX.SVM */
+		return KVM_KIND_SVM;
+	return KVM_KIND_UNKNOWN;
+}
+
+static int msr_ioctl(int fd, unsigned long request, uint64_t *value)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} buf = { .head.nmsrs = 1, .entry = { .index = MSR_IA32_TSC, .data = *value } };
+	int n = ioctl(fd, request, &buf);
+
+	*value = buf.entry.data;
+	return n == 1 ? 0 : -1;
+}
+
+/* Does writing the TSC change it? Half an hour ahead is far from any rounding. */
+static bool tsc_is_fixed(int vcpu, uint32_t khz)
+{
+	uint64_t ahead = (uint64_t)khz * 1000 * 1800;
+	uint64_t before = 0, after;
+
+	if (msr_ioctl(vcpu, KVM_GET_MSRS, &before) < 0)
+		return true;
+	after = before + ahead;
+	if (msr_ioctl(vcpu, KVM_SET_MSRS, &after) < 0 ||
+	    msr_ioctl(vcpu, KVM_GET_MSRS, &after) < 0)
+		return true;
+	return after - before < ahead / 2;
+}
+
+int kvm_quirks_probe(struct kvm *kvm, struct err *err)
+{
+	auto_close int vm = kvm_create_vm(kvm, err);
+	auto_close int vcpu = -1;
+	int khz;
+
+	if (vm < 0)
+		return vm;
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (vcpu < 0)
+		return err_sys(err, "KVM_CREATE_VCPU");
+	khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
+	if (khz <= 0)
+		return err_set(err, ERR_NO_KVM, "KVM_GET_TSC_KHZ: no stable TSC on this host");
+	kvm->tsc_khz = (uint32_t)khz;
+	kvm->kind = find_kind();
+	if (kvm->kind == KVM_KIND_PVM)
+		kvm->quirks |= QUIRK_SLOW_RING0 | QUIRK_SYSCALL_RING3 | QUIRK_CPUID_HOST;
+	if (tsc_is_fixed(vcpu, kvm->tsc_khz))
+		kvm->quirks |= QUIRK_TSC_FIXED;
+	return 0;
+}

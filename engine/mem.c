@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/mem.h"
+
+#include <inttypes.h>
+#include <sys/mman.h>
+
+#include "engine/err.h"
+#include "engine/util.h"
+
+void *mem_at(const struct mem *m, gpa_t gpa, uint64_t len)
+{
+	for (unsigned int i = 0; i < m->nregions; i++) {
+		const struct mem_region *r = &m->regions[i];
+		uint64_t off = gpa - r->gpa;
+
+		if (gpa >= r->gpa && off <= r->size && len <= r->size - off)
+			return r->host + off;
+	}
+	return NULL;
+}
+
+uint64_t mem_size(const struct mem *m)
+{
+	uint64_t size = 0;
+
+	for (unsigned int i = 0; i < m->nregions; i++)
+		size += m->regions[i].size;
+	return size;
+}
+
+static int check_regions(const struct mem *m, struct err *err)
+{
+	gpa_t end = 0;
+
+	if (m->nregions == 0 || m->nregions > MEM_MAX_REGIONS)
+		return err_set(err, EINVAL, "guest memory has %u regions, expected 1..%u",
+			       m->nregions, MEM_MAX_REGIONS);
+	for (unsigned int i = 0; i < m->nregions; i++) {
+		const struct mem_region *r = &m->regions[i];
+
+		if (r->size == 0 || (r->gpa | r->size) % MEM_HUGE_SIZE != 0 || r->gpa < end ||
+		    r->gpa + r->size < r->gpa)
+			return err_set(err, EINVAL,
+				       "guest memory region %u at 0x%" PRIx64 ", 0x%" PRIx64
+				       " bytes: expected 2 MiB steps in rising order",
+				       i, r->gpa, r->size);
+		end = r->gpa + r->size;
+	}
+	return 0;
+}
+
+/* Map @size bytes aligned to MEM_HUGE_SIZE: take more, give back both ends. */
+static uint8_t *map_aligned(uint64_t size)
+{
+	uint64_t want = size + MEM_HUGE_SIZE;
+	uint8_t *p = mmap(NULL, want, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t head;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	head = -(uintptr_t)p % MEM_HUGE_SIZE;
+	if (head > 0)
+		munmap(p, head);
+	if (head < MEM_HUGE_SIZE)
+		munmap(p + head + size, MEM_HUGE_SIZE - head);
+	return p + head;
+}
+
+int mem_map(struct mem *m, struct err *err)
+{
+	int ret;
+
+	for (unsigned int i = 0; i < m->nregions && i < MEM_MAX_REGIONS; i++)
+		m->regions[i].host = NULL;
+	ret = check_regions(m, err);
+	if (ret < 0)
+		return ret;
+	for (unsigned int i = 0; i < m->nregions; i++) {
+		m->regions[i].host = map_aligned(m->regions[i].size);
+		if (!m->regions[i].host) {
+			ret = err_sys(err, "map %" PRIu64 " bytes of guest memory",
+				      m->regions[i].size);
+			mem_unmap(m);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+void mem_unmap(struct mem *m)
+{
+	for (unsigned int i = 0; i < m->nregions; i++) {
+		if (m->regions[i].host)
+			munmap(m->regions[i].host, m->regions[i].size);
+		m->regions[i].host = NULL;
+	}
+}
+
+void mem_advise_huge(const struct mem *m)
+{
+	for (unsigned int i = 0; i < m->nregions; i++)
+		madvise(m->regions[i].host, m->regions[i].size, MADV_HUGEPAGE);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mem.h - guest memory: regions of RAM, and the only way from a guest address to a host
+ * pointer. The regions are fixed when the VM is made; what lies behind them (anonymous
+ * memory, a private mapping of a template) may be replaced while no vCPU runs.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+typedef uint64_t gpa_t; /* guest-physical address; never cast to a pointer */
+
+#define MEM_PAGE_SIZE 4096u
+#define MEM_HUGE_SIZE                                                                          \
+	(2u << 20)	   /* regions are multiples of this, and aligned to it on the host */
+#define MEM_MAX_REGIONS 4u /* ours: RAM below and above the hole, and room */
+
+struct mem_region {
+	gpa_t gpa;     /* first guest address; a multiple of MEM_HUGE_SIZE */
+	uint64_t size; /* bytes; a multiple of MEM_HUGE_SIZE */
+	uint8_t *host; /* first host address */
+};
+
+/* Sorted by gpa, not overlapping. */
+struct mem {
+	struct mem_region regions[MEM_MAX_REGIONS];
+	unsigned int nregions;
+};
+
+/* Host pointer to guest bytes [gpa, gpa+len), or NULL if any byte is outside one region. */
+void *mem_at(const struct mem *m, gpa_t gpa, uint64_t len);
+
+/* Bytes of RAM in all regions. */
+uint64_t mem_size(const struct mem *m);
+
+/*
+ * mem_map - give every region of @m anonymous, demand-zero memory, aligned to MEM_HUGE_SIZE.
+ * @m: gpa and size set; host is written. mem_unmap gives it back and is safe on a failed map.
+ * Errors: -EINVAL regions unaligned, empty, unsorted or overlapping; -ENOMEM and what mmap says.
+ */
+int mem_map(struct mem *m, struct err *err) __attribute__((warn_unused_result));
+void mem_unmap(struct mem *m);
+
+/* Ask for huge pages behind anonymous memory that will be filled soon. Best effort. */
+void mem_advise_huge(const struct mem *m);

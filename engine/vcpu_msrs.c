@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/vcpu_msrs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define LOG "vcpu"
+#include "engine/clock.h"
+#include "engine/err.h"
+#include "engine/log.h"
+#include "engine/x86.h"
+
+struct one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+/* Returns false where KVM lists the MSR and does not hand it out. */
+static bool msr_get(int fd, uint32_t index, uint64_t *value)
+{
+	struct one_msr m = { .head.nmsrs = 1, .entry.index = index };
+
+	if (ioctl(fd, KVM_GET_MSRS, &m) != 1)
+		return false;
+	*value = m.entry.data;
+	return true;
+}
+
+static int msr_set(int fd, const struct kvm_msr_entry *want, struct err *err)
+{
+	struct one_msr m = { .head.nmsrs = 1, .entry = *want };
+	uint64_t have;
+
+	if (ioctl(fd, KVM_SET_MSRS, &m) == 1)
+		return 0;
+	/* Refused: that is fine if the vCPU has that value anyway. */
+	if (msr_get(fd, want->index, &have) && have == want->data) {
+		log_debug("MSR 0x%x is read-only here and already 0x%" PRIx64, want->index,
+			  have);
+		return 0;
+	}
+	return err_set(err, ERR_UNFIT, "KVM_SET_MSRS: KVM here refuses MSR 0x%x = 0x%" PRIx64,
+		       want->index, (uint64_t)want->data);
+}
+
+/* KVM's list in the order of struct vcpu_msrs. */
+static void list_msrs(const struct kvm *kvm, struct vcpu_msrs *msrs)
+{
+	msrs->entries[msrs->n++].index = MSR_IA32_TSC;
+	for (uint32_t i = 0; i < kvm->nmsrs; i++) {
+		if (kvm->msrs[i] != MSR_IA32_TSC)
+			msrs->entries[msrs->n++].index = kvm->msrs[i];
+	}
+}
+
+static void take_deadline(struct vcpu_state *s)
+{
+	for (uint32_t i = 0; i < s->msrs.n; i++) {
+		if (s->msrs.entries[i].index == MSR_IA32_TSC_DEADLINE) {
+			s->tsc.deadline = s->msrs.entries[i].data;
+			s->msrs.entries[i].data = 0;
+		}
+	}
+}
+
+int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s, struct err *err)
+{
+	struct vcpu_msrs *msrs = &s->msrs;
+	uint32_t kept;
+	int n;
+
+	list_msrs(kvm, msrs);
+	n = ioctl(fd, KVM_GET_MSRS, msrs);
+	if (n < 0)
+		return err_sys(err, "KVM_GET_MSRS");
+	/* KVM stops at the first one that it lists but does not hand out. */
+	kept = (uint32_t)n;
+	for (uint32_t i = kept; i < msrs->n; i++) {
+		uint64_t value;
+
+		if (!msr_get(fd, msrs->entries[i].index, &value))
+			continue;
+		msrs->entries[kept].index = msrs->entries[i].index;
+		msrs->entries[kept++].data = value;
+	}
+	msrs->n = kept;
+	if (msrs->n == 0 || msrs->entries[0].index != MSR_IA32_TSC)
+		return err_set(err, ERR_NO_KVM, "KVM_GET_MSRS: KVM does not hand out IA32_TSC");
+	s->tsc.value = msrs->entries[0].data;
+	take_deadline(s);
+	return 0;
+}
+
+/* An armed timer whose TSC went its own way: the same time to go, or now if it was due. */
+static uint64_t deadline_rebase(uint64_t deadline, uint64_t saved_tsc, uint64_t now)
+{
+	return deadline > saved_tsc ? now + (deadline - saved_tsc) : now;
+}
+
+static int deadline_load(int fd, const struct vcpu_tsc *tsc, uint64_t now, struct err *err)
+{
+	/* A TSC that was set has moved on by much less than a second since. */
+	bool took = now - tsc->value < (uint64_t)tsc->khz * 1000;
+	struct kvm_msr_entry m = { .index = MSR_IA32_TSC_DEADLINE, .data = tsc->deadline };
+
+	if (!took)
+		m.data = deadline_rebase(tsc->deadline, tsc->value, now);
+	return msr_set(fd, &m, err);
+}
+
+/* The kernel only reads the list, so it goes out of a const state as it is. */
+static int msrs_set(int fd, const struct vcpu_msrs *msrs, struct err *err)
+{
+	int n = ioctl(fd, KVM_SET_MSRS, msrs);
+	int ret = 0;
+
+	if (n < 0)
+		return err_sys(err, "KVM_SET_MSRS");
+	for (uint32_t i = (uint32_t)n; i < msrs->n && ret == 0; i++)
+		ret = msr_set(fd, &msrs->entries[i], err);
+	return ret;
+}
+
+int vcpu_tsc_read(int fd, struct vcpu_tsc_pair *now, struct err *err)
+{
+	now->host = clock_tsc();
+	if (!msr_get(fd, MSR_IA32_TSC, &now->guest))
+		return err_set(err, ERR_NO_KVM, "KVM_GET_MSRS: KVM does not hand out IA32_TSC");
+	return 0;
+}
+
+int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_pair *now,
+		   struct err *err)
+{
+	int ret = msrs_set(fd, &s->msrs, err);
+
+	if (ret < 0)
+		return ret;
+	ret = vcpu_tsc_read(fd, now, err);
+	if (ret < 0)
+		return ret;
+	return s->tsc.deadline != 0 ? deadline_load(fd, &s->tsc, now->guest, err) : 0;
+}
+
+int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err)
+{
+	cpuid->n = CPUID_MAX_ENTRIES;
+	if (ioctl(fd, KVM_GET_CPUID2, cpuid) < 0)
+		return err_sys(err, "KVM_GET_CPUID2");
+	return 0;
+}
+
+int vcpu_cpuid_load(int fd, const struct cpuid *cpuid, struct err *err)
+{
+	if (ioctl(fd, KVM_SET_CPUID2, cpuid) < 0)
+		return err_sys(err, "KVM_SET_CPUID2 (%u leaves)", cpuid->n);
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vcpu_msrs.h - the parts of a vCPU's state that KVM moves as lists: MSRs (with the TSC and its
+ * deadline timer, which have a policy) and CPUID. Used by vcpu_state.c.
+ */
+#pragma once
+
+#include "engine/vcpu_state.h"
+
+/* Every MSR that KVM lists and hands out; those that it lists and refuses are left out. Writes
+ * s->msrs, s->tsc.value and s->tsc.deadline. */
+int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
+		   struct err *err) must_check;
+
+/*
+ * Set them all, TSC first and an armed TSC_DEADLINE last. KVM stops at the first one that it refuses:
+ * one that has the wanted value already is fine, any other is -ERR_UNFIT by name. Where the
+ * TSC did not take, an armed deadline keeps its distance from now.
+ */
+int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_pair *now,
+		   struct err *err) must_check;
+
+int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err) must_check;
+int vcpu_cpuid_load(int fd, const struct cpuid *cpuid, struct err *err) must_check;

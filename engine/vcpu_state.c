@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vcpu_state.c - the KVM ioctls that make up a vCPU's state, and their order.
+ *
+ * The parts that are one struct and one ioctl each way are rows of a table; the two orders are
+ * lists, and every position that matters carries its reason. CPUID, XSAVE, MSRs and the TSC
+ * take a list or a value and have functions of their own. CPUID is not loaded here: KVM takes
+ * it only before the first KVM_RUN, so it belongs to the making of the VM.
+ */
+#include "engine/vcpu_state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define LOG "vcpu"
+#include "engine/clock.h"
+#include "engine/err.h"
+#include "engine/log.h"
+#include "engine/vcpu_msrs.h"
+
+struct vcpu_part {
+	const char *name;
+	unsigned long get, set;
+	size_t off;
+};
+
+/* clang-format off */
+/* A row whose struct is not what the ioctl copies does not compile. */
+#define SAME(GET, SET, m) (_IOC_SIZE(GET) == sizeof(((struct vcpu_state *)0)->m) && \
+			   _IOC_SIZE(SET) == sizeof(((struct vcpu_state *)0)->m))
+#define PART(m, what) { \
+	.name = #what, .get = KVM_GET_##what, .set = KVM_SET_##what, \
+	.off = __builtin_choose_expr(SAME(KVM_GET_##what, KVM_SET_##what, m), \
+				     offsetof(struct vcpu_state, m), (void)0) }
+
+enum part { MP_STATE, REGS, SREGS, XCRS, DEBUGREGS, LAPIC, EVENTS, NPARTS, XSAVE, MSRS };
+
+static const struct vcpu_part parts[NPARTS] = {
+	[MP_STATE]  = PART(mp_state,  MP_STATE),
+	[REGS]	    = PART(regs,      REGS),
+	[SREGS]	    = PART(sregs,     SREGS),
+	[XCRS]	    = PART(xcrs,      XCRS),
+	[DEBUGREGS] = PART(debugregs, DEBUGREGS),
+	[LAPIC]	    = PART(lapic,     LAPIC),
+	[EVENTS]    = PART(events,    VCPU_EVENTS),
+};
+
+static const enum part save_order[] = {
+	MP_STATE,  /* first: KVM accepts pending INIT/SIPI here, which changes the rest */
+	REGS,
+	SREGS,
+	XSAVE,
+	XCRS,
+	DEBUGREGS,
+	LAPIC,
+	MSRS,	   /* after LAPIC: reading the APIC may move the timer on */
+	EVENTS,	   /* last: the reads above may still move a pending event */
+};
+
+static const enum part load_order[] = {
+	MP_STATE,
+	SREGS,	   /* before LAPIC: carries the APIC base; before XCRS: CR4.OSXSAVE */
+	XCRS,	   /* before XSAVE: says which components exist */
+	XSAVE,
+	DEBUGREGS,
+	LAPIC,	   /* before MSRs: the TSC deadline needs the timer's mode */
+	MSRS,
+	REGS,
+	EVENTS,	   /* last: KVM_SET_REGS drops pending exceptions */
+};
+/* clang-format on */
+
+_Static_assert(ARRAY_SIZE(save_order) == NPARTS + 2, "every part is saved");
+_Static_assert(ARRAY_SIZE(load_order) == NPARTS + 2, "every part is loaded");
+
+static int xsave_get(const struct kvm *kvm, int fd, struct vcpu_state *s, struct err *err)
+{
+	unsigned long request = kvm->xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+
+	if (ioctl(fd, request, s->xsave) < 0)
+		return err_sys(err, "KVM_GET_XSAVE");
+	s->nxsave = kvm->xsave_size / 8;
+	return 0;
+}
+
+static int xsave_set(int fd, const struct vcpu_state *s, struct err *err)
+{
+	/* KVM copies as many bytes as it thinks right. The array has room for any of its
+	 * sizes, and zeros beyond what was saved mean components in their initial state. */
+	if (ioctl(fd, KVM_SET_XSAVE, s->xsave) < 0)
+		return err_sys(err, "KVM_SET_XSAVE");
+	return 0;
+}
+
+static int part_save(const struct kvm *kvm, int fd, enum part part, struct vcpu_state *s,
+		     struct err *err)
+{
+	if (part == XSAVE)
+		return xsave_get(kvm, fd, s, err);
+	if (part == MSRS)
+		return vcpu_msrs_save(kvm, fd, s, err);
+	if (ioctl(fd, parts[part].get, (uint8_t *)s + parts[part].off) < 0)
+		return err_sys(err, "KVM_GET_%s", parts[part].name);
+	return 0;
+}
+
+int vcpu_state_save(const struct kvm *kvm, int fd, struct vcpu_state *s, struct err *err)
+{
+	int ret, khz;
+
+	memset(s, 0, sizeof(*s)); /* padding inside KVM structs must not leak host bytes */
+	for (size_t i = 0; i < ARRAY_SIZE(save_order); i++) {
+		ret = part_save(kvm, fd, save_order[i], s, err);
+		if (ret < 0)
+			return ret;
+	}
+	khz = ioctl(fd, KVM_GET_TSC_KHZ, 0);
+	if (khz < 0)
+		return err_sys(err, "KVM_GET_TSC_KHZ");
+	s->tsc.khz = (uint32_t)khz;
+	return vcpu_cpuid_save(fd, &s->cpuid, err);
+}
+
+static int part_load(int fd, enum part part, const struct vcpu_state *s,
+		     struct vcpu_tsc_pair *now, struct err *err)
+{
+	if (part == XSAVE)
+		return xsave_set(fd, s, err);
+	if (part == MSRS)
+		return vcpu_msrs_load(fd, s, now, err);
+	if (ioctl(fd, parts[part].set, (const uint8_t *)s + parts[part].off) < 0)
+		return err_sys(err, "KVM_SET_%s", parts[part].name);
+	return 0;
+}
+
+int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+		    struct vcpu_tsc_pair *now, struct err *err)
+{
+	int ret;
+
+	if (kvm->tsc_scaling && s->tsc.khz != kvm->tsc_khz &&
+	    ioctl(fd, KVM_SET_TSC_KHZ, (unsigned long)s->tsc.khz) < 0)
+		return err_sys(err, "KVM_SET_TSC_KHZ %u", s->tsc.khz);
+	for (size_t i = 0; i < ARRAY_SIZE(load_order); i++) {
+		ret = part_load(fd, load_order[i], s, now, err);
+		if (ret < 0)
+			return ret;
+	}
+	/* Tells a guest that uses kvmclock not to take the gap for a lockup. It fails where
+	 * the guest does not use kvmclock, which is fine. */
+	if (kvm->kvmclock_ctrl && ioctl(fd, KVM_KVMCLOCK_CTRL, 0) < 0)
+		log_debug("KVM_KVMCLOCK_CTRL: %s", strerrordesc_np(errno));
+	return 0;
+}

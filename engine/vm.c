@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/vm.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+
+/* Pins of the IOAPIC that lives in userspace: as many as a PC has. */
+#define IOAPIC_PINS 24u
+
+/* Three pages that VMX needs for real mode, inside the hole for devices. Source: KVM API
+ * document, KVM_SET_TSS_ADDR; the address is the one everybody uses. */
+#define VMX_TSS_GPA 0xfffbd000ul
+
+static const struct state_field vm_state_fields[] = {
+	STATE_FIELD(struct vm_state, clock_ns),
+};
+const struct state_desc vm_state_desc =
+	STATE_DESC("vm.state", 1, struct vm_state, vm_state_fields);
+
+int vm_add_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host, struct err *err)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = vm->nslots,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		return err_sys(err,
+			       "KVM_SET_USER_MEMORY_REGION %u at 0x%" PRIx64 ", 0x%" PRIx64
+			       " bytes",
+			       slot.slot, gpa, size);
+	vm->nslots++;
+	return 0;
+}
+
+static int add_ram(struct vm *vm, struct err *err)
+{
+	int ret = mem_map(&vm->mem, err);
+
+	for (uint32_t i = 0; i < vm->mem.nregions && ret == 0; i++) {
+		const struct mem_region *r = &vm->mem.regions[i];
+
+		ret = vm_add_slot(vm, r->gpa, r->size, r->host, err);
+	}
+	return ret;
+}
+
+static int add_devices(struct vm *vm, const struct device_type *const *types, struct err *err)
+{
+	for (; *types; types++) {
+		struct device *dev;
+
+		if (vm->ndevices == VM_MAX_DEVICES)
+			return err_set(err, ENOSPC, "more than %u devices", VM_MAX_DEVICES);
+		dev = device_create(*types, vm, err);
+		if (!dev)
+			return -EIO;
+		vm->devices[vm->ndevices++] = dev;
+	}
+	return 0;
+}
+
+static int enable_split_irqchip(struct vm *vm, struct err *err)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap) < 0)
+		return err_sys(err, "KVM_CAP_SPLIT_IRQCHIP");
+	return 0;
+}
+
+static int add_vcpus(struct vm *vm, const struct vm_config *cfg, struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < cfg->nvcpus && ret == 0; i++) {
+		vm->nvcpus++; /* also when it fails: vm_destroy takes it apart */
+		ret = vcpu_create(&vm->vcpus[i], vm, i, cfg->cpuid, err);
+	}
+	return ret;
+}
+
+static int build(struct vm *vm, const struct vm_config *cfg, struct err *err)
+{
+	int ret;
+
+	vm->fd = kvm_create_vm(vm->kvm, err);
+	if (vm->fd < 0)
+		return vm->fd;
+	if (vm->kvm->kind == KVM_KIND_VMX && ioctl(vm->fd, KVM_SET_TSS_ADDR, VMX_TSS_GPA) < 0)
+		return err_sys(err, "KVM_SET_TSS_ADDR");
+	/* Every slot, RAM's and the devices', comes before the irqchip: from Linux 6.18 on a
+	 * slot change after it waits for an SRCU grace period (7 ms). The irqchip is split,
+	 * because taking down an in-kernel PIC and IOAPIC costs 15 ms (design notes). */
+	ret = add_ram(vm, err);
+	if (ret == 0)
+		ret = add_devices(vm, cfg->types, err);
+	if (ret == 0)
+		ret = enable_split_irqchip(vm, err);
+	if (ret == 0)
+		ret = add_vcpus(vm, cfg, err);
+	return ret;
+}
+
+int vm_create(struct vm *vm, const struct kvm *kvm, const struct vm_config *cfg,
+	      struct err *err)
+{
+	int ret;
+
+	if (cfg->nvcpus != 1)
+		return err_set(err, ERR_UNFIT, "%u vCPUs: this version runs 1", cfg->nvcpus);
+	memset(vm, 0, sizeof(*vm));
+	vm->kvm = kvm;
+	vm->fd = -1;
+	vm->mem = cfg->mem;
+	for (uint32_t i = 0; i < MEM_MAX_REGIONS; i++)
+		vm->mem.regions[i].host = NULL;
+	vm->mmio.name = "mmio";
+	vm->pio.name = "pio";
+	ret = build(vm, cfg, err);
+	if (ret < 0)
+		vm_destroy(vm);
+	return ret;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	while (vm->nvcpus > 0)
+		vcpu_destroy(&vm->vcpus[--vm->nvcpus]);
+	if (vm->fd >= 0)
+		close(vm->fd);
+	vm->fd = -1;
+	while (vm->ndevices > 0)
+		device_destroy(vm->devices[--vm->ndevices]);
+	mem_unmap(&vm->mem);
+}
+
+struct device *vm_device(const struct vm *vm, const struct device_type *type)
+{
+	for (uint32_t i = 0; i < vm->ndevices; i++) {
+		if (vm->devices[i]->type == type)
+			return vm->devices[i];
+	}
+	return NULL;
+}
+
+int vm_state_save(const struct vm *vm, struct vm_state *s, struct err *err)
+{
+	struct kvm_clock_data data = { 0 };
+
+	if (ioctl(vm->fd, KVM_GET_CLOCK, &data) < 0)
+		return err_sys(err, "KVM_GET_CLOCK");
+	s->clock_ns = data.clock;
+	return 0;
+}
+
+int vm_state_load(const struct vm *vm, const struct vm_state *s, struct err *err)
+{
+	struct kvm_clock_data data = { .clock = s->clock_ns };
+
+	if (ioctl(vm->fd, KVM_SET_CLOCK, &data) < 0)
+		return err_sys(err, "KVM_SET_CLOCK");
+	return 0;
+}

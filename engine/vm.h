@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm.h - one virtual machine: memory, buses, devices, vCPUs.
+ *
+ * A VM just made is a shell: everything that takes time is done, but no machine is in it. Boot
+ * (boot.h) or a restore puts one there. Nothing about its slots, devices or CPUID changes
+ * afterwards.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "engine/bus.h"
+#include "engine/device.h"
+#include "engine/kvm.h"
+#include "engine/mem.h"
+#include "engine/state.h"
+#include "engine/vcpu.h"
+
+struct err;
+
+#define VM_MAX_VCPUS   64u /* ours; images name up to this many */
+#define VM_MAX_DEVICES 32u /* ours */
+
+struct vm_config {
+	struct mem mem;		   /* gpa and size of each region; host is ignored */
+	uint32_t nvcpus;	   /* 1 for now */
+	const struct cpuid *cpuid; /* of every vCPU */
+	const struct device_type *const *types; /* in restore order, NULL at the end */
+};
+
+struct vm {
+	const struct kvm *kvm;
+	int fd;
+	struct mem mem;
+	uint32_t nslots;
+	struct bus mmio, pio;
+	uint32_t ndevices;
+	struct device *devices[VM_MAX_DEVICES];
+	uint32_t nvcpus;
+	struct vcpu vcpus[VM_MAX_VCPUS];
+};
+
+/*
+ * vm_create - make a VM with empty memory, devices and stopped vCPUs.
+ * The order of the KVM calls is what keeps this under a millisecond; see the body.
+ * @vm is filled in place and must not move. On failure nothing is left behind.
+ */
+int vm_create(struct vm *vm, const struct kvm *kvm, const struct vm_config *cfg,
+	      struct err *err) must_check;
+void vm_destroy(struct vm *vm);
+
+/*
+ * vm_add_slot - back guest addresses with host memory. For device init only.
+ * @host: page aligned, and mapped for as long as the VM lives; what lies behind it may be
+ *        replaced by MAP_FIXED while no vCPU runs.
+ */
+int vm_add_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host,
+		struct err *err) must_check;
+
+/* The device of @type; NULL when the VM has none. */
+struct device *vm_device(const struct vm *vm, const struct device_type *type);
+
+/* What the VM as such keeps across a freeze. */
+struct vm_state {
+	uint64_t clock_ns; /* kvmclock, nanoseconds since the guest's boot */
+};
+extern const struct state_desc vm_state_desc;
+
+int vm_state_save(const struct vm *vm, struct vm_state *s, struct err *err) must_check;
+/* Before the vCPUs' state: the kvmclock MSRs are computed from it. */
+int vm_state_load(const struct vm *vm, const struct vm_state *s, struct err *err) must_check;

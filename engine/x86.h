@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* x86.h - the constants of the architecture that the engine needs. Source: Intel SDM, AMD APM. */
+#pragma once
+
+/* Control registers: SDM vol. 3A, 2.5 */
+#define CR0_PE	       (1ull << 0)
+#define CR0_MP	       (1ull << 1)
+#define CR0_ET	       (1ull << 4)
+#define CR0_NE	       (1ull << 5)
+#define CR0_WP	       (1ull << 16)
+#define CR0_AM	       (1ull << 18)
+#define CR0_PG	       (1ull << 31)
+#define CR4_PAE	       (1ull << 5)
+#define CR4_PGE	       (1ull << 7)
+#define CR4_OSFXSR     (1ull << 9)
+#define CR4_OSXMMEXCPT (1ull << 10)
+#define CR4_FSGSBASE   (1ull << 16)
+#define CR4_OSXSAVE    (1ull << 18)
+
+/* Extended feature enable register: SDM vol. 3A, 2.2.1 */
+#define EFER_SCE (1ull << 0)
+#define EFER_LME (1ull << 8)
+#define EFER_LMA (1ull << 10)
+#define EFER_NXE (1ull << 11)
+
+/* Page-table entries: SDM vol. 3A, 4.5 */
+#define PTE_P  (1ull << 0)
+#define PTE_W  (1ull << 1)
+#define PTE_U  (1ull << 2)
+#define PTE_A  (1ull << 5)
+#define PTE_D  (1ull << 6)
+#define PTE_PS (1ull << 7)
+
+/* Model-specific registers: SDM vol. 4 */
+#define MSR_IA32_TSC	      0x00000010u
+#define MSR_IA32_TSC_DEADLINE 0x000006e0u
+
+/* RFLAGS: SDM vol. 1, 3.4.3 */
+#define RFLAGS_FIXED (1ull << 1)

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/kindling/memory.h"
+
+#include <linux/errno.h>
+#include <linux/mman.h>
+
+#include "guest/kindling/bytes.h"
+#include "guest/kindling/file.h"
+#include "guest/kindling/log.h"
+#include "guest/kindling/program.h"
+#include "guest/kindling/tables.h"
+#include "guest/kindling/user.h"
+
+static uint64_t *used;	/* bit n: page n of the arena is the program's */
+static uint64_t npages; /* of the arena */
+static uint64_t nfree;
+static uint64_t brk_end; /* bytes from the arena's start: where the heap ends */
+
+static int page_used(uint64_t page)
+{
+	return (used[page / 64] >> page % 64 & 1) != 0;
+}
+
+static void pages_take(uint64_t page, uint64_t n)
+{
+	for (; n; n--, page++) {
+		nfree -= !page_used(page);
+		used[page / 64] |= 1ull << page % 64;
+	}
+}
+
+static void *page_address(uint64_t page)
+{
+	return (void *)(LAYOUT_ARENA + page * LAYOUT_PAGE);
+}
+
+static void pages_give_back(uint64_t page, uint64_t n)
+{
+	for (; n; n--, page++) {
+		if (!page_used(page))
+			continue;
+		bytes_clear_pages(page_address(page), LAYOUT_PAGE);
+		used[page / 64] &= ~(1ull << page % 64);
+		nfree++;
+	}
+}
+
+/* How many of the @n pages from @page up are in state @state, without a gap? */
+static uint64_t pages_run(uint64_t page, uint64_t n, int state)
+{
+	uint64_t i = 0;
+
+	while (i < n && page + i < npages && page_used(page + i) == state)
+		i++;
+	return i;
+}
+
+/* The highest @n free pages in a row. Returns the first one, or npages. */
+static uint64_t pages_find(uint64_t n)
+{
+	uint64_t run = 0, page = npages;
+
+	if (n > nfree)
+		return npages;
+	while (page > 0) {
+		if (page % 64 == 0 && used[page / 64 - 1] == ~0ull) {
+			page -= 64;
+			run = 0;
+			continue;
+		}
+		page--;
+		run = page_used(page) ? 0 : run + 1;
+		if (run == n)
+			return page;
+	}
+	return npages;
+}
+
+/*
+ * The pages of [@addr, @addr + @size), whose size is rounded up. Returns 0, -EINVAL when
+ * @addr is not aligned or there is no byte, or -ENOMEM when not all are in the arena.
+ */
+static int pages_of(uint64_t addr, uint64_t size, uint64_t *page, uint64_t *n)
+{
+	if (addr % LAYOUT_PAGE || size == 0)
+		return -EINVAL;
+	*page = (addr - LAYOUT_ARENA) / LAYOUT_PAGE;
+	*n = size / LAYOUT_PAGE + (size % LAYOUT_PAGE != 0);
+	if (addr < LAYOUT_ARENA || *page > npages || *n > npages - *page)
+		return -ENOMEM;
+	return 0;
+}
+
+void memory_init(void)
+{
+	uint64_t words;
+
+	npages = nfree = program.arena_size / LAYOUT_PAGE;
+	words = (npages + 63) / 64;
+	used = tables_take((words * 8 + LAYOUT_PAGE - 1) / LAYOUT_PAGE, "the memory map");
+}
+
+uint64_t memory_free(void)
+{
+	return nfree * LAYOUT_PAGE;
+}
+
+int64_t memory_brk(const struct regs *r)
+{
+	uint64_t want = r->rdi - LAYOUT_ARENA;
+	uint64_t old_pages = (brk_end + LAYOUT_PAGE - 1) / LAYOUT_PAGE;
+	uint64_t new_pages = (want + LAYOUT_PAGE - 1) / LAYOUT_PAGE;
+	uint64_t more = new_pages - old_pages;
+
+	if (r->rdi < LAYOUT_ARENA || want > program.arena_size)
+		return (int64_t)(LAYOUT_ARENA + brk_end);
+	if (new_pages < old_pages)
+		pages_give_back(new_pages, old_pages - new_pages);
+	else if (pages_run(old_pages, more, 0) < more)
+		return (int64_t)(LAYOUT_ARENA + brk_end);
+	else
+		pages_take(old_pages, more);
+	brk_end = want;
+	return (int64_t)r->rdi;
+}
+
+/* Where the program insists: whatever is there goes away. */
+static int64_t map_fixed(uint64_t addr, uint64_t size, uint64_t flags)
+{
+	uint64_t page, n;
+	int ret = pages_of(addr, size, &page, &n);
+
+	if (ret < 0)
+		return ret;
+	if (flags & MAP_FIXED_NOREPLACE && pages_run(page, n, 0) < n)
+		return -EEXIST;
+	pages_give_back(page, n);
+	pages_take(page, n);
+	return (int64_t)addr;
+}
+
+static int64_t map_anywhere(uint64_t size)
+{
+	uint64_t n = size / LAYOUT_PAGE + (size % LAYOUT_PAGE != 0);
+	uint64_t page = pages_find(n);
+
+	if (page == npages)
+		return -ENOMEM;
+	pages_take(page, n);
+	return (int64_t)page_address(page);
+}
+
+static int refuse_exec(uint64_t prot)
+{
+	static int said;
+
+	if (!(prot & PROT_EXEC))
+		return 0;
+	if (!said)
+		log_line("memory made at run time cannot be executable here: EACCES");
+	said = 1;
+	return -EACCES;
+}
+
+/* mmap(addr, size, prot, flags, fd, offset) */
+int64_t memory_map(const struct regs *r)
+{
+	uint64_t size = r->rsi, prot = r->rdx, flags = r->r10, offset = r->r9;
+	const uint8_t *contents = NULL;
+	uint64_t contents_size = 0;
+	int64_t addr;
+	int ret;
+
+	if (size == 0 || offset % LAYOUT_PAGE ||
+	    ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_SHARED &&
+	     (flags & MAP_TYPE) != MAP_SHARED_VALIDATE))
+		return -EINVAL;
+	ret = refuse_exec(prot);
+	if (ret < 0)
+		return ret;
+	if (!(flags & MAP_ANONYMOUS)) {
+		ret = file_contents(r->r8, &contents, &contents_size);
+		if (ret < 0)
+			return ret;
+		if ((flags & MAP_TYPE) != MAP_PRIVATE && prot & PROT_WRITE)
+			return -EACCES;
+	}
+	addr = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? map_fixed(r->rdi, size, flags)
+							 : map_anywhere(size);
+	if (addr >= 0 && offset < contents_size) {
+		uint64_t left = contents_size - offset;
+
+		memcpy((void *)addr, contents + offset, left < size ? left : size);
+	}
+	return addr;
+}
+
+/* Unmapping what is outside the arena (a part of the program or its stack) is accepted and
+ * changes nothing. */
+int64_t memory_unmap(const struct regs *r)
+{
+	uint64_t page, n;
+	int ret = pages_of(r->rdi, r->rsi, &page, &n);
+
+	if (ret == 0)
+		pages_give_back(page, n);
+	else if (ret == -ENOMEM && user_can_read(r->rdi, r->rsi))
+		ret = 0;
+	return ret == -ENOMEM ? -EINVAL : ret;
+}
+
+/* mremap(old, old_size, new_size, flags) */
+int64_t memory_remap(const struct regs *r)
+{
+	uint64_t page, n, want = r->rdx / LAYOUT_PAGE + (r->rdx % LAYOUT_PAGE != 0);
+	int64_t addr;
+
+	if (pages_of(r->rdi, r->rsi, &page, &n) || want == 0 ||
+	    r->r10 & ~(uint64_t)MREMAP_MAYMOVE)
+		return -EINVAL;
+	if (pages_run(page, n, 1) < n)
+		return -EFAULT;
+	if (want <= n) {
+		pages_give_back(page + want, n - want);
+		return (int64_t)r->rdi;
+	}
+	if (pages_run(page + n, want - n, 0) == want - n) {
+		pages_take(page + n, want - n);
+		return (int64_t)r->rdi;
+	}
+	if (!(r->r10 & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	addr = map_anywhere(r->rdx);
+	if (addr < 0)
+		return addr;
+	memcpy((void *)addr, page_address(page), n * LAYOUT_PAGE);
+	pages_give_back(page, n);
+	return addr;
+}
+
+int64_t memory_protect(const struct regs *r)
+{
+	uint64_t size = bytes_round_up(r->rsi, LAYOUT_PAGE);
+
+	if (r->rdi % LAYOUT_PAGE || size < r->rsi)
+		return -EINVAL;
+	if (!user_can_read(r->rdi, size))
+		return -ENOMEM;
+	return r->rdi >= LAYOUT_ARENA ? refuse_exec(r->rdx) : 0;
+}
+
+int64_t memory_advise(const struct regs *r)
+{
+	uint64_t page, n;
+	int ret = pages_of(r->rdi, r->rsi, &page, &n);
+
+	if (r->rdi % LAYOUT_PAGE)
+		return -EINVAL;
+	if (r->rdx != MADV_DONTNEED || r->rsi == 0)
+		return 0; /* all other advice can be ignored */
+	if (ret < 0)
+		return ret;
+	for (uint64_t i = 0; i < n; i++)
+		if (page_used(page + i))
+			bytes_clear_pages(page_address(page + i), LAYOUT_PAGE);
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memory.h - brk, mmap and their family: bookkeeping over an arena that is mapped all the
+ * time. One bit per page says whether the program was given it. A page that is given back is
+ * cleared at once, so a free page is always zero and images stay small.
+ *
+ * No mapping ever changes, so mprotect forbids nothing, PROT_NONE memory can be touched, and
+ * the arena is never executable.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "guest/kindling/call.h"
+
+/* Needs program.arena_size; takes the bitmap from tables_take. */
+void memory_init(void);
+
+/* Bytes of the arena that nobody has. */
+uint64_t memory_free(void);
+
+call_fn memory_brk, memory_map, memory_unmap, memory_remap, memory_protect, memory_advise;

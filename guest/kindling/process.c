@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/kindling/process.h"
+
+#include <asm/prctl.h>
+#include <linux/errno.h>
+#include <linux/resource.h>
+#include <linux/sysinfo.h>
+#include <linux/utsname.h>
+
+#include "guest/kindling/bytes.h"
+#include "guest/kindling/clock.h"
+#include "guest/kindling/file.h"
+#include "guest/kindling/layout.h"
+#include "guest/kindling/log.h"
+#include "guest/kindling/memory.h"
+#include "guest/kindling/program.h"
+#include "guest/kindling/user.h"
+
+int64_t process_id(const struct regs *r)
+{
+	(void)r;
+	return PROCESS_ID;
+}
+
+int64_t process_zero(const struct regs *r)
+{
+	(void)r;
+	return 0;
+}
+
+int64_t process_exit(const struct regs *r)
+{
+	log_exit(r->rdi & 0xff);
+}
+
+int64_t process_arch(const struct regs *r)
+{
+	uint64_t base;
+
+	switch (r->rdi) {
+	case ARCH_SET_FS:
+	case ARCH_SET_GS:
+		if (r->rsi >= LAYOUT_KERNEL_END) /* a base that is not canonical would fault */
+			return -EPERM;
+		if (r->rdi == ARCH_SET_FS)
+			__asm__ volatile("wrfsbase %0" ::"r"(r->rsi));
+		else
+			__asm__ volatile("wrgsbase %0" ::"r"(r->rsi));
+		return 0;
+	case ARCH_GET_FS:
+		__asm__ volatile("rdfsbase %0" : "=r"(base));
+		return user_put(r->rsi, &base, sizeof(base));
+	case ARCH_GET_GS:
+		__asm__ volatile("rdgsbase %0" : "=r"(base));
+		return user_put(r->rsi, &base, sizeof(base));
+	default:
+		return -EINVAL;
+	}
+}
+
+int64_t process_name(const struct regs *r)
+{
+	/* The release is the Linux whose system calls these are like: C libraries check it. */
+	static const struct new_utsname name = {
+		.sysname = "Linux",
+		.nodename = "kindling",
+		.release = "6.1.0-kindling",
+		.version = "#1",
+		.machine = "x86_64",
+		.domainname = "(none)",
+	};
+
+	return user_put(r->rdi, &name, sizeof(name));
+}
+
+int64_t process_info(const struct regs *r)
+{
+	struct sysinfo info = {
+		.uptime = (int64_t)(clock_mono_ns() / 1000000000),
+		.totalram = program.arena_size + program.stack_size,
+		.freeram = memory_free(),
+		.procs = 1,
+		.mem_unit = 1,
+	};
+
+	return user_put(r->rdi, &info, sizeof(info));
+}
+
+static int64_t limit_put(uint64_t addr, uint64_t resource)
+{
+	struct rlimit64 limit = { .rlim_cur = RLIM64_INFINITY, .rlim_max = RLIM64_INFINITY };
+
+	if (resource >= RLIM_NLIMITS)
+		return -EINVAL;
+	if (resource == RLIMIT_STACK)
+		limit.rlim_cur = limit.rlim_max = program.stack_size;
+	else if (resource == RLIMIT_NOFILE)
+		limit.rlim_cur = limit.rlim_max = FILE_MAX;
+	else if (resource == RLIMIT_NPROC)
+		limit.rlim_cur = limit.rlim_max = 1;
+	else if (resource == RLIMIT_CORE)
+		limit.rlim_cur = limit.rlim_max = 0;
+	return user_put(addr, &limit, sizeof(limit));
+}
+
+int64_t process_limit(const struct regs *r)
+{
+	return limit_put(r->rsi, (uint32_t)r->rdi);
+}
+
+/* prlimit64(pid, resource, new, old): limits are facts here, not wishes. */
+int64_t process_limit64(const struct regs *r)
+{
+	if (r->rdi != 0 && r->rdi != PROCESS_ID)
+		return -ESRCH;
+	if (r->rdx)
+		return -EPERM;
+	return r->r10 ? limit_put(r->r10, (uint32_t)r->rsi) : 0;
+}

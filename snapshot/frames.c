@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/frames.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <lz4.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/err.h"
+#include "engine/util.h"
+#include "snapshot/io.h"
+
+#define READ_SIZE (1u << 20) /* ours: large enough to hide the cost of a system call */
+
+uint32_t frames_header_crc(const struct frames_header *h)
+{
+	struct frames_header copy = *h;
+
+	copy.crc32c = 0;
+	return digest_crc32c(0, &copy, sizeof(copy));
+}
+
+int frames_table_digest(const struct frames_header *h, const struct frames_entry *table,
+			struct digest *out, struct err *err)
+{
+	auto_digest struct digest_stream s = { 0 };
+	int ret = digest_begin(&s, err);
+
+	if (ret == 0)
+		ret = digest_add(&s, h, sizeof(*h), err);
+	if (ret == 0)
+		ret = digest_add(&s, table, h->nframes * sizeof(*table), err);
+	return ret < 0 ? ret : digest_end(&s, out, err);
+}
+
+static int check_header(const struct frames_header *h, uint64_t file_size, uint64_t ram_size,
+			struct err *err)
+{
+	uint64_t room = (file_size - sizeof(*h)) / sizeof(struct frames_entry);
+
+	if (memcmp(h->magic, FRAMES_MAGIC, sizeof(h->magic)) != 0)
+		return err_set(err, ERR_DAMAGED, "offset 0: magic is not " FRAMES_MAGIC);
+	if (h->crc32c != frames_header_crc(h))
+		return err_set(err, ERR_DAMAGED,
+			       "header at offset 0: crc32c is 0x%08x, expected 0x%08x",
+			       frames_header_crc(h), h->crc32c);
+	if (h->version != FRAMES_VERSION)
+		return err_set(err, ERR_UNFIT, "format version %u, this thaw reads %u",
+			       h->version, FRAMES_VERSION);
+	if (h->page_size != MEM_PAGE_SIZE)
+		return err_set(err, ERR_DAMAGED, "page size is %u, expected %u", h->page_size,
+			       MEM_PAGE_SIZE);
+	if (h->ram_size != ram_size)
+		return err_set(err, ERR_DAMAGED,
+			       "ram size is %" PRIu64 ", the machine has %" PRIu64, h->ram_size,
+			       ram_size);
+	if (h->nframes > MIN(room, ram_size / MEM_PAGE_SIZE))
+		return err_set(err, ERR_DAMAGED,
+			       "has %" PRIu64 " frames, largest possible here is %" PRIu64,
+			       h->nframes, MIN(room, ram_size / MEM_PAGE_SIZE));
+	if (h->table_offset != sizeof(*h) ||
+	    h->data_offset != sizeof(*h) + h->nframes * sizeof(struct frames_entry))
+		return err_set(err, ERR_DAMAGED,
+			       "table at offset %" PRIu64 ", data at offset %" PRIu64
+			       ": expected one after the other behind the header",
+			       h->table_offset, h->data_offset);
+	if (h->reserved != 0)
+		return err_set(err, ERR_DAMAGED, "reserved field is %u, expected 0",
+			       h->reserved);
+	return 0;
+}
+
+static int read_header(struct frames *f, uint64_t ram_size, uint64_t *file_size,
+		       struct err *err)
+{
+	int ret = io_file_size(f->fd, file_size, err);
+
+	if (ret == 0)
+		ret = io_read(f->fd, &f->header, sizeof(f->header), 0, err);
+	return ret < 0 ? ret : check_header(&f->header, *file_size, ram_size, err);
+}
+
+/* A table that is not the one the manifest names is not looked at any further. */
+static int read_table(struct frames *f, const struct digest *expected, struct err *err)
+{
+	size_t size = f->header.nframes * sizeof(*f->table);
+	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
+	struct digest is;
+	int ret;
+
+	f->table = malloc(size ? size : 1);
+	if (!f->table)
+		return err_set(err, ENOMEM, "frame table of %zu bytes: out of memory", size);
+	ret = io_read(f->fd, f->table, size, f->header.table_offset, err);
+	if (ret < 0 || !expected)
+		return ret;
+	ret = frames_table_digest(&f->header, f->table, &is, err);
+	if (ret < 0 || digest_equal(&is, expected))
+		return ret;
+	digest_hex(&is, is_hex);
+	digest_hex(expected, expected_hex);
+	return err_set(err, ERR_DAMAGED,
+		       "header and table: sha256 is %.16s..., expected %.16s...", is_hex,
+		       expected_hex);
+}
+
+static bool ram_holds(const struct mem *ram, gpa_t gpa, uint64_t len)
+{
+	for (unsigned int i = 0; i < ram->nregions; i++) {
+		const struct mem_region *r = &ram->regions[i];
+
+		if (gpa >= r->gpa && gpa - r->gpa <= r->size && len <= r->size - (gpa - r->gpa))
+			return true;
+	}
+	return false;
+}
+
+/* @after: end of the frame before, so that frames rise and never overlap. */
+static int check_place(const struct frames_entry *e, uint64_t i, const struct mem *ram,
+		       gpa_t after, struct err *err)
+{
+	if (e->pages == 0 || e->pages > FRAMES_MAX_PAGES)
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " has %u pages, expected 1..%u", i, e->pages,
+			       FRAMES_MAX_PAGES);
+	if (e->gpa % MEM_PAGE_SIZE != 0 ||
+	    e->gpa % FRAMES_MAX_SIZE + frames_size(e) > FRAMES_MAX_SIZE)
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " at guest address 0x%" PRIx64
+			       ": %u pages are not whole pages of one aligned 64 KiB",
+			       i, e->gpa, e->pages);
+	if (!ram_holds(ram, e->gpa, frames_size(e)))
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " at guest address 0x%" PRIx64
+			       ": %u pages are not in the machine's memory",
+			       i, e->gpa, e->pages);
+	if (e->gpa < after)
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " at guest address 0x%" PRIx64
+			       ": expected at least 0x%" PRIx64 ", the end of the one before",
+			       i, e->gpa, after);
+	return 0;
+}
+
+static int check_stored(const struct frames *f, uint64_t i, uint64_t file_size, struct err *err)
+{
+	const struct frames_entry *e = &f->table[i];
+	bool raw = e->flags == FRAMES_RAW;
+
+	if (e->flags != 0 && !raw)
+		return err_set(err, ERR_DAMAGED, "frame %" PRIu64 " has unknown flags 0x%x", i,
+			       e->flags);
+	if (raw ? e->stored != frames_size(e) : e->stored == 0 || e->stored >= frames_size(e))
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 ": %u bytes stored for %u pages, %s", i,
+			       e->stored, e->pages, raw ? "not compressed" : "compressed");
+	if (e->offset < f->header.data_offset || e->offset > file_size ||
+	    e->stored > file_size - e->offset)
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " at offset %" PRIu64
+			       ": its %u bytes are not in the file's data, %" PRIu64
+			       "..%" PRIu64,
+			       i, e->offset, e->stored, f->header.data_offset, file_size);
+	return 0;
+}
+
+static int check_table(const struct frames *f, const struct mem *ram, uint64_t file_size,
+		       struct err *err)
+{
+	uint64_t pages = 0, stored = 0;
+	gpa_t after = 0;
+	int ret;
+
+	for (uint64_t i = 0; i < f->header.nframes; i++) {
+		const struct frames_entry *e = &f->table[i];
+
+		ret = check_place(e, i, ram, after, err);
+		if (ret == 0)
+			ret = check_stored(f, i, file_size, err);
+		if (ret < 0)
+			return ret;
+		after = e->gpa + frames_size(e);
+		pages += e->pages;
+		stored += e->stored;
+	}
+	if (pages != f->header.npages)
+		return err_set(err, ERR_DAMAGED,
+			       "frames hold %" PRIu64 " pages, the header says %" PRIu64, pages,
+			       f->header.npages);
+	if (stored != file_size - f->header.data_offset)
+		return err_set(err, ERR_DAMAGED,
+			       "frames have %" PRIu64 " bytes, the file has %" PRIu64
+			       " after the table",
+			       stored, file_size - f->header.data_offset);
+	return 0;
+}
+
+int frames_open(struct frames *f, int fd, const struct mem *ram, const struct digest *expected,
+		struct err *err)
+{
+	uint64_t file_size;
+	int ret;
+
+	*f = (struct frames){ .fd = fd };
+	ret = read_header(f, mem_size(ram), &file_size, err);
+	if (ret == 0)
+		ret = read_table(f, expected, err);
+	if (ret == 0)
+		ret = check_table(f, ram, file_size, err);
+	if (ret < 0)
+		frames_close(f);
+	return ret;
+}
+
+void frames_close(struct frames *f)
+{
+	free(f->table);
+	*f = (struct frames){ .fd = -1 };
+}
+
+/* ---- decoding ---- */
+
+int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *pages,
+		  struct err *err)
+{
+	const struct frames_entry *e = &f->table[i];
+	uint32_t crc = digest_crc32c(0, stored, e->stored);
+	int size = (int)frames_size(e);
+	int n;
+
+	if (crc != e->crc32c)
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " at offset %" PRIu64
+			       ": crc32c is 0x%08x, expected 0x%08x",
+			       i, e->offset, crc, e->crc32c);
+	if (e->flags == FRAMES_RAW) {
+		memcpy(pages, stored, e->stored);
+		return 0;
+	}
+	n = LZ4_decompress_safe(stored, pages, (int)e->stored, size);
+	if (n != size)
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " at offset %" PRIu64
+			       ": lz4 data do not give the %d bytes of its pages",
+			       i, e->offset, size);
+	return 0;
+}
+
+static int unpack_to(const struct frames *f, uint64_t i, const void *stored,
+		     const struct mem *dst, struct err *err)
+{
+	const struct frames_entry *e = &f->table[i];
+	void *pages = mem_at(dst, e->gpa, frames_size(e));
+
+	if (!pages)
+		return err_set(err, ERANGE,
+			       "frame %" PRIu64 ": no memory at guest address 0x%" PRIx64, i,
+			       e->gpa);
+	return frames_unpack(f, i, stored, pages, err);
+}
+
+int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struct mem *dst,
+		  struct err *err)
+{
+	const struct frames_entry *e = &f->table[i];
+	int ret = io_read(f->fd, scratch, e->stored, e->offset, err);
+
+	return ret < 0 ? ret : unpack_to(f, i, scratch, dst, err);
+}
+
+/* Frames [i, result) lie one behind the other in the file and have @len <= READ_SIZE bytes. */
+static uint64_t run_end(const struct frames *f, uint64_t i, size_t *len)
+{
+	uint64_t off = f->table[i].offset;
+
+	for (*len = 0; i < f->header.nframes; i++) {
+		const struct frames_entry *e = &f->table[i];
+
+		if (e->offset != off + *len || *len + e->stored > READ_SIZE)
+			break;
+		*len += e->stored;
+	}
+	return i;
+}
+
+typedef int use_frame(void *arg, const struct frames *f, uint64_t i, const void *stored,
+		      struct err *err);
+
+/* Read all frames in large pieces and hand each one's stored bytes to @use. */
+static int for_each_frame(const struct frames *f, use_frame *use, void *arg, struct err *err)
+{
+	auto_free uint8_t *buf = malloc(READ_SIZE);
+	uint64_t i = 0;
+
+	if (!buf)
+		return err_set(err, ENOMEM, "read buffer of %u bytes: out of memory",
+			       READ_SIZE);
+	while (i < f->header.nframes) {
+		const uint8_t *stored = buf;
+		size_t len;
+		uint64_t end = run_end(f, i, &len);
+		int ret = io_read(f->fd, buf, len, f->table[i].offset, err);
+
+		for (; ret == 0 && i < end; i++) {
+			ret = use(arg, f, i, stored, err);
+			stored += f->table[i].stored;
+		}
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static int decode_one(void *arg, const struct frames *f, uint64_t i, const void *stored,
+		      struct err *err)
+{
+	return unpack_to(f, i, stored, arg, err);
+}
+
+int frames_decode_all(const struct frames *f, const struct mem *dst, struct err *err)
+{
+	struct mem copy = *dst;
+
+	return for_each_frame(f, decode_one, &copy, err);
+}
+
+struct verify {
+	uint8_t *pages;	    /* FRAMES_MAX_SIZE bytes */
+	uint64_t done_size; /* bytes of guest memory */
+	const struct io_progress *progress;
+};
+
+static int verify_one(void *arg, const struct frames *f, uint64_t i, const void *stored,
+		      struct err *err)
+{
+	const struct frames_entry *e = &f->table[i];
+	struct verify *v = arg;
+	struct digest is;
+	int ret = frames_unpack(f, i, stored, v->pages, err);
+
+	if (ret == 0)
+		ret = digest_of(&is, v->pages, frames_size(e), err);
+	if (ret < 0)
+		return ret;
+	if (!digest_equal(&is, &e->sha256))
+		return err_set(err, ERR_DAMAGED,
+			       "frame %" PRIu64 " at offset %" PRIu64
+			       ": its pages do not have the sha256 of the table",
+			       i, e->offset);
+	v->done_size += frames_size(e);
+	io_step(v->progress, v->done_size, f->header.npages * MEM_PAGE_SIZE);
+	return 0;
+}
+
+int frames_verify(const struct frames *f, const struct io_progress *progress, struct err *err)
+{
+	auto_free uint8_t *pages = malloc(FRAMES_MAX_SIZE);
+	struct verify v = { .pages = pages, .progress = progress };
+
+	if (!pages)
+		return err_set(err, ENOMEM, "frame buffer: out of memory");
+	return for_each_frame(f, verify_one, &v, err);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * frames.h - memory.lz4: guest memory as frames of up to 16 pages, each compressed on its
+ * own, so that any of them can be had without the others. Pages of zeros are not stored: the
+ * memory that frames are decoded into must be zero there already.
+ * docs/image-format.md describes the bytes; the two structs below are them.
+ *
+ * An open struct frames is read-only: several threads may decode from it at once. The file
+ * is read with pread, never mapped, so one that shrinks meanwhile is an error and no signal.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/mem.h"
+#include "snapshot/digest.h"
+
+struct err;
+struct io_progress;
+
+#define FRAMES_MAGIC	 "THAWMEMZ"
+#define FRAMES_VERSION	 1u
+#define FRAMES_MAX_PAGES 16u /* ours: 64 KiB, where LZ4's window ends */
+#define FRAMES_MAX_SIZE	 (FRAMES_MAX_PAGES * MEM_PAGE_SIZE)
+
+/* Magic, version and CRC keep their places in every version of the file. */
+struct frames_header {
+	uint8_t magic[8];
+	uint32_t version;
+	uint32_t page_size; /* 4096 */
+	uint64_t nframes;
+	uint64_t npages;       /* stored in all frames together */
+	uint64_t table_offset; /* 64 */
+	uint64_t data_offset;  /* where the table ends and the first frame's bytes begin */
+	uint64_t ram_size;     /* bytes of all regions together */
+	uint32_t reserved;
+	uint32_t crc32c; /* of this header, this field taken as 0 */
+};
+
+enum { FRAMES_RAW = 1u << 0 }; /* stored as it is, where LZ4 would not make it smaller */
+
+/* One frame: guest pages that follow each other inside one aligned 64 KiB of guest memory. */
+struct frames_entry {
+	uint64_t gpa;	 /* of the first page */
+	uint64_t offset; /* of the stored bytes in the file */
+	uint32_t pages;	 /* 1 to 16 */
+	uint32_t stored; /* bytes in the file */
+	uint32_t flags;
+	uint32_t crc32c;      /* of the stored bytes */
+	struct digest sha256; /* of the guest pages */
+};
+
+_Static_assert(sizeof(struct frames_header) == 64, "as documented");
+_Static_assert(sizeof(struct frames_entry) == 64, "as documented");
+
+/* Bytes of the frame's guest pages. */
+static inline size_t frames_size(const struct frames_entry *e)
+{
+	return (size_t)e->pages * MEM_PAGE_SIZE;
+}
+
+/* What header->crc32c has to be. */
+uint32_t frames_header_crc(const struct frames_header *h);
+
+/* SHA-256 over header and table, as the manifest has it. Errors: -ENOMEM. */
+int frames_table_digest(const struct frames_header *h, const struct frames_entry *table,
+			struct digest *out, struct err *err)
+	__attribute__((warn_unused_result));
+
+struct frames {
+	int fd; /* not owned */
+	struct frames_header header;
+	struct frames_entry *table; /* header.nframes entries, sorted by gpa, all checked */
+};
+
+/* What a writer has to tell the manifest. */
+struct frames_info {
+	struct digest table; /* SHA-256 of header and table */
+	uint64_t size;	     /* bytes of the file */
+	uint64_t nframes;
+	uint64_t npages;
+};
+
+/*
+ * frames_write - write the file from offset 0 on.
+ * @mem: nobody writes to it meanwhile. @progress: may be NULL.
+ * Errors: -ENOMEM; what pwrite says.
+ */
+int frames_write(int fd, const struct mem *mem, const struct io_progress *progress,
+		 struct frames_info *out, struct err *err) __attribute__((warn_unused_result));
+
+/*
+ * frames_open - read header and table and check every field of them.
+ * @fd:       stays the caller's, and open for as long as @f is used
+ * @ram:      the machine's regions; host pointers are not looked at
+ * @expected: SHA-256 that header and table must have; NULL: not known
+ * Errors: -ERR_DAMAGED; -ERR_UNFIT another file version; -ENOMEM; what pread says.
+ */
+int frames_open(struct frames *f, int fd, const struct mem *ram, const struct digest *expected,
+		struct err *err) __attribute__((warn_unused_result));
+void frames_close(struct frames *f);
+
+/*
+ * frames_unpack - stored bytes of frame @i to guest pages, the CRC checked first.
+ * @stored: table[i].stored bytes. @pages: room for table[i].pages pages; unspecified after an
+ * error. Cost: no system call, no allocation.
+ * Errors: -ERR_DAMAGED.
+ */
+int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *pages,
+		  struct err *err) __attribute__((warn_unused_result));
+
+/*
+ * frames_decode - read frame @i and put it where it belongs in @dst.
+ * @scratch: FRAMES_MAX_SIZE bytes of the caller's.
+ * Errors: -ERR_DAMAGED; -ERANGE @dst has no such memory; what pread says.
+ */
+int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struct mem *dst,
+		  struct err *err) __attribute__((warn_unused_result));
+
+/* The same for all frames, in reads of about a MiB. Errors: also -ENOMEM. */
+int frames_decode_all(const struct frames *f, const struct mem *dst, struct err *err)
+	__attribute__((warn_unused_result));
+
+/*
+ * frames_verify - check CRC and SHA-256 of every frame.
+ * Errors: -ERR_DAMAGED, naming the first bad frame; -ENOMEM; what pread says.
+ */
+int frames_verify(const struct frames *f, const struct io_progress *progress, struct err *err)
+	__attribute__((warn_unused_result));

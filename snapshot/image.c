@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+#include "engine/util.h"
+#include "snapshot/digest.h"
+#include "snapshot/io.h"
+#include "snapshot/raw.h"
+
+#define MANIFEST_NAME "manifest.json"
+
+int image_wrap(const struct image *img, enum manifest_member member, int ret, struct err *err)
+{
+	return err_wrap(err, ret, "%s/%s", img->name, manifest_member_name(member));
+}
+
+static void set_name(struct image *img, const char *dir)
+{
+	size_t len = strlen(dir);
+	size_t room = sizeof(img->name) - 1;
+
+	if (len <= room)
+		memcpy(img->name, dir, len + 1);
+	else
+		snprintf(img->name, sizeof(img->name), "...%s", dir + len - (room - 3));
+}
+
+static int open_directory(struct image *img, const char *dir, struct err *err)
+{
+	img->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (img->dirfd >= 0)
+		return 0;
+	if (errno == ENOTDIR)
+		return err_set(err, ENOTDIR, "%s is not a directory: an image is one",
+			       img->name);
+	return err_sys(err, "open %s", img->name);
+}
+
+/*
+ * Open a member, which must be a regular file and no way out of the directory. O_NONBLOCK: a
+ * FIFO of that name must not keep us waiting. Returns the descriptor, with @size.
+ */
+static int open_member(const struct image *img, const char *name, uint64_t *size,
+		       struct err *err)
+{
+	auto_close int fd =
+		openat(img->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno == ELOOP)
+		return err_set(err, ERR_DAMAGED, "%s/%s: is a symbolic link, expected a file",
+			       img->name, name);
+	if (fd < 0)
+		return err_sys(err, "open %s/%s", img->name, name);
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "fstat %s/%s", img->name, name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_DAMAGED, "%s/%s: is not a regular file", img->name,
+			       name);
+	*size = (uint64_t)st.st_size;
+	return fd_take(&fd);
+}
+
+/* The same for a member that the manifest describes: it must be there, and of that size. */
+static int open_described(const struct image *img, enum manifest_member member, struct err *err)
+{
+	const struct manifest_file *file = &img->manifest.files[member];
+	uint64_t size = 0;
+	auto_close int fd = open_member(img, manifest_member_name(member), &size, err);
+
+	if (fd == -ENOENT)
+		return image_wrap(img, member,
+				  err_set(err, ERR_DAMAGED, "is missing from the image"), err);
+	if (fd < 0)
+		return fd;
+	if (size != file->size)
+		return image_wrap(img, member,
+				  err_set(err, ERR_DAMAGED,
+					  "has %" PRIu64 " bytes, expected %" PRIu64, size,
+					  file->size),
+				  err);
+	return fd_take(&fd);
+}
+
+static int read_manifest(struct image *img, struct err *err)
+{
+	auto_free char *text = NULL;
+	uint64_t size = 0;
+	auto_close int fd = open_member(img, MANIFEST_NAME, &size, err);
+	int ret;
+
+	if (fd == -ENOENT)
+		return err_set(err, ENOENT, "%s is not an image: it has no " MANIFEST_NAME,
+			       img->name);
+	if (fd < 0)
+		return fd;
+	/* manifest_parse refuses larger ones; reading a byte more lets it say so. */
+	size = MIN(size, MANIFEST_MAX_SIZE + 1);
+	text = malloc(size + 1);
+	if (!text)
+		return err_set(err, ENOMEM, "manifest of %" PRIu64 " bytes: out of memory",
+			       size);
+	ret = io_read(fd, text, size, 0, err);
+	if (ret == 0)
+		ret = manifest_parse(&img->manifest, text, size, err);
+	if (ret < 0)
+		return err_wrap(err, ret, "%s/" MANIFEST_NAME, img->name);
+	manifest_get_mem(&img->manifest, &img->ram);
+	return 0;
+}
+
+/* @fd: of state.bin. Its digest first, then its structure. */
+static int parse_state(struct image *img, int fd, size_t size, struct err *err)
+{
+	const struct digest *expected = &img->manifest.files[MANIFEST_STATE].sha256;
+	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
+	struct digest is;
+	int ret;
+
+	if (size > STATE_FILE_MAX_SIZE)
+		return err_set(err, ERR_DAMAGED, "has %zu bytes, largest allowed is %u", size,
+			       STATE_FILE_MAX_SIZE);
+	img->state_buf = malloc(size);
+	if (!img->state_buf)
+		return err_set(err, ENOMEM, "state of %zu bytes: out of memory", size);
+	ret = io_read(fd, img->state_buf, size, 0, err);
+	if (ret == 0)
+		ret = digest_of(&is, img->state_buf, size, err);
+	if (ret < 0)
+		return ret;
+	if (digest_equal(&is, expected))
+		return state_file_parse(&img->state, img->state_buf, size, err);
+	digest_hex(&is, is_hex);
+	digest_hex(expected, expected_hex);
+	return err_set(err, ERR_DAMAGED, "sha256 is %.16s..., expected %.16s...", is_hex,
+		       expected_hex);
+}
+
+static int read_state(struct image *img, struct err *err)
+{
+	auto_close int fd = open_described(img, MANIFEST_STATE, err);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = parse_state(img, fd, img->manifest.files[MANIFEST_STATE].size, err);
+	return ret < 0 ? image_wrap(img, MANIFEST_STATE, ret, err) : 0;
+}
+
+static int open_memory(struct image *img, struct err *err)
+{
+	const struct manifest *m = &img->manifest;
+	int ret;
+
+	img->memory_fd = open_described(img, MANIFEST_MEMORY, err);
+	if (img->memory_fd < 0)
+		return img->memory_fd;
+	ret = frames_open(&img->frames, img->memory_fd, &img->ram,
+			  &m->files[MANIFEST_MEMORY].sha256, err);
+	if (ret == 0 && img->frames.header.npages != m->stored_pages)
+		ret = err_set(err, ERR_DAMAGED,
+			      "stores %" PRIu64 " pages, " MANIFEST_NAME " says %" PRIu64,
+			      img->frames.header.npages, m->stored_pages);
+	return ret < 0 ? image_wrap(img, MANIFEST_MEMORY, ret, err) : 0;
+}
+
+static int open_raw(struct image *img, struct err *err)
+{
+	if (img->manifest.files[MANIFEST_RAW].size == 0)
+		return 0;
+	img->raw_fd = open_described(img, MANIFEST_RAW, err);
+	return MIN(img->raw_fd, 0);
+}
+
+int image_open(struct image *img, const char *dir, struct err *err)
+{
+	int ret;
+
+	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .raw_fd = -1 };
+	set_name(img, dir);
+	ret = open_directory(img, dir, err);
+	if (ret == 0)
+		ret = read_manifest(img, err);
+	if (ret == 0)
+		ret = read_state(img, err);
+	if (ret == 0)
+		ret = open_memory(img, err);
+	if (ret == 0)
+		ret = open_raw(img, err);
+	if (ret < 0)
+		image_close(img);
+	return ret;
+}
+
+void image_close(struct image *img)
+{
+	manifest_fini(&img->manifest);
+	frames_close(&img->frames);
+	free(img->state_buf);
+	fd_cleanup(&img->memory_fd);
+	fd_cleanup(&img->raw_fd);
+	fd_cleanup(&img->dirfd);
+	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .raw_fd = -1 };
+}
+
+int image_verify(const struct image *img, const struct io_progress *progress,
+		 struct image_report *out, struct err *err)
+{
+	const struct manifest_file *files = img->manifest.files;
+	int ret = frames_verify(&img->frames, progress, err);
+
+	if (ret < 0)
+		return image_wrap(img, MANIFEST_MEMORY, ret, err);
+	if (img->raw_fd >= 0)
+		ret = raw_verify(img->raw_fd, files[MANIFEST_RAW].size,
+				 &files[MANIFEST_RAW].sha256, progress, err);
+	if (ret < 0)
+		return image_wrap(img, MANIFEST_RAW, ret, err);
+	if (out)
+		*out = (struct image_report){ .nsections = img->state.nsections,
+					      .nframes = img->frames.header.nframes,
+					      .npages = img->frames.header.npages,
+					      .stored_size = files[MANIFEST_MEMORY].size,
+					      .raw_size = files[MANIFEST_RAW].size };
+	return 0;
+}
+
+int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
+{
+	int ret = frames_decode_all(&img->frames, dst, err);
+
+	return ret < 0 ? image_wrap(img, MANIFEST_MEMORY, ret, err) : 0;
+}
+
+int image_check_raw(const struct image *img, const struct io_progress *progress,
+		    struct err *err)
+{
+	const struct manifest_file *file = &img->manifest.files[MANIFEST_RAW];
+	int ret = raw_check(img->raw_fd, img->manifest.id, file->size, &file->sha256, progress,
+			    err);
+
+	return ret < 0 ? image_wrap(img, MANIFEST_RAW, ret, err) : 0;
+}

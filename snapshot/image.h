@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * image.h - reading an image: a directory that holds one frozen machine. Opening checks all
+ * that can be checked without reading the memory itself: that every member is a regular file
+ * of the size and digest that the manifest gives, that state.bin is well formed, and that
+ * every frame of memory.lz4 lies where it may. What is checked is a private copy, so a file
+ * that changes afterwards changes nothing, except frames, which carry their own CRCs.
+ * The directory is never written.
+ *
+ * Sentences of all errors begin with the directory and name the file. An open image may be
+ * read by several threads, except .state: its loads take note of what was asked for.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "engine/mem.h"
+#include "snapshot/format.h"
+#include "snapshot/frames.h"
+#include "snapshot/manifest.h"
+
+struct err;
+struct io_progress;
+
+struct image {
+	char name[100]; /* of the directory, for sentences: a long one loses its head */
+	int dirfd;
+	struct manifest manifest;
+	struct mem ram; /* the machine's regions, host pointers NULL */
+	uint8_t *state_buf;
+	struct state_file state;
+	int memory_fd;
+	struct frames frames;
+	int raw_fd; /* memory.raw; -1: the image has none */
+};
+
+/* What image_verify looked at. */
+struct image_report {
+	uint64_t nsections;
+	uint64_t nframes;
+	uint64_t npages;      /* guest pages in the frames */
+	uint64_t stored_size; /* bytes of memory.lz4 */
+	uint64_t raw_size;    /* bytes of memory.raw; 0: there is none */
+};
+
+/*
+ * image_open - open and check the image in @dir.
+ * Errors: -ENOENT no such directory, or one that is no image; -ENOTDIR; -ERR_DAMAGED;
+ * -ERR_UNFIT of another format version; -ENOMEM; what open and pread say.
+ */
+int image_open(struct image *img, const char *dir, struct err *err)
+	__attribute__((warn_unused_result));
+void image_close(struct image *img);
+
+/*
+ * image_verify - after image_open: check also every frame and memory.raw, by their SHA-256.
+ * @progress: may be NULL; begins again with memory.raw. @out: may be NULL.
+ * Errors: -ERR_DAMAGED; -ENOMEM; what pread says.
+ */
+int image_verify(const struct image *img, const struct io_progress *progress,
+		 struct image_report *out, struct err *err) __attribute__((warn_unused_result));
+
+/*
+ * image_decode_memory - all stored pages to where they belong in @dst, which has the image's
+ * regions and is zero elsewhere. Errors: as frames_decode_all.
+ */
+int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
+	__attribute__((warn_unused_result));
+
+/*
+ * image_check_raw - may memory.raw be mapped? Reads all of it unless this host has done so
+ * before. Only for an image that has one. Errors: as raw_check.
+ */
+int image_check_raw(const struct image *img, const struct io_progress *progress,
+		    struct err *err) __attribute__((warn_unused_result));
+
+/* Put "DIR/MEMBER: " before a sentence about a member. Returns @ret. */
+int image_wrap(const struct image *img, enum manifest_member member, int ret, struct err *err);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/machine.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "devices/types.h"
+#include "engine/err.h"
+
+void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size)
+{
+	*shape = (struct shape){
+		.mem = { .nregions = 1, .regions[0] = { .gpa = 0, .size = ram_size } },
+		.nvcpus = 1,
+		.tsc_khz = kvm->tsc_khz,
+		.xsave_size = kvm->xsave_size,
+		.xcr0 = kvm->xcr0,
+		.cpuid = &kvm->cpuid,
+	};
+}
+
+int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
+		   int mailbox_fd, struct err *err)
+{
+	struct vm_config cfg = {
+		.mem = shape->mem,
+		.nvcpus = shape->nvcpus,
+		.cpuid = shape->cpuid,
+		.types = device_types,
+	};
+	int ret = vm_create(&m->vm, kvm, &cfg, err);
+
+	if (ret < 0)
+		return ret;
+	m->tsc_khz = shape->tsc_khz;
+	m->mailbox = mailbox_of(&m->vm);
+	ret = mailbox_attach(m->mailbox, mailbox_fd, err);
+	if (ret < 0)
+		vm_destroy(&m->vm);
+	return ret;
+}
+
+void machine_destroy(struct machine *m)
+{
+	vm_destroy(&m->vm);
+	m->mailbox = NULL;
+}
+
+int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
+{
+	struct vcpu_tsc_pair now;
+	int ret;
+
+	mem_advise_huge(&m->vm.mem);
+	ret = boot_kindling(&m->vm, cfg, err);
+
+	if (ret == 0)
+		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
+	if (ret == 0)
+		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+	return ret;
+}
+
+int machine_run(struct machine *m, nsec_t deadline, struct err *err)
+{
+	int ret = vcpu_run(&m->vm.vcpus[0], deadline, err);
+
+	if (ret < 0)
+		return ret;
+	switch ((enum vcpu_stop)ret) {
+	case VCPU_STOP_DEVICE:
+		return (int)m->mailbox->stop;
+	case VCPU_STOP_TIMEOUT:
+		return err_set(err, ERR_TIMED_OUT, "the guest did not answer in time");
+	case VCPU_STOP_PAUSE:
+		return err_set(err, EINTR, "paused");
+	case VCPU_STOP_SHUTDOWN:
+		break;
+	}
+	return err_set(err, ERR_CRASHED, "the guest shut down (triple fault)");
+}
+
+int machine_ended(const struct machine *m, struct err *err)
+{
+	struct abi_crash c = mailbox_crash(m->mailbox);
+	const char *name = sigabbrev_np((int)c.signal);
+
+	if (m->mailbox->stop == MAILBOX_EXIT)
+		return err_set(err, ERR_CRASHED,
+			       "the program exited with status %u, expected it to read "
+			       "events from fd 3",
+			       m->mailbox->exit_status);
+	return err_set(err, ERR_CRASHED,
+		       "the program died of SIG%s (signal %u), address 0x%" PRIx64
+		       ", rip 0x%" PRIx64,
+		       name ? name : "?", c.signal, c.address, c.rip);
+}
+
+int machine_wait(struct machine *m, nsec_t deadline, struct err *err)
+{
+	int ret = machine_run(m, deadline, err);
+
+	if (ret < 0)
+		return ret;
+	return ret == MAILBOX_NEXT ? 0 : machine_ended(m, err);
+}
+
+int machine_invoke(struct machine *m, const struct invocation *inv, struct mailbox_reply *reply,
+		   struct phases *phases, struct err *err)
+{
+	nsec_t from = clock_monotonic();
+	int ret = mailbox_put_event(m->mailbox, inv->event, inv->len, err);
+
+	if (ret == 0)
+		ret = machine_wait(m, inv->deadline, err);
+	if (ret < 0)
+		return ret;
+	*reply = mailbox_reply(m->mailbox);
+	phase_mark(phases, PHASE_FIRST_RESPONSE);
+	if (phases)
+		phases->at[PHASE_FIRST_INSTRUCTION] = mailbox_first_instruction(
+			m->mailbox, from, phases->at[PHASE_FIRST_RESPONSE]);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine.h - one machine: a VM, its mailbox, and what can be asked of it. Made as a shell,
+ * filled by machine_boot() or restore() (restore.h), then invoked as often as wanted.
+ * A machine belongs to the thread that runs it.
+ */
+#pragma once
+
+#include "devices/mailbox.h"
+#include "engine/boot.h"
+#include "engine/vm.h"
+
+struct err;
+
+/* What is baked into a VM before it holds a machine. */
+struct shape {
+	struct mem mem; /* gpa and size of each region */
+	uint32_t nvcpus;
+	uint32_t tsc_khz;
+	uint32_t xsave_size; /* bytes */
+	uint64_t xcr0;
+	const struct cpuid *cpuid; /* of every vCPU; not owned */
+};
+
+/* The shape of a machine made new on this host. @ram_size: bytes, 2 MiB steps. */
+void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size);
+
+struct machine {
+	struct vm vm;
+	struct mailbox *mailbox; /* one of vm's devices */
+	uint32_t tsc_khz;	 /* the guest's */
+};
+
+/*
+ * machine_create - make a shell of @shape with all devices of device_types.
+ * @mailbox_fd: memory for the mailbox (mailbox_memfd), stays the caller's.
+ * On failure nothing is left behind. @m must not move afterwards.
+ */
+int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
+		   int mailbox_fd, struct err *err) must_check;
+void machine_destroy(struct machine *m);
+
+/* Put a kindling machine in, cold. It runs with machine_wait() or machine_run(). */
+int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err) must_check;
+
+/*
+ * machine_run - run until the guest stops at its mailbox.
+ * @deadline: clock_monotonic() value, 0: none.
+ * Returns an enum mailbox_stop, never MAILBOX_NONE.
+ * Errors: -ERR_TIMED_OUT; -ERR_CRASHED the guest shut down, or KVM cannot go on with it;
+ * -EINTR vcpu_kick().
+ */
+int machine_run(struct machine *m, nsec_t deadline, struct err *err) must_check;
+
+/*
+ * machine_wait - run until the guest waits for an event.
+ * Errors: as machine_run, and -ERR_CRASHED with a sentence when it crashed or exited instead.
+ */
+int machine_wait(struct machine *m, nsec_t deadline, struct err *err) must_check;
+
+/* The sentence for a machine that stopped with MAILBOX_EXIT or MAILBOX_CRASH. Returns
+ * -ERR_CRASHED. */
+int machine_ended(const struct machine *m, struct err *err);
+
+/*
+ * machine_invoke - hand one event to a guest that waits for it, and run to its reply.
+ * @reply: valid until the machine runs again. @phases: may be NULL; gets the two stamps
+ * "first instruction" and "first response".
+ */
+struct invocation {
+	const void *event;
+	size_t len;	 /* bytes, at most ABI_EVENT_MAX */
+	nsec_t deadline; /* 0: none */
+};
+int machine_invoke(struct machine *m, const struct invocation *inv, struct mailbox_reply *reply,
+		   struct phases *phases, struct err *err) must_check;

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/machine_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/types.h"
+#include "engine/err.h"
+#include "snapshot/format.h"
+#include "snapshot/machine.h"
+
+/* Bytes that the state of a device takes in machine_state.devices. */
+static size_t device_room(const struct device_type *type)
+{
+	return ALIGN_UP((size_t)type->state.size, 8);
+}
+
+int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err)
+{
+	size_t size = 0;
+
+	for (const struct device_type *const *t = device_types; *t; t++)
+		size += device_room(*t);
+	*s = (struct machine_state){ .nvcpus = nvcpus };
+	s->vcpus = calloc(nvcpus, sizeof(*s->vcpus));
+	s->devices = calloc(1, size);
+	if (!s->vcpus || !s->devices) {
+		machine_state_fini(s);
+		return err_set(err, ENOMEM, "no memory for the state of %u vCPUs", nvcpus);
+	}
+	return 0;
+}
+
+void machine_state_fini(struct machine_state *s)
+{
+	free(s->vcpus);
+	free(s->devices);
+	*s = (struct machine_state){ 0 };
+}
+
+static int devices_save(struct machine_state *s, struct machine *m, struct err *err)
+{
+	uint8_t *to = s->devices;
+
+	for (uint32_t i = 0; i < m->vm.ndevices; i++) {
+		struct device *dev = m->vm.devices[i];
+		int ret = dev->type->save ? dev->type->save(dev, err) : 0;
+
+		if (ret < 0)
+			return err_wrap(err, ret, "device %s", dev->type->name);
+		memcpy(to, device_state(dev), dev->type->state.size);
+		to += device_room(dev->type);
+	}
+	return 0;
+}
+
+int machine_state_save(struct machine_state *s, struct machine *m, struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++) {
+		ret = vcpu_complete(&m->vm.vcpus[i], err);
+		if (ret == 0)
+			ret = vcpu_state_save(m->vm.kvm, m->vm.vcpus[i].fd, &s->vcpus[i], err);
+		if (ret < 0)
+			return err_wrap(err, ret, "vCPU %u", i);
+	}
+	ret = vm_state_save(&m->vm, &s->vm, err);
+	return ret < 0 ? ret : devices_save(s, m, err);
+}
+
+static int devices_load(const struct machine_state *s, struct machine *m, struct err *err)
+{
+	const uint8_t *from = s->devices;
+
+	for (uint32_t i = 0; i < m->vm.ndevices; i++) {
+		struct device *dev = m->vm.devices[i];
+		int ret;
+
+		memcpy(device_state(dev), from, dev->type->state.size);
+		from += device_room(dev->type);
+		ret = dev->type->load ? dev->type->load(dev, err) : 0;
+		if (ret < 0)
+			return err_wrap(err, ret, "device %s", dev->type->name);
+	}
+	return 0;
+}
+
+int machine_state_load(const struct machine_state *s, struct machine *m,
+		       struct vcpu_tsc_pair *now, struct err *err)
+{
+	struct vcpu_tsc_pair pair = { 0 };
+	int ret = vm_state_load(&m->vm, &s->vm, err);
+
+	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++) {
+		ret = vcpu_state_load(m->vm.kvm, m->vm.vcpus[i].fd, &s->vcpus[i], &pair, err);
+		if (ret < 0)
+			return err_wrap(err, ret, "vCPU %u", i);
+		if (i == 0)
+			*now = pair;
+	}
+	return ret < 0 ? ret : devices_load(s, m, err);
+}
+
+/* Where a section's elements lie in a vCPU's state, and how many there are. */
+static void *section_data(const struct vcpu_section *sec, const struct vcpu_state *v)
+{
+	return (uint8_t *)(uintptr_t)v + sec->off;
+}
+
+static uint32_t *section_count(const struct vcpu_section *sec, const struct vcpu_state *v)
+{
+	return (uint32_t *)(void *)((uint8_t *)(uintptr_t)v + sec->count_off);
+}
+
+static int vcpu_encode(const struct vcpu_state *v, uint32_t index, struct state_writer *w,
+		       struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < vcpu_nsections && ret == 0; i++) {
+		const struct vcpu_section *sec = &vcpu_sections[i];
+		uint32_t n = sec->count_off ? *section_count(sec, v) : 1;
+
+		ret = state_writer_add(w, sec->desc, index, section_data(sec, v),
+				       (size_t)n * sec->desc->size, err);
+	}
+	return ret;
+}
+
+int machine_state_encode(const struct machine_state *s, struct state_writer *w, struct err *err)
+{
+	const uint8_t *dev = s->devices;
+	int ret = state_writer_add(w, &vm_state_desc, 0, &s->vm, sizeof(s->vm), err);
+
+	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++)
+		ret = vcpu_encode(&s->vcpus[i], i, w, err);
+	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
+		ret = state_writer_add(w, &(*t)->state, 0, dev, (*t)->state.size, err);
+		dev += device_room(*t);
+	}
+	return ret < 0 ? ret : state_writer_finish(w, err);
+}
+
+static int vcpu_decode(struct vcpu_state *v, uint32_t index, struct state_file *f,
+		       struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < vcpu_nsections && ret >= 0; i++) {
+		const struct vcpu_section *sec = &vcpu_sections[i];
+
+		if (sec->count_off == 0) {
+			ret = state_file_load(f, sec->desc, index, section_data(sec, v), err);
+			continue;
+		}
+		ret = state_file_load_array(f, sec->desc, index, section_data(sec, v),
+					    sec->desc->max_count, err);
+		if (ret >= 0)
+			*section_count(sec, v) = (uint32_t)ret;
+	}
+	return MIN(ret, 0);
+}
+
+int machine_state_decode(struct machine_state *s, struct state_file *f, struct err *err)
+{
+	uint8_t *dev = s->devices;
+	int ret = state_file_load(f, &vm_state_desc, 0, &s->vm, err);
+
+	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++)
+		ret = vcpu_decode(&s->vcpus[i], i, f, err);
+	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
+		ret = state_file_load(f, &(*t)->state, 0, dev, err);
+		dev += device_room(*t);
+	}
+	return ret < 0 ? ret : state_file_finish(f, err);
+}
+
+const struct state_desc *machine_state_desc(uint32_t i)
+{
+	if (i == 0)
+		return &vm_state_desc;
+	if (--i < vcpu_nsections)
+		return vcpu_sections[i].desc;
+	i -= vcpu_nsections;
+	for (const struct device_type *const *t = device_types; *t; t++) {
+		if (i-- == 0)
+			return &(*t)->state;
+	}
+	return NULL;
+}

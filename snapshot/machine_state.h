@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine_state.h - everything of a stopped machine but its memory, as plain data: taken from
+ * a machine, written to state.bin, read from there with all checks, put into a machine.
+ */
+#pragma once
+
+#include "engine/vcpu_state.h"
+#include "engine/vm.h"
+
+struct err;
+struct machine;
+struct state_file;
+struct state_writer;
+
+struct machine_state {
+	struct vm_state vm;
+	uint32_t nvcpus;
+	struct vcpu_state *vcpus;
+	uint8_t *devices; /* the state structs of device_types, in order, each 8-byte aligned */
+};
+
+/* Room for @nvcpus. Errors: -ENOMEM. machine_state_fini is safe after a failed init. */
+int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err) must_check;
+void machine_state_fini(struct machine_state *s);
+
+/* Complete pending exits and copy everything out. The vCPUs are stopped. */
+int machine_state_save(struct machine_state *s, struct machine *m, struct err *err) must_check;
+
+/*
+ * machine_state_load - copy everything into a machine of the same shape whose memory is
+ * attached. @now: both TSCs of vCPU 0 afterwards.
+ */
+int machine_state_load(const struct machine_state *s, struct machine *m,
+		       struct vcpu_tsc_pair *now, struct err *err) must_check;
+
+int machine_state_encode(const struct machine_state *s, struct state_writer *w,
+			 struct err *err) must_check;
+
+/* Errors: -ERR_DAMAGED; -ERR_UNFIT a section that this version does not know. */
+int machine_state_decode(struct machine_state *s, struct state_file *f,
+			 struct err *err) must_check;
+
+/* The tables of every section there is, in file order, NULL from the last one on: for
+ * inspect, the golden layout and the tests. */
+const struct state_desc *machine_state_desc(uint32_t i);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * manifest.h - manifest.json: what an image is, what it needs, and the digests of its other
+ * files. docs/image-format.md has the keys. A manifest is a plain struct here; JSON stays
+ * inside manifest.c. Keys that this version does not know are kept when a manifest is read
+ * and written again.
+ *
+ * Zeroed to begin with; manifest_fini gives back what it owns.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/mem.h"
+#include "snapshot/digest.h"
+
+struct err;
+struct json_t; /* jansson's */
+
+#define MANIFEST_VERSION      1
+#define MANIFEST_MAX_SIZE     (1u << 20)   /* bytes of the file; ours */
+#define MANIFEST_MAX_VCPUS    64	   /* ours */
+#define MANIFEST_MAX_RAM_END  (1ull << 46) /* ours: largest guest address, 64 TiB */
+#define MANIFEST_MAX_FEATURES 64u	   /* ours */
+#define MANIFEST_MAX_DEVICES  32u	   /* ours */
+#define MANIFEST_MAX_ARGS     256u	   /* ours */
+#define MANIFEST_ID_SIZE      33u	   /* 32 lower-case hex digits and a NUL */
+
+/* The members that a manifest describes. */
+enum manifest_member { MANIFEST_STATE, MANIFEST_MEMORY, MANIFEST_RAW, MANIFEST_NMEMBERS };
+
+struct manifest_file {
+	uint64_t size;	      /* bytes; 0: the image has no such file */
+	struct digest sha256; /* of the file; of memory.lz4: of its header and table */
+};
+
+/* One word of the CPUID leaves that the machine needs: its bits are the features. */
+struct manifest_feature {
+	char name[20]; /* "LEAF.REGISTER" or "LEAF.SUBLEAF.REGISTER", in hex: "7.0.ebx" */
+	uint32_t value;
+};
+
+struct manifest {
+	char id[MANIFEST_ID_SIZE];
+	char parent[MANIFEST_ID_SIZE]; /* image that this one is a layer on; "": none */
+	char created[32];	       /* RFC 3339, UTC: "2026-01-31T12:00:00Z" */
+	char thaw_version[32];
+
+	char guest_kind[16];
+	char guest_program[256];
+	uint32_t nargs;
+	char *args; /* owned: nargs strings one after the other, each with its NUL */
+
+	uint32_t vcpus;
+	uint32_t nregions;
+	struct {
+		gpa_t gpa;
+		uint64_t size; /* bytes */
+	} regions[MEM_MAX_REGIONS];
+	struct digest cpuid_sha256;
+	uint32_t tsc_khz;
+	uint64_t xcr0;
+	uint32_t xsave_size; /* bytes */
+
+	uint32_t ndevices;
+	char devices[MANIFEST_MAX_DEVICES][32]; /* in restore order */
+
+	char cpu_vendor[16];
+	uint32_t nfeatures;
+	struct manifest_feature features[MANIFEST_MAX_FEATURES];
+
+	char host_kernel[64];
+	char host_kvm[32];
+
+	struct manifest_file files[MANIFEST_NMEMBERS];
+
+	uint64_t ram_size;     /* bytes of all regions */
+	uint64_t stored_pages; /* guest pages in memory.lz4 */
+	uint64_t nonzero_size; /* bytes of them */
+
+	struct json_t *doc; /* owned: as it was read, with unknown keys; NULL: new */
+};
+
+/* "state.bin" and so on. */
+const char *manifest_member_name(enum manifest_member member);
+
+/*
+ * manifest_parse - read the bytes of a manifest.json, its own digest first.
+ * Errors: -ERR_DAMAGED, naming the key; -ERR_UNFIT an intact manifest of another format
+ * version; -ENOMEM. @m is zeroed after an error.
+ */
+int manifest_parse(struct manifest *m, const char *text, size_t len, struct err *err)
+	__attribute__((warn_unused_result));
+
+/*
+ * manifest_format - the bytes of the manifest.json that says what @m says.
+ * @text: gets memory for free(3); not NUL-terminated. What is written was read back first.
+ * Errors: -EINVAL a value that may not be in a manifest, naming the key; -ENOMEM.
+ */
+int manifest_format(const struct manifest *m, char **text, size_t *len, struct err *err)
+	__attribute__((warn_unused_result));
+
+/* A new random id, and now as time of creation. Errors: what getrandom says. */
+int manifest_stamp(struct manifest *m, struct err *err) __attribute__((warn_unused_result));
+
+/* Copy the program's arguments. Errors: -E2BIG more than MANIFEST_MAX_ARGS; -ENOMEM. */
+int manifest_set_args(struct manifest *m, size_t n, const char *const *args, struct err *err)
+	__attribute__((warn_unused_result));
+
+/* The RAM layout, host pointers NULL: for mem_map, or to check frames against. */
+void manifest_get_mem(const struct manifest *m, struct mem *out);
+void manifest_set_mem(struct manifest *m, const struct mem *mem);
+
+void manifest_fini(struct manifest *m);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/restore.h"
+
+#include "engine/err.h"
+#include "snapshot/machine.h"
+#include "snapshot/template.h"
+#include "snapshot/tier.h"
+
+int restore(struct machine *m, const struct template *t, const struct tier *tier,
+	    struct phases *phases, struct err *err)
+{
+	struct vcpu_tsc_pair now;
+	int ret = tier->attach(m, t, err);
+
+	if (ret < 0)
+		return ret;
+	phase_mark(phases, PHASE_MEMORY);
+	/* After the memory: some MSRs make KVM write to it. */
+	ret = machine_state_load(&t->state, m, &now, err);
+	/* After the devices: the clock goes on from what the mailbox kept. */
+	if (ret == 0)
+		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+	phase_mark(phases, PHASE_STATE);
+	return ret;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * template.h - an image made ready in memory on this host, shared by all its clones: decoded
+ * state, and a descriptor of guest memory that nobody can change any more.
+ * Opened and filled once; read-only afterwards, so any number of clones may use it.
+ */
+#pragma once
+
+#include "engine/kvm.h"
+#include "snapshot/image.h"
+#include "snapshot/machine.h"
+#include "snapshot/machine_state.h"
+
+struct err;
+
+struct template
+{
+	const struct image *image; /* not owned; open for as long as the template */
+	struct shape shape;
+	struct machine_state state;
+	int memory_fd;	    /* guest memory, region after region; -1: not filled */
+	const char *memory; /* what is behind memory_fd: "memfd" or "memory.raw" */
+};
+
+/*
+ * template_open - check that @image fits this host, and decode its state.
+ * Errors: -ERR_UNFIT; -ERR_DAMAGED state that contradicts itself or the manifest; -ENOMEM.
+ */
+int template_open(struct template *t, const struct image *image, const struct kvm *kvm,
+		  struct err *err) must_check;
+
+/*
+ * template_fill - make guest memory available for mapping: memory.raw where the image has one
+ * that is right, else a sealed memfd decoded from memory.lz4. Does nothing the second time.
+ */
+int template_fill(struct template *t, struct err *err) must_check;
+
+void template_close(struct template *t);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tier.h - the ways in which guest memory gets into a shell. A tier is a row here and a
+ * function in tier.c; restore() knows nothing else about it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "engine/util.h"
+
+struct err;
+struct machine;
+struct template;
+
+struct tier {
+	const char *name;
+	const char *meaning;
+	bool needs_fill; /* template_fill() comes before the first start */
+	/* Put the template's memory behind @m's regions, in place. */
+	int (*attach)(struct machine *m, const struct template *t, struct err *err);
+};
+
+extern const struct tier
+	tier_map; /* private mapping of the template, pages come when touched */
+extern const struct tier tier_eager;	 /* everything decoded before the first instruction */
+extern const struct tier *const tiers[]; /* NULL at the end */
+
+/* A tier by name, or NULL. "auto" is no tier: tier_choose. */
+const struct tier *tier_find(const char *name);
+
+/*
+ * tier_choose - what `auto` means for this many starts of one template.
+ * @why: gets the reason, a few words for the timeline.
+ */
+const struct tier *tier_choose(const struct template *t, unsigned int starts, const char **why);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* archive.h - the files that a guest gets, as a newc cpio archive. */
+#pragma once
+
+#include "tools/thaw/blob.h"
+
+/*
+ * archive_files - @path is a directory, which is packed, or a cpio archive, which is taken as
+ * it is (the guest checks it). Owner and times are left out, so equal trees give equal bytes.
+ * Errors: -EFBIG above @max bytes; -EINVAL neither of both; what the file system says.
+ */
+int archive_files(struct blob *out, const char *path, uint64_t max, struct err *err) must_check;

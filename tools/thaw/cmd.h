@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd.h - the subcommands of `thaw`, and what they share: exit codes, errors to the user,
+ * option values.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "engine/clock.h"
+#include "engine/err.h"
+
+/* Exit codes, as in thaw(1). */
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1, /* also an intact image that this host or version cannot run */
+	EXIT_USAGE = 2,
+	EXIT_NO_KVM = 3,
+	EXIT_DAMAGED = 4,
+	EXIT_CRASHED = 5,
+	EXIT_TIMED_OUT = 6,
+};
+
+struct cmd {
+	const char *name;
+	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns an exit code */
+	const char *usage;		   /* what follows the name */
+	const char *summary;		   /* a line; NULL: not listed by help */
+	const char *options;		   /* a line each; NULL: none */
+};
+
+extern const struct cmd cmd_build, cmd_boot, cmd_run, cmd_inspect, cmd_verify, cmd_version,
+	cmd_help, cmd_layout;
+extern const struct cmd *const cmds[]; /* NULL at the end */
+
+/* The exit code for a negative result of the library. */
+int exit_code(int ret);
+
+/* Print "thaw: text" on stderr and return exit_code(@ret). */
+int cmd_fail(int ret, const struct err *err);
+
+/* Print "thaw CMD: text" and how to get help. Returns EXIT_USAGE. */
+int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Print @doc as one line on @to and give it back. */
+struct json_t; /* jansson's */
+void cmd_print_json(FILE *to, struct json_t *doc);
+
+/* Option values. Each returns 0, or EXIT_USAGE after saying what is wrong. */
+int opt_size(const struct cmd *cmd, const char *name, const char *text, uint64_t *bytes);
+int opt_number(const struct cmd *cmd, const char *name, const char *text, uint64_t max,
+	       uint64_t *value);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_boot.c - `thaw boot`: run a program cold, on the terminal's own stdio. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tools/thaw/guest_io.h"
+#include "tools/thaw/launch.h"
+
+static const struct option options[] = { LAUNCH_OPTIONS, { 0 } };
+
+static int run_guest(struct launch *l, struct err *err)
+{
+	const struct mailbox_ops ops = { .log = guest_terminal, .input = guest_input };
+	int ret = launch_boot(l, ABI_MODE_TERMINAL, &ops, err);
+
+	if (ret == 0)
+		ret = machine_run(&l->machine, 0, err);
+	return ret == MAILBOX_CRASH ? machine_ended(&l->machine, err) : ret;
+}
+
+static int run_boot(int argc, char **argv)
+{
+	static struct launch l; /* too large for the stack */
+	struct err err = { 0 };
+	int opt, ret, code;
+
+	launch_init(&l);
+	while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		code = launch_option(&l, &cmd_boot, opt, optarg);
+		if (code != 0)
+			return code;
+	}
+	if (optind == argc)
+		return cmd_usage(&cmd_boot, "which program?");
+	l.argv = argv + optind;
+	ret = run_guest(&l, &err);
+	if (ret == MAILBOX_EXIT) {
+		code = (int)l.machine.mailbox->exit_status;
+	} else if (ret == MAILBOX_NEXT) {
+		fprintf(stderr, "thaw: this program waits for events: use thaw build\n");
+		code = EXIT_FAILED;
+	} else {
+		code = cmd_fail(ret, &err);
+	}
+	launch_print_crash(&l);
+	launch_fini(&l);
+	return code;
+}
+
+const struct cmd cmd_boot = {
+	.name = "boot",
+	.run = run_boot,
+	.usage = "[OPTION]... PROGRAM [ARG]...",
+	.summary = "run a program cold in a new machine, on this terminal",
+	.options = LAUNCH_HELP,
+};

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_verify.c - `thaw verify`: check every digest, frame and table of an image, without KVM. */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "snapshot/image.h"
+#include "tools/thaw/cmd.h"
+#include "tools/thaw/progress.h"
+
+static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+
+static void print_report(const char *dir, const struct image *img, const struct image_report *r,
+			 bool json)
+{
+	json_t *doc;
+
+	if (!json) {
+		printf("%s: good: %llu sections, %llu frames of %llu pages, %llu bytes of "
+		       "memory.lz4",
+		       dir, (unsigned long long)r->nsections, (unsigned long long)r->nframes,
+		       (unsigned long long)r->npages, (unsigned long long)r->stored_size);
+		if (r->raw_size > 0)
+			printf(", %llu bytes of memory.raw", (unsigned long long)r->raw_size);
+		putchar('\n');
+		return;
+	}
+	doc = json_pack("{ss ss sb sI sI sI sI sI}", "image", dir, "id", img->manifest.id,
+			"good", 1, "sections", (json_int_t)r->nsections, "frames",
+			(json_int_t)r->nframes, "pages", (json_int_t)r->npages,
+			"memory_lz4_size_bytes", (json_int_t)r->stored_size,
+			"memory_raw_size_bytes", (json_int_t)r->raw_size);
+	cmd_print_json(stdout, doc);
+}
+
+static int run_verify(int argc, char **argv)
+{
+	static struct image img; /* too large for the stack */
+	struct image_report report;
+	struct progress progress;
+	struct err err = { 0 };
+	bool json = false;
+	int opt, ret;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt != 'j')
+			return cmd_usage(&cmd_verify, "unknown option");
+		json = true;
+	}
+	if (optind != argc - 1)
+		return cmd_usage(&cmd_verify, "expected one image, got %d", argc - optind);
+	ret = image_open(&img, argv[optind], &err);
+	if (ret < 0)
+		return cmd_fail(ret, &err);
+	progress_begin(&progress, "verifying");
+	ret = image_verify(&img, &progress.io, &report, &err);
+	progress_end(&progress);
+	if (ret == 0)
+		print_report(argv[optind], &img, &report, json);
+	image_close(&img);
+	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
+}
+
+const struct cmd cmd_verify = {
+	.name = "verify",
+	.run = run_verify,
+	.usage = "[--json] DIR",
+	.summary = "check every digest, frame and table of an image; needs no KVM",
+	.options = "  --json             one JSON object on stdout\n",
+};

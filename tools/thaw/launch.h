@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * launch.h - what `build` and `boot` have in common: the options that describe a guest, and a
+ * machine that is about to run its first instruction.
+ */
+#pragma once
+
+#include <getopt.h>
+
+#include "snapshot/machine.h"
+#include "tools/thaw/cmd.h"
+
+#define LAUNCH_MAX_ENV 256u /* --env options; ours */
+
+struct launch {
+	uint64_t mem_size; /* --mem, bytes */
+	const char *files; /* --files, a directory or a cpio archive; NULL: none */
+	const char *env[LAUNCH_MAX_ENV + 1];
+	uint32_t nenv;
+	char **argv; /* PROGRAM [ARG]... */
+
+	struct kvm kvm;
+	int mailbox_fd;
+	struct machine machine;
+};
+
+/* To be put first in a command's list of long options. */
+#define LAUNCH_OPTIONS                                                                         \
+	{ "mem", required_argument, NULL, 'm' }, { "files", required_argument, NULL, 'f' },    \
+	{                                                                                      \
+		"env", required_argument, NULL, 'e'                                            \
+	}
+
+#define LAUNCH_HELP                                                                            \
+	"  --mem SIZE         guest memory, 16M to 3G (64M)\n"                                 \
+	"  --files DIR|CPIO   files that the program can read, as /...\n"                      \
+	"  --env NAME=VALUE   a variable of the program's environment; repeatable\n"
+
+void launch_init(struct launch *l);
+
+/* Take one of LAUNCH_OPTIONS. Returns 0 or an exit code. */
+int launch_option(struct launch *l, const struct cmd *cmd, int opt, const char *value);
+
+/*
+ * launch_boot - make the machine and put the guest in, ready for machine_run().
+ * @mode: enum abi_boot_mode; @ops: what the mailbox does for the guest.
+ * launch_fini is safe afterwards in every case.
+ */
+int launch_boot(struct launch *l, uint32_t mode, const struct mailbox_ops *ops,
+		struct err *err) must_check;
+/* If the guest crashed, print its registers on stderr. */
+void launch_print_crash(const struct launch *l);
+void launch_fini(struct launch *l);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main.c - find the subcommand, and say what there is. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/log.h"
+#include "tools/thaw/cmd.h"
+
+const struct cmd *const cmds[] = {
+	&cmd_build,   &cmd_run,	 &cmd_boot,   &cmd_inspect, &cmd_verify,
+	&cmd_version, &cmd_help, &cmd_layout, NULL,
+};
+
+static const struct cmd *cmd_find(const char *name)
+{
+	for (const struct cmd *const *c = cmds; *c; c++) {
+		if (strcmp((*c)->name, name) == 0)
+			return *c;
+	}
+	return NULL;
+}
+
+static void print_overview(FILE *to)
+{
+	fprintf(to, "usage: thaw COMMAND [OPTION]... [ARG]...\n\n"
+		    "Start virtual machines by restoring them.\n\n");
+	for (const struct cmd *const *c = cmds; *c; c++) {
+		if ((*c)->summary)
+			fprintf(to, "  %-8s %s\n", (*c)->name, (*c)->summary);
+	}
+	fprintf(to, "\n`thaw help COMMAND` shows its options, `man thaw` the rest.\n");
+}
+
+static int run_help(int argc, char **argv)
+{
+	const struct cmd *c;
+
+	if (argc > 2)
+		return cmd_usage(&cmd_help, "one command at a time");
+	if (argc < 2) {
+		print_overview(stdout);
+		return EXIT_OK;
+	}
+	c = cmd_find(argv[1]);
+	if (!c)
+		return cmd_usage(&cmd_help, "no command is called '%s'", argv[1]);
+	printf("usage: thaw %s %s\n%s\n", c->name, c->usage, c->summary ? c->summary : "");
+	if (c->options)
+		printf("\n%s", c->options);
+	return EXIT_OK;
+}
+
+const struct cmd cmd_help = {
+	.name = "help",
+	.run = run_help,
+	.usage = "[COMMAND]",
+	.summary = "show the commands, or the options of one",
+};
+
+static void set_log_level(void)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	const char *want = getenv("THAW_LOG");
+
+	for (int i = LOG_ERROR; want && i <= LOG_DEBUG; i++) {
+		if (strcmp(want, names[i]) == 0)
+			log_set_level((enum log_level)i);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct cmd *c;
+	const char *name;
+	int code;
+
+	if (argc < 2) {
+		print_overview(stderr);
+		return EXIT_USAGE;
+	}
+	name = argv[1];
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	else if (strcmp(name, "--version") == 0)
+		name = "version";
+	c = cmd_find(name);
+	if (!c) {
+		fprintf(stderr, "thaw: no command is called '%s'; try 'thaw help'\n", name);
+		return EXIT_USAGE;
+	}
+	set_log_level();
+	code = c->run(argc - 1, argv + 1);
+	log_flush(STDERR_FILENO);
+	if (fflush(stdout) != 0 && code == EXIT_OK) {
+		perror("thaw: write to stdout");
+		code = EXIT_FAILED;
+	}
+	return code;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* timeline.h - the stamps of starts for people: text, or a trace for chrome://tracing. */
+#pragma once
+
+#include "tools/thaw/samples.h"
+
+struct err;
+
+struct timeline {
+	const char *tier, *why; /* which tier, and why it was chosen */
+	const char *image;
+};
+
+/*
+ * timeline_write - @file: NULL: text on stderr; NAME.json: Chrome trace format; else text.
+ * Errors: what the file system says.
+ */
+int timeline_write(const struct timeline *t, const struct samples *s, const char *file,
+		   struct err *err);
