@@ -16,7 +16,8 @@ warn    := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-protot
 hard    := -fstack-protector-strong -fno-common -fno-strict-aliasing -fPIE
 release := -O2 -g -D_FORTIFY_SOURCE=2
 debug   := -O0 -g3
-asan    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined
+asan    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+           -Wno-frame-larger-than -fsanitize=address,undefined
 fuzz    := $(asan) -fsanitize=fuzzer-no-link
 ifeq ($(filter release debug asan fuzz,$(MODE)),)
 $(error MODE is '$(MODE)', expected release, debug, asan or fuzz)
@@ -76,19 +77,22 @@ $G/kindling_blob.o: guest/kindling_blob.S $G/kindling.elf
 $O/libthaw.a: $(lib) $(blob)
 $O/parts.a: $(parts)
 $O/parsers.a: $(parsers)
+$O/helpers.a: $(helpers)
 $O/%.a:
 	$(call say,AR)
 	@mkdir -p $(@D)
 	$Qrm -f $@
 	$Q$(AR) rcs $@ $^
 
-$O/thaw: $(main)
-$(unit) $(kvm) $(fuzzers): %: %.o $(helpers) $O/parsers.a
+link = $Q$(CC) $(ldflags) -o $@ $^ $(libs)
 $(fuzzers): private ldflags += -fsanitize=fuzzer
 $(unit) $(kvm): private libs += -lcriterion
-$O/thaw $(unit) $(kvm) $(fuzzers): $O/parts.a $O/libthaw.a
+$O/thaw: $(main) $O/parts.a $O/libthaw.a
 	$(call say,LINK)
-	$Q$(CC) $(ldflags) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(libs)
+	$(link)
+$(unit) $(kvm) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/parts.a $O/libthaw.a
+	$(call say,LINK)
+	$(link)
 
 $O/%.o: %.c $O/flags | $O/lib.headers
 	$(call say,CC)
@@ -101,7 +105,7 @@ $O/%.o: %.c $O/flags | $O/lib.headers
 $O/tests/%.o: private loose := -Wno-conversion -Wno-sign-conversion -Wno-missing-prototypes \
            -Wno-shadow -Wno-write-strings -Wno-cast-qual -Wno-discarded-qualifiers \
            -Wno-unknown-warning-option -Wno-incompatible-pointer-types-discards-qualifiers
-$(unit:=.o) $(kvm:=.o): | $O/test.headers
+$(unit:=.o) $(kvm:=.o) $(helpers): | $O/test.headers
 
 # The flags themselves are a dependency: changing them rebuilds.
 flags := $(subst ','\'',$(CC) $(cflags) $(ldflags))
@@ -121,7 +125,7 @@ $O/%.headers: $O/flags
 run := $QTHAW=$(thaw) sh tests/run.sh
 test: $(unit)
 	$(run) $(unit)
-kvm-test: $(kvm) $(guest_tests)
+kvm-test: $(kvm) $(samples) $(guest_tests)
 	$(run) $(kvm)
 e2e: all $(samples) $(guest_tests)
 	$(run) $(e2e)
@@ -132,7 +136,7 @@ check-run: all $(unit) $(kvm) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
 asan:
 	+$Q$(sub) MODE=asan asan-run
-asan-run: $(unit) $(kvm) $(guest_tests)
+asan-run: $(unit) $(kvm) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm)
 fuzz:
 	$Q$(call need,clang)

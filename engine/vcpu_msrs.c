@@ -100,10 +100,12 @@ static uint64_t deadline_rebase(uint64_t deadline, uint64_t saved_tsc, uint64_t 
 	return deadline > saved_tsc ? now + (deadline - saved_tsc) : now;
 }
 
-static int deadline_load(int fd, const struct vcpu_tsc *tsc, uint64_t now, struct err *err)
+static int deadline_load(const struct kvm *kvm, int fd, const struct vcpu_tsc *tsc,
+			 uint64_t now, struct err *err)
 {
 	/* A TSC that was set has moved on by much less than a second since. */
-	bool took = now - tsc->value < (uint64_t)tsc->khz * 1000;
+	bool took = !(kvm->quirks & QUIRK_TSC_FIXED) &&
+		    now - tsc->value < (uint64_t)tsc->khz * 1000;
 	struct kvm_msr_entry m = { .index = MSR_IA32_TSC_DEADLINE, .data = tsc->deadline };
 
 	if (!took)
@@ -132,8 +134,8 @@ int vcpu_tsc_read(int fd, struct vcpu_tsc_pair *now, struct err *err)
 	return 0;
 }
 
-int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_pair *now,
-		   struct err *err)
+int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+		   struct vcpu_tsc_pair *now, struct err *err)
 {
 	int ret = msrs_set(fd, &s->msrs, err);
 
@@ -142,7 +144,7 @@ int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_pair *now
 	ret = vcpu_tsc_read(fd, now, err);
 	if (ret < 0)
 		return ret;
-	return s->tsc.deadline != 0 ? deadline_load(fd, &s->tsc, now->guest, err) : 0;
+	return s->tsc.deadline != 0 ? deadline_load(kvm, fd, &s->tsc, now->guest, err) : 0;
 }
 
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err)

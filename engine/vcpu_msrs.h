@@ -17,8 +17,8 @@ int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
  * one that has the wanted value already is fine, any other is -ERR_UNFIT by name. Where the
  * TSC did not take, an armed deadline keeps its distance from now.
  */
-int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_pair *now,
-		   struct err *err) must_check;
+int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+		   struct vcpu_tsc_pair *now, struct err *err) must_check;
 
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err) must_check;
 int vcpu_cpuid_load(int fd, const struct cpuid *cpuid, struct err *err) must_check;

@@ -14,13 +14,20 @@
 
 #include "engine/util.h"
 
+/* A test that cannot be set up fails by this and nothing else. */
+_Noreturn static void die(const char *what)
+{
+	perror(what);
+	abort();
+}
+
 void scratch_make(char path[256])
 {
 	const char *tmp = getenv("TMPDIR");
 
 	snprintf(path, 256, "%s/thaw-test-XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(path))
-		assert(!"mkdtemp");
+		die("mkdtemp");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -53,11 +60,11 @@ uint8_t *bytes_read(const char *path, size_t *len)
 	uint8_t *buf;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		assert(!"open");
+		die("open");
 	buf = malloc((size_t)st.st_size + 1);
 	assert(buf);
 	if (read(fd, buf, (size_t)st.st_size) != st.st_size)
-		assert(!"read");
+		die("read");
 	close(fd);
 	*len = (size_t)st.st_size;
 	return buf;
@@ -66,7 +73,7 @@ uint8_t *bytes_read(const char *path, size_t *len)
 static void write_all(int fd, const void *buf, size_t len)
 {
 	if (fd < 0 || write(fd, buf, len) != (ssize_t)len)
-		assert(!"write");
+		die("write");
 }
 
 void bytes_write(const char *path, const void *buf, size_t len)
@@ -103,7 +110,7 @@ void sample_mem_empty(struct mem *m)
 			   .regions = { { .gpa = 0, .size = MEM_HUGE_SIZE },
 					{ .gpa = 0x800000, .size = MEM_HUGE_SIZE } } };
 	if (mem_map(m, NULL) < 0)
-		assert(!"mem_map");
+		die("mem_map");
 }
 
 /* xorshift64*: bytes that no compressor makes smaller, the same in every run. */
@@ -166,7 +173,7 @@ void sample_manifest(struct manifest *m)
 				.host_kvm = "vmx" };
 	m->cpuid_sha256.bytes[0] = 0xab;
 	if (manifest_set_args(m, ARRAY_SIZE(args), args, NULL) < 0)
-		assert(!"manifest_set_args");
+		die("manifest_set_args");
 }
 
 static const struct state_field clock_fields[] = {
@@ -204,5 +211,5 @@ void sample_state(struct state_writer *w)
 	ret |= state_writer_put(w, &note, NULL);
 	ret |= state_writer_finish(w, NULL);
 	if (ret < 0)
-		assert(!"sample state");
+		die("sample state");
 }

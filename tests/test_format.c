@@ -27,13 +27,13 @@ TestSuite(format, .init = setup, .fini = teardown);
 
 static struct state_file_header *header(void)
 {
-	return (struct state_file_header *)w.buf;
+	return (void *)w.buf;
 }
 
 /* The first section's header: "clock" at offset 64. */
 static struct state_section_header *section(void)
 {
-	return (struct state_section_header *)(w.buf + 64);
+	return (void *)(w.buf + 64);
 }
 
 /* Make a change that no CRC tells about. */

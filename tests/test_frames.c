@@ -40,12 +40,12 @@ TestSuite(frames, .init = setup, .fini = teardown);
 
 static struct frames_header *header(void)
 {
-	return (struct frames_header *)file;
+	return (void *)file;
 }
 
 static struct frames_entry *table(void)
 {
-	return (struct frames_entry *)(file + 64);
+	return (void *)(file + 64);
 }
 
 /* Open these bytes, decode all, verify all: the first error, or 0. */

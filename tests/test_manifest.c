@@ -146,9 +146,9 @@ Test(manifest, unknown_keys_are_kept)
 	cr_assert(eq(int, manifest_parse(&again, second, second_len, &err), 0));
 	cr_assert(eq(u32, again.vcpus, 2));
 	second[second_len - 1] = '\0';
-	cr_assert(neq(ptr, strstr(second, "\"later\": {\n"), NULL));
-	cr_assert(neq(ptr, strstr(second, "\"wset.bin\""), NULL));
-	cr_assert(neq(ptr, strstr(second, "\"numa\": true"), NULL));
+	cr_assert(ne(ptr, strstr(second, "\"later\": {\n"), NULL));
+	cr_assert(ne(ptr, strstr(second, "\"wset.bin\""), NULL));
+	cr_assert(ne(ptr, strstr(second, "\"numa\": true"), NULL));
 	manifest_fini(&again);
 	free(second);
 }
@@ -242,7 +242,6 @@ static const struct {
 	{ "shape", "regions", "[{\"gpa\": 70368744177664, \"size_bytes\": 4194304}]", NULL },
 	{ "shape", "regions", "[1,2,3,4,5]",
 	  "shape.regions has 5 elements, largest allowed is 4" },
-	{ "", "devices", "[\"\\u0000\"]", NULL },
 	{ "", "devices", "[7]", "devices[0] is of another type, expected a string" },
 	{ "cpu", "features", "[]", "cpu.features is of another type, expected an object" },
 	{ "cpu", "features", "{\"1.ecx\": \"0x100000000\"}", NULL },
@@ -290,6 +289,7 @@ Test(manifest, text_that_is_not_one_object_is_damaged)
 		"{\"a\": 1, \"a\": 1}",
 		"{\"sha256\": 7}",
 		"{\"sha256\": \"\xff\"}",
+		"{\"sha256\": \"\\u0000\"}",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -326,7 +326,7 @@ Test(manifest, a_stamp_is_new_every_time)
 	cr_assert(eq(int, manifest_stamp(&m, &err), 0));
 	strcpy(first, m.id);
 	cr_assert(eq(int, manifest_stamp(&m, &err), 0));
-	cr_assert(neq(str, first, m.id));
+	cr_assert(ne(str, first, m.id));
 	strcpy(m.parent, first);
 	format();
 	cr_assert(eq(int, manifest_parse(&again, text, len, &err), 0), "%s", err.text);

@@ -23,23 +23,25 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
 
-mib() { # BYTES
-	awk -v n="$1" 'BEGIN { printf "%.1f MiB", n / 1048576 }'
-}
-
 build() { # FUNCTION
 	rm -rf "${images:?}/$1"
-	$thaw build --json -o "$images/$1" "$guest/$1" >"$scratch/build.json"
-	stored=$(du -cb "$images/$1"/* | awk 'END { print $1 }')
-	nonzero=$(jq .memory.nonzero_bytes "$images/$1/manifest.json")
-	jq -r '"  boot + init    \(.boot_us / 1000 | round) ms, once"' "$scratch/build.json"
-	echo "  image          $(mib "$stored") on disk for $(mib "$nonzero") of non-zero memory"
+	$thaw build --json -o "$images/$1" "$guest/$1" >"$scratch/build.json" 2>"$scratch/log" || {
+		cat "$scratch/log" >&2
+		exit 1
+	}
+	jq -r 'def mib: . / 1048576 * 10 | round / 10 | tostring + " MiB";
+		"  boot + init    \(.ready_ms | round) ms, once",
+		"  image          \(.image_size_bytes | mib) for " +
+		"\(.nonzero_size_bytes | mib) of memory that is not zero"' "$scratch/build.json"
 }
 
 # The same event, RUNS times, each in a machine of its own restored from the image.
 measure() { # FUNCTION TIER EVENT
 	$thaw run --json -n "$runs" --tier "$2" --payload "$3" "$images/$1" \
-		>/dev/null 2>"$scratch/run.json"
+		>/dev/null 2>"$scratch/run.json" || {
+		cat "$scratch/run.json" >&2
+		exit 1
+	}
 	echo "  $runs restores, tier $2, microseconds since the request was accepted:"
 	printf '    %-20s %10s %10s %10s\n' stamp p50 p90 p99
 	jq -r '.stamps | to_entries[] | [.key, (.value | .p50_us, .p90_us, .p99_us)] | @tsv' \

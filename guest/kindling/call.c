@@ -122,18 +122,16 @@ static const char *call_name(uint64_t number)
 	return *name ? name : "no name";
 }
 
-/* Say once for each number that it is not there. */
+/* Say once for each number that it is not there, and once for all that never were. */
 static int64_t call_unknown(uint64_t number)
 {
 	static uint64_t said[NNUMBERS / 64];
+	uint64_t n = number < NNUMBERS ? number : NNUMBERS - 1;
 
-	if (number >= NNUMBERS) {
-		log_line("system call %lu does not exist: ENOSYS", number);
-	} else if (!(said[number / 64] >> number % 64 & 1)) {
-		said[number / 64] |= 1ull << number % 64;
-		log_line("system call %lu (%s) is not supported: ENOSYS", number,
-			 call_name(number));
-	}
+	if (!(said[n / 64] >> n % 64 & 1))
+		log_line("system call %ld (%s) is not supported: ENOSYS", (int64_t)number,
+			 call_name(n));
+	said[n / 64] |= 1ull << n % 64;
 	return -ENOSYS;
 }
 

@@ -80,10 +80,19 @@ static int elf_refuse_dynamic(const uint8_t *file, uint64_t size, const Elf64_Ph
 			  path[0] ? path : "an interpreter");
 }
 
+/* Where the page of the last byte so far ends; 0: there is none yet. */
+static uint64_t elf_page_end(const struct elf_image *image)
+{
+	const struct elf_segment *s = image->segments + image->nsegments;
+
+	if (image->nsegments == 0)
+		return 0;
+	return (s[-1].vaddr + s[-1].memsz + LAYOUT_PAGE - 1) & ~(LAYOUT_PAGE - 1);
+}
+
 static int elf_check_load(const Elf64_Phdr *p, uint64_t file_size,
 			  const struct elf_image *image, char *why)
 {
-	const struct elf_segment *last = &image->segments[image->nsegments - 1];
 	unsigned int n = image->nsegments;
 	uint64_t low = image->base ? 0 : LAYOUT_PROGRAM_MIN;
 
@@ -103,8 +112,7 @@ static int elf_check_load(const Elf64_Phdr *p, uint64_t file_size,
 	if (image->base && p->p_align > LAYOUT_HUGE_PAGE)
 		return elf_refuse(why, "segment %u wants alignment %lu, largest allowed is %lu",
 				  n, p->p_align, LAYOUT_HUGE_PAGE);
-	if (n > 0 && (image->base + p->p_vaddr) / LAYOUT_PAGE <=
-			     (last->vaddr + last->memsz - 1) / LAYOUT_PAGE)
+	if (elf_page_end(image) > image->base + p->p_vaddr)
 		return elf_refuse(why,
 				  "segment %u starts at 0x%lx, not on a page after segment %u",
 				  n, p->p_vaddr, n - 1);

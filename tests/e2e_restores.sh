@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A thousand restores in a row and two hundred that are killed at a random moment leave nothing
+# behind: no process, no temporary file, and an image with the bytes it had.
+# shellcheck source=tests/e2e.sh
+. tests/e2e.sh
+need_kvm
+
+digest() { # of every file of the image and every name in it
+	(cd "$WORK/echo" && ls -lA --time-style=+%s.%N && sha256sum ./*)
+}
+
+# Processes of this very binary that are not zombies.
+ours() {
+	count=0
+	for exe in /proc/[0-9]*/exe; do
+		[ "$(readlink "$exe" 2>/dev/null)" = "$(realpath "$THAW")" ] && count=$((count + 1))
+	done
+	echo $count
+}
+
+mkdir "$WORK/tmp"
+TMPDIR=$WORK/tmp
+export TMPDIR
+expect_status 0 "echo is built" "$THAW" build -o "$WORK/echo" "$GUEST/echo"
+digest >"$WORK/before"
+before=$(ours)
+
+expect_status 0 "a thousand restores answer alike" \
+	"$THAW" run -n 1000 --tier map --payload "the same" --json "$WORK/echo"
+expect_equal "their replies" "$(cat "$E2E_OUT")" "the same"
+expect_equal "their number" "$(jq .starts "$E2E_ERR")" 1000
+
+killed=0 i=0
+while [ $i -lt 200 ]; do
+	# At 1 to 40 ms: from the reading of the image to the middle of some start.
+	delay=$(awk -v seed=$i 'BEGIN { srand(seed); printf "%.4f", 0.001 + rand() * 0.039 }')
+	"$THAW" run -n 50 --payload x "$WORK/echo" >/dev/null 2>&1 &
+	pid=$!
+	sleep "$delay"
+	kill -KILL $pid 2>/dev/null && killed=$((killed + 1))
+	wait $pid 2>/dev/null
+	i=$((i + 1))
+done
+expect_equal "two hundred were killed while they ran" "$killed" 200
+sleep 0.5 # a child dies of its parent's death, after it
+expect_equal "no process is left" "$(ours)" "$before"
+expect_equal "no temporary file is left" "$(ls -A "$TMPDIR")" ""
+digest >"$WORK/after"
+expect_same_file "the image is what it was" "$WORK/after" "$WORK/before"
+expect_status 0 "and still answers" "$THAW" run --payload y "$WORK/echo"
+finish

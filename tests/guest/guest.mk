@@ -1,0 +1,43 @@
+# guest.mk - programs that run inside machines to test them, static, in $G/tests. Included by
+# the root Makefile, which defines CC, Q, say, std, warn, G and FORCE. Sets guest_tests.
+#
+# Each program is one C file of this folder. calls and files are also built as a
+# position-independent executable and, where musl-gcc is installed, against another C library.
+
+guest_names := $(basename $(notdir $(wildcard tests/guest/*.c)))
+guest_musl  := $(if $(shell command -v musl-gcc 2>/dev/null),calls_musl files_musl)
+guest_tests := $(addprefix $G/tests/,$(guest_names) calls_pie files_pie $(guest_musl))
+
+guest_cflags := $(std) $(warn) $(if $(WERROR),-Werror) -O2 -fno-strict-aliasing
+
+guest_compile = $Q$1 $(guest_cflags) $2 -MMD -MP -MF $@.d -o $@ $(filter %.c %.S,$^)
+
+$G/tests/vectors: tests/guest/vectors_call.S
+$G/tests/%: tests/guest/%.c $G/tests/flags
+	$(call say,CC)
+	$(call guest_compile,$(CC),-static)
+$G/tests/%_pie: tests/guest/%.c $G/tests/flags
+	$(call say,CC)
+	$(call guest_compile,$(CC),-static-pie -fPIE)
+$G/tests/%_musl: tests/guest/%.c $G/tests/flags
+	$(call say,CC)
+	$(call guest_compile,musl-gcc,-static)
+
+$G/tests/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(guest_cflags)' | cmp -s - $@ || echo '$(CC) $(guest_cflags)' >$@
+
+-include $(addsuffix .d,$(guest_tests))
+
+# Kernels of their own, booted in place of kindling: one C file each, linked where the VMM puts
+# a kernel (ABI_KERNEL_GPA).
+guest_kernels := $(patsubst tests/guest/kernels/%.c,$G/tests/%.elf,$(wildcard tests/guest/kernels/*.c))
+guest_tests   += $(guest_kernels)
+kernel_cflags := -ffreestanding -fno-builtin -fno-pic -mcmodel=small -mgeneral-regs-only \
+           -mno-red-zone -fno-stack-protector -fcf-protection=none \
+           -fno-asynchronous-unwind-tables -nostdlib -no-pie -static \
+           -Wl,-Ttext=0x100000,--build-id=none,-z,max-page-size=4096,-z,noexecstack
+
+$G/tests/%.elf: tests/guest/kernels/%.c $G/tests/flags
+	$(call say,CC)
+	$(call guest_compile,$(CC),$(kernel_cflags))

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timer.c - a kernel of its own, in place of kindling: it arms the local APIC's timer, waits at
+ * the mailbox, where it is frozen, and reports when the interrupt came.
+ *
+ * argv[0] says which timer: "deadline" or "count". The reply is a struct timer_report.
+ */
+#include "guest/abi.h"
+#include "tests/guest/kernels/timer.h"
+
+/* x2APIC registers: SDM vol. 3A, table 10-6 */
+#define APIC_BASE_MSR	 0x1bu
+#define X2APIC_EOI	 0x80bu
+#define X2APIC_SIVR	 0x80fu
+#define X2APIC_LVT_TIMER 0x832u
+#define X2APIC_INITIAL	 0x838u
+#define X2APIC_DIVIDE	 0x83eu
+#define TSC_DEADLINE	 0x6e0u
+#define TIMER_DEADLINE	 (2u << 17) /* SDM vol. 3A, figure 10-8 */
+#define VECTOR		 0x40u
+
+static struct timer_report report;
+static volatile uint64_t fired_tsc, fired;
+
+struct gate {
+	uint16_t low, selector;
+	uint8_t ist, type;
+	uint16_t middle;
+	uint32_t high, reserved;
+};
+struct table {
+	uint16_t limit;
+	void *base;
+} __attribute__((packed));
+
+static struct gate idt[VECTOR + 1];
+static uint64_t gdt[4] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+
+void kernel_main(const struct abi_boot_info *info);
+void on_timer(void);
+void timer_entry(void);
+
+/* RSI has the boot information; handlers keep every register. */
+__asm__(".text\n.globl _start\n_start:\n"
+	"	mov $stack_top, %rsp\n	mov %rsi, %rdi\n	call kernel_main\n"
+	".globl timer_entry\ntimer_entry:\n"
+	"	push %rax; push %rcx; push %rdx; push %rsi; push %rdi\n"
+	"	push %r8; push %r9; push %r10; push %r11\n"
+	"	call on_timer\n"
+	"	pop %r11; pop %r10; pop %r9; pop %r8\n"
+	"	pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax\n"
+	"	iretq\n"
+	".bss\n.balign 16\n	.skip 4096\nstack_top:\n.text\n");
+
+static uint64_t tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return low | (uint64_t)high << 32;
+}
+
+static void wrmsr(uint32_t msr, uint64_t value)
+{
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+}
+
+static uint64_t rdmsr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return low | (uint64_t)high << 32;
+}
+
+void on_timer(void)
+{
+	fired_tsc = tsc();
+	fired++;
+	wrmsr(X2APIC_EOI, 0);
+}
+
+/* The VMM maps the first GiB; the mailbox lies in the fourth. */
+static void map_mailbox(void)
+{
+	static uint64_t pd[512] __attribute__((aligned(4096)));
+	uint64_t *pml4, *pdpt;
+
+	for (uint64_t i = 0; i < 512; i++)
+		pd[i] = (UINT64_C(3) << 30 | i << 21) | 0x83; /* present, writable, 2 MiB */
+	__asm__ volatile("mov %%cr3, %0" : "=r"(pml4));
+	pdpt = (void *)(pml4[0] & ~UINT64_C(0xfff));
+	pdpt[3] = (uint64_t)pd | 3;
+}
+
+static void set_tables(void)
+{
+	struct table g = { sizeof(gdt) - 1, gdt }, i = { sizeof(idt) - 1, idt };
+	uint64_t handler = (uint64_t)&timer_entry;
+
+	idt[VECTOR] = (struct gate){ .low = (uint16_t)handler,
+				     .selector = 0x10,
+				     .type = 0x8e, /* present, interrupt gate */
+				     .middle = (uint16_t)(handler >> 16),
+				     .high = (uint32_t)(handler >> 32) };
+	__asm__ volatile("lgdt %0\n\tlidt %1" : : "m"(g), "m"(i));
+}
+
+static void arm(int deadline)
+{
+	wrmsr(APIC_BASE_MSR, rdmsr(APIC_BASE_MSR) | 0xc00); /* enabled, x2APIC */
+	wrmsr(X2APIC_SIVR, 0x1ff);			    /* software enable */
+	if (deadline) {
+		wrmsr(X2APIC_LVT_TIMER, VECTOR | TIMER_DEADLINE);
+		report.armed_tsc = tsc();
+		wrmsr(TSC_DEADLINE, report.armed_tsc + TIMER_DELAY_TICKS);
+	} else {
+		wrmsr(X2APIC_DIVIDE, 0xb); /* by 1 */
+		wrmsr(X2APIC_LVT_TIMER, VECTOR);
+		report.armed_tsc = tsc();
+		wrmsr(X2APIC_INITIAL, TIMER_DELAY_COUNT);
+	}
+}
+
+static void next(uint64_t reply_size)
+{
+	struct abi_mailbox *mb = (void *)(uintptr_t)ABI_MAILBOX_WINDOW_GPA;
+	volatile uint32_t *regs = (void *)(uintptr_t)ABI_MAILBOX_REGS_GPA;
+
+	*(volatile uint64_t *)&mb->reply_size = reply_size;
+	regs[ABI_DOORBELL_NEXT / 4] = 0;
+}
+
+void kernel_main(const struct abi_boot_info *info)
+{
+	struct timer_report *reply =
+		(void *)(uintptr_t)(ABI_MAILBOX_WINDOW_GPA + ABI_WINDOW_REPLY);
+
+	map_mailbox();
+	set_tables();
+	arm(*(const char *)info->strings_gpa == 'd');
+	report.frozen_tsc = tsc();
+	next(0); /* interrupts are off: the timer cannot be seen before this comes back */
+	report.thawed_tsc = tsc();
+	while (fired == 0)
+		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+	report.fired_tsc = fired_tsc;
+	*reply = report;
+	next(sizeof(report));
+	for (;;)
+		__asm__ volatile("hlt");
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/helpers_kvm.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+#include "guest/abi.h"
+#include "snapshot/restore.h"
+#include "snapshot/save.h"
+#include "tests/helpers_image.h"
+#include "tools/thaw/blob.h"
+
+#define TEST_RAM     (64u << 20)
+#define TEST_TIMEOUT (10 * NSEC_PER_SEC)
+
+extern const uint8_t kindling_elf_start[], kindling_elf_end[];
+
+void need_kvm(void)
+{
+	auto_close int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return;
+	cr_assert(getenv("REQUIRE_KVM") == NULL, "REQUIRE_KVM is set and there is no /dev/kvm");
+	cr_skip_test("no /dev/kvm");
+}
+
+const char *guest_path(const char *name)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "build/guest/%s", name);
+	return path;
+}
+
+void booted_shell(struct booted *b)
+{
+	struct shape shape;
+	struct err err = { 0 };
+
+	cr_assert(eq(int, kvm_open(&b->kvm, &err), 0), "%s", err.text);
+	shape_of_host(&shape, &b->kvm, TEST_RAM);
+	b->mailbox_fd = mailbox_memfd(&err);
+	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
+	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),
+		  "%s", err.text);
+}
+
+void booted_make(struct booted *b, const char *program, const char *const *argv)
+{
+	static const char *const no_env[] = { NULL };
+	struct blob file = { 0 };
+	struct err err = { 0 };
+	struct boot_config cfg = {
+		.kernel = { kindling_elf_start,
+			    (size_t)(kindling_elf_end - kindling_elf_start) },
+		.argv = argv,
+		.envp = no_env,
+		.mode = ABI_MODE_EVENTS,
+	};
+
+	booted_shell(b);
+	cr_assert(eq(int, blob_read(&file, program, TEST_RAM, &err), 0), "%s", err.text);
+	cfg.program = (struct boot_blob){ file.data, file.size };
+	cr_assert(eq(int, machine_boot(&b->machine, &cfg, &err), 0), "%s", err.text);
+	blob_free(&file);
+}
+
+void booted_free(struct booted *b)
+{
+	machine_destroy(&b->machine);
+	close(b->mailbox_fd);
+	kvm_close(&b->kvm);
+}
+
+static void frozen_open(struct frozen *f)
+{
+	struct err err = { 0 };
+
+	cr_assert(eq(int, kvm_open(&f->kvm, &err), 0), "%s", err.text);
+	cr_assert(eq(int, image_open(&f->image, f->dir, &err), 0), "%s", err.text);
+	cr_assert(eq(int, template_open(&f->template, &f->image, &f->kvm, &err), 0), "%s",
+		  err.text);
+	cr_assert(eq(int, template_fill(&f->template, &err), 0), "%s", err.text);
+}
+
+void frozen_from(struct frozen *f, struct machine *m)
+{
+	static const char *const args[] = { "test", NULL };
+	const struct save_options opt = { .program = "test", .args = args };
+	struct err err = { 0 };
+
+	scratch_make(f->scratch);
+	f->dir = strdup(scratch_path(f->scratch, "image"));
+	cr_assert(eq(int, save(m, f->dir, &opt, &err), 0), "%s", err.text);
+	frozen_open(f);
+}
+
+void frozen_make(struct frozen *f, const char *program)
+{
+	const char *const argv[] = { program, NULL };
+	static struct booted b;
+	struct err err = { 0 };
+
+	booted_make(&b, program, argv);
+	cr_assert(eq(int, machine_wait(&b.machine, clock_monotonic() + TEST_TIMEOUT, &err), 0),
+		  "%s", err.text);
+	frozen_from(f, &b.machine);
+	booted_free(&b);
+}
+
+void frozen_free(struct frozen *f)
+{
+	template_close(&f->template);
+	image_close(&f->image);
+	kvm_close(&f->kvm);
+	scratch_remove(f->scratch);
+	free((char *)(uintptr_t)f->dir);
+}
+
+void clone_make(struct clone *c, const struct frozen *f, const struct tier *tier)
+{
+	struct err err = { 0 };
+
+	c->mailbox_fd = mailbox_memfd(&err);
+	cr_assert(ge(int, c->mailbox_fd, 0), "%s", err.text);
+	cr_assert(eq(int,
+		     machine_create(&c->machine, &f->kvm, &f->template.shape, c->mailbox_fd,
+				    &err),
+		     0),
+		  "%s", err.text);
+	cr_assert(eq(int, restore(&c->machine, &f->template, tier, NULL, &err), 0), "%s",
+		  err.text);
+}
+
+void clone_free(struct clone *c)
+{
+	machine_destroy(&c->machine);
+	close(c->mailbox_fd);
+}
+
+char *machine_ask(struct machine *m, const char *event)
+{
+	struct invocation inv = { .event = event,
+				  .len = strlen(event),
+				  .deadline = clock_monotonic() + TEST_TIMEOUT };
+	struct mailbox_reply reply;
+	struct err err = { 0 };
+
+	cr_assert(eq(int, machine_invoke(m, &inv, &reply, NULL, &err), 0), "%s", err.text);
+	return strndup((const char *)reply.data, reply.len);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * helpers_kvm.h - what tests with real machines share: a guest program, frozen into an image
+ * in a scratch directory, and clones of it. Helpers assert; need_kvm() may skip the test.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "snapshot/machine.h"
+#include "snapshot/template.h"
+#include "snapshot/tier.h"
+
+/* Skip the calling test where there is no /dev/kvm; with REQUIRE_KVM that is a failure. */
+void need_kvm(void);
+
+/* The guest programs that the Makefile built: "echo", "sql", "tests/barrier". */
+const char *guest_path(const char *name);
+
+/* A program, booted and run to its first wait for an event. */
+struct booted {
+	struct kvm kvm;
+	int mailbox_fd;
+	struct machine machine;
+};
+/* A shell with nothing in it. */
+void booted_shell(struct booted *b);
+void booted_make(struct booted *b, const char *program, const char *const *argv);
+void booted_free(struct booted *b);
+
+/* An image in a scratch directory, and its template. */
+struct frozen {
+	char scratch[256];
+	const char *dir; /* the image */
+	struct kvm kvm;
+	struct image image;
+	struct template template;
+};
+
+/* Boot @program (a guest_path), freeze it, open the image, fill the template. */
+void frozen_make(struct frozen *f, const char *program);
+/* The same from a machine that is stopped at NEXT. */
+void frozen_from(struct frozen *f, struct machine *m);
+void frozen_free(struct frozen *f);
+
+/* A machine restored from it. */
+struct clone {
+	int mailbox_fd;
+	struct machine machine;
+};
+void clone_make(struct clone *c, const struct frozen *f, const struct tier *tier);
+void clone_free(struct clone *c);
+
+/* Hand over @event, run to the reply, return it as a string that the caller frees. Asserts
+ * that there is a reply within ten seconds. */
+char *machine_ask(struct machine *m, const char *event);

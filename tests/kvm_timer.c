@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_timer.c - a timer that was armed before the freeze comes after the thaw, neither lost nor
+ * early (tests/guest/kernels/timer.c), for both timers of the local APIC.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+#include "guest/abi.h"
+#include "tests/guest/kernels/timer.h"
+#include "tests/helpers_kvm.h"
+#include "tools/thaw/blob.h"
+
+/* Wait long enough that a timer which kept running in the freeze would be overdue. */
+#define GAP_US 200000
+
+static void freeze_timer(struct frozen *f, const char *which)
+{
+	static const char *const no_env[] = { NULL };
+	static struct booted b;
+	const char *const argv[] = { which, NULL };
+	struct blob kernel = { 0 };
+	struct err err = { 0 };
+
+	cr_assert(eq(int, blob_read(&kernel, guest_path("tests/timer.elf"), 1 << 20, &err), 0),
+		  "%s", err.text);
+	booted_shell(&b);
+	cr_assert(eq(int,
+		     machine_boot(&b.machine,
+				  &(struct boot_config){
+					  .kernel = { kernel.data, kernel.size },
+					  .argv = argv,
+					  .envp = no_env,
+				  },
+				  &err),
+		     0),
+		  "%s", err.text);
+	blob_free(&kernel);
+	cr_assert(eq(int, machine_wait(&b.machine, 0, &err), 0), "%s", err.text);
+	frozen_from(f, &b.machine);
+	booted_free(&b);
+}
+
+/* @tsc_shift: added to the saved TSC, as if the host had been up for another time. */
+static void check_timer(const char *which, int64_t tsc_shift, const struct tier *tier)
+{
+	static struct frozen f;
+	static struct clone c;
+	struct invocation inv = { .deadline = clock_monotonic() + 20 * NSEC_PER_SEC };
+	struct mailbox_reply reply;
+	struct timer_report r;
+	struct err err = { 0 };
+	uint64_t left, ran;
+	struct vcpu_tsc *tsc;
+
+	freeze_timer(&f, which);
+	tsc = &f.template.state.vcpus[0].tsc;
+	tsc->value += (uint64_t)tsc_shift;
+	f.template.state.vcpus[0].msrs.entries[0].data += (uint64_t)tsc_shift;
+	if (tsc->deadline != 0)
+		tsc->deadline += (uint64_t)tsc_shift;
+	usleep(GAP_US);
+	clone_make(&c, &f, tier);
+	cr_assert(eq(int, machine_invoke(&c.machine, &inv, &reply, NULL, &err), 0), "%s",
+		  err.text);
+	cr_assert(eq(sz, reply.len, sizeof(r)));
+	memcpy(&r, reply.data, sizeof(r));
+
+	/* What was left of the delay when the state was saved, by which the guest had run at
+	 * least until frozen_tsc. */
+	left = TIMER_DELAY_TICKS - (tsc->value - (uint64_t)tsc_shift - r.armed_tsc);
+	ran = r.fired_tsc - r.thawed_tsc;
+	cr_expect(lt(u64, left, TIMER_DELAY_TICKS));
+	/* The clock between the restore and thawed_tsc also counts: a fifth is more than enough
+	 * for it, and for the two clocks of "count" that do not tick alike. */
+	cr_expect(gt(u64, ran, left - left / 5), "%s came %lu ticks after the thaw, %lu left",
+		  which, ran, left);
+	cr_expect(lt(u64, ran, left + 4 * TIMER_DELAY_TICKS), "%s came late", which);
+	clone_free(&c);
+	frozen_free(&f);
+}
+
+Test(timer, tsc_deadline_is_neither_lost_nor_early, .timeout = 60)
+{
+	need_kvm();
+	for (const struct tier *const *t = tiers; *t; t++)
+		check_timer("deadline", 0, *t);
+}
+
+Test(timer, tsc_deadline_with_a_saved_tsc_beyond_the_hosts, .timeout = 60)
+{
+	need_kvm();
+	check_timer("deadline", INT64_C(1) << 52, &tier_map);
+}
+
+Test(timer, apic_count_is_neither_lost_nor_early, .timeout = 60)
+{
+	need_kvm();
+	for (const struct tier *const *t = tiers; *t; t++)
+		check_timer("count", 0, *t);
+}
