@@ -65,6 +65,7 @@ static int doorbell(void *dev, const struct bus_access *access)
 		return 0; /* reads as all ones */
 	switch (access->off) {
 	case ABI_DOORBELL_NEXT:
+		mb->reply_size = guest_size(mb, GUEST_READ(mb, reply_size), ABI_REPLY_MAX);
 		mb->stop = MAILBOX_NEXT;
 		return BUS_STOP;
 	case ABI_DOORBELL_LOG:
@@ -214,10 +215,8 @@ int mailbox_put_event(struct mailbox *mb, const void *data, size_t len, struct e
 
 struct mailbox_reply mailbox_reply(const struct mailbox *mb)
 {
-	uint64_t told = GUEST_READ(mb, reply_size);
-
 	return (struct mailbox_reply){ .data = mb->window + ABI_WINDOW_REPLY,
-				       .len = (size_t)MIN(told, (uint64_t)ABI_REPLY_MAX) };
+				       .len = mb->reply_size };
 }
 
 struct abi_crash mailbox_crash(const struct mailbox *mb)

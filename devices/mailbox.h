@@ -49,6 +49,7 @@ struct mailbox {
 	struct mailbox_state s;
 	uint8_t *window; /* ABI_WINDOW_SIZE bytes */
 	enum mailbox_stop stop;
+	size_t reply_size;    /* after MAILBOX_NEXT, bytes; at most ABI_REPLY_MAX */
 	uint32_t exit_status; /* after MAILBOX_EXIT; the low 8 bits of exit_group() */
 	struct mailbox_ops ops;
 	struct clock_scale scale;	/* of the guest's TSC */

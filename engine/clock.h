@@ -22,7 +22,8 @@ struct clock_scale {
 	uint32_t shift; /* at most 32 */
 };
 
-/* @khz: rate of the counter, not 0. The product is exact to 1 part in 2^31. */
+/* @khz: rate of the counter, not 0. The time that it gives is never more than the exact one,
+ * and up to 8 GHz less by at most 1 part in 2^29. */
 struct clock_scale clock_scale_of(uint32_t khz);
 nsec_t clock_scale_ns(struct clock_scale s, uint64_t ticks);
 

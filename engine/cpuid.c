@@ -65,6 +65,7 @@ static const struct bit_name bit_names[] = {
 /* clang-format on */
 
 const uint32_t cpuid_nwords = ARRAY_SIZE(cpuid_words);
+const uint32_t cpuid_nbit_names = ARRAY_SIZE(bit_names);
 
 const struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid *c, uint32_t leaf, uint32_t index)
 {

@@ -57,3 +57,4 @@ void cpuid_set_apic_id(struct cpuid *c, uint32_t id);
 
 /* The usual name of one feature bit ("avx2"), or NULL where we know none. */
 const char *cpuid_bit_name(const struct cpuid_word *w, unsigned int bit);
+extern const uint32_t cpuid_nbit_names; /* bits that we know a name for */

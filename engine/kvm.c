@@ -68,15 +68,15 @@ static int read_cpuid(struct kvm *kvm, struct err *err)
 
 static int read_msr_list(struct kvm *kvm, struct err *err)
 {
-	struct {
-		struct kvm_msr_list head;
+	struct { /* a struct kvm_msr_list with room */
+		uint32_t n;
 		uint32_t indices[KVM_MSRS_MAX];
-	} buf = { .head.nmsrs = KVM_MSRS_MAX };
+	} buf = { .n = KVM_MSRS_MAX };
 
 	if (ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, &buf) < 0)
-		return err_sys(err, "KVM_GET_MSR_INDEX_LIST (%u MSRs, room for %u)",
-			       buf.head.nmsrs, KVM_MSRS_MAX);
-	kvm->nmsrs = buf.head.nmsrs;
+		return err_sys(err, "KVM_GET_MSR_INDEX_LIST (%u MSRs, room for %u)", buf.n,
+			       KVM_MSRS_MAX);
+	kvm->nmsrs = buf.n;
 	memcpy(kvm->msrs, buf.indices, sizeof(buf.indices));
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "engine/err.h"
 #include "engine/kvm.h"
+#include "engine/vcpu_msrs.h"
 #include "engine/x86.h"
 
 const struct kvm_quirk_text kvm_quirk_texts[] = {
@@ -45,31 +46,15 @@ static enum kvm_kind find_kind(void)
 	return KVM_KIND_UNKNOWN;
 }
 
-static int msr_ioctl(int fd, unsigned long request, uint64_t *value)
-{
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} buf = { .head.nmsrs = 1, .entry = { .index = MSR_IA32_TSC, .data = *value } };
-	int n = ioctl(fd, request, &buf);
-
-	*value = buf.entry.data;
-	return n == 1 ? 0 : -1;
-}
-
 /* Does writing the TSC change it? Half an hour ahead is far from any rounding. */
 static bool tsc_is_fixed(int vcpu, uint32_t khz)
 {
 	uint64_t ahead = (uint64_t)khz * 1000 * 1800;
-	uint64_t before = 0, after;
+	uint64_t before, after;
 
-	if (msr_ioctl(vcpu, KVM_GET_MSRS, &before) < 0)
-		return true;
-	after = before + ahead;
-	if (msr_ioctl(vcpu, KVM_SET_MSRS, &after) < 0 ||
-	    msr_ioctl(vcpu, KVM_GET_MSRS, &after) < 0)
-		return true;
-	return after - before < ahead / 2;
+	return !vcpu_msr_get(vcpu, MSR_IA32_TSC, &before) ||
+	       !vcpu_msr_set(vcpu, MSR_IA32_TSC, before + ahead) ||
+	       !vcpu_msr_get(vcpu, MSR_IA32_TSC, &after) || after - before < ahead / 2;
 }
 
 int kvm_quirks_probe(struct kvm *kvm, struct err *err)

@@ -26,6 +26,9 @@ void log_set_level(enum log_level level)
 
 /* Format one line, newline included, into the slot of the ring that is next. */
 static void log_format(char *line, const char *file, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+
+static void log_format(char *line, const char *file, const char *fmt, va_list ap)
 {
 	uint64_t us = clock_monotonic() / NSEC_PER_USEC;
 	int used = snprintf(line, LOG_LINE,

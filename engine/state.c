@@ -167,7 +167,7 @@ static int walk(const struct state_desc *d, const uint8_t *p, const char *prefix
 				snprintf(path, sizeof(path), "%s%s[%u].", prefix, f->name, k);
 			else
 				snprintf(path, sizeof(path), "%s%s.", prefix, f->name);
-			ret = walk(f->inner, p + f->off + k * unit, path, visit, arg);
+			ret = walk(f->inner, p + f->off + (size_t)k * unit, path, visit, arg);
 		}
 	}
 	return ret;

@@ -127,8 +127,7 @@ int vcpu_run(struct vcpu *v, nsec_t deadline, struct err *err)
 {
 	int ret = 0;
 
-	if (v->tid == 0)
-		__atomic_store_n(&v->tid, gettid(), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->tid, gettid(), __ATOMIC_SEQ_CST);
 	running = v->run;
 	if (deadline != 0)
 		ret = timer_arm(v, deadline, err);
@@ -147,6 +146,9 @@ int vcpu_complete(struct vcpu *v, struct err *err)
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	ret = ioctl(v->fd, KVM_RUN, 0);
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	/* In this order no kick is lost, whether it came before or comes between the two. */
+	if (__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (ret == 0)
 		return err_set(err, EIO, "KVM_RUN with immediate_exit ran on (exit reason %u)",
 			       v->run->exit_reason);

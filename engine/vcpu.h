@@ -43,7 +43,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	bool pause;	 /* asked to stop; atomic */
-	pid_t tid;	 /* thread that runs it, 0 before the first run; atomic */
+	pid_t tid;	 /* thread that ran it last, 0 before the first run; atomic */
 	timer_t timer;	 /* sends VCPU_SIGNAL to @timer_tid at the deadline */
 	pid_t timer_tid; /* 0: no timer yet */
 	struct vcpu_stats stats;

@@ -13,15 +13,16 @@
 #include "engine/log.h"
 #include "engine/x86.h"
 
+/* A struct kvm_msrs with room for one. */
 struct one_msr {
-	struct kvm_msrs head;
+	uint32_t n;
+	uint32_t reserved;
 	struct kvm_msr_entry entry;
 };
 
-/* Returns false where KVM lists the MSR and does not hand it out. */
-static bool msr_get(int fd, uint32_t index, uint64_t *value)
+bool vcpu_msr_get(int fd, uint32_t index, uint64_t *value)
 {
-	struct one_msr m = { .head.nmsrs = 1, .entry.index = index };
+	struct one_msr m = { .n = 1, .entry.index = index };
 
 	if (ioctl(fd, KVM_GET_MSRS, &m) != 1)
 		return false;
@@ -29,21 +30,26 @@ static bool msr_get(int fd, uint32_t index, uint64_t *value)
 	return true;
 }
 
-static int msr_set(int fd, const struct kvm_msr_entry *want, struct err *err)
+bool vcpu_msr_set(int fd, uint32_t index, uint64_t value)
 {
-	struct one_msr m = { .head.nmsrs = 1, .entry = *want };
+	struct one_msr m = { .n = 1, .entry = { .index = index, .data = value } };
+
+	return ioctl(fd, KVM_SET_MSRS, &m) == 1;
+}
+
+static int msr_set(int fd, uint32_t index, uint64_t value, struct err *err)
+{
 	uint64_t have;
 
-	if (ioctl(fd, KVM_SET_MSRS, &m) == 1)
+	if (vcpu_msr_set(fd, index, value))
 		return 0;
 	/* Refused: that is fine if the vCPU has that value anyway. */
-	if (msr_get(fd, want->index, &have) && have == want->data) {
-		log_debug("MSR 0x%x is read-only here and already 0x%" PRIx64, want->index,
-			  have);
+	if (vcpu_msr_get(fd, index, &have) && have == value) {
+		log_debug("MSR 0x%x is read-only here and already 0x%" PRIx64, index, have);
 		return 0;
 	}
 	return err_set(err, ERR_UNFIT, "KVM_SET_MSRS: KVM here refuses MSR 0x%x = 0x%" PRIx64,
-		       want->index, (uint64_t)want->data);
+		       index, value);
 }
 
 /* KVM's list in the order of struct vcpu_msrs. */
@@ -81,7 +87,7 @@ int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s, struct e
 	for (uint32_t i = kept; i < msrs->n; i++) {
 		uint64_t value;
 
-		if (!msr_get(fd, msrs->entries[i].index, &value))
+		if (!vcpu_msr_get(fd, msrs->entries[i].index, &value))
 			continue;
 		msrs->entries[kept].index = msrs->entries[i].index;
 		msrs->entries[kept++].data = value;
@@ -106,11 +112,11 @@ static int deadline_load(const struct kvm *kvm, int fd, const struct vcpu_tsc *t
 	/* A TSC that was set has moved on by much less than a second since. */
 	bool took = !(kvm->quirks & QUIRK_TSC_FIXED) &&
 		    now - tsc->value < (uint64_t)tsc->khz * 1000;
-	struct kvm_msr_entry m = { .index = MSR_IA32_TSC_DEADLINE, .data = tsc->deadline };
+	uint64_t deadline = tsc->deadline;
 
 	if (!took)
-		m.data = deadline_rebase(tsc->deadline, tsc->value, now);
-	return msr_set(fd, &m, err);
+		deadline = deadline_rebase(deadline, tsc->value, now);
+	return msr_set(fd, MSR_IA32_TSC_DEADLINE, deadline, err);
 }
 
 /* The kernel only reads the list, so it goes out of a const state as it is. */
@@ -122,14 +128,14 @@ static int msrs_set(int fd, const struct vcpu_msrs *msrs, struct err *err)
 	if (n < 0)
 		return err_sys(err, "KVM_SET_MSRS");
 	for (uint32_t i = (uint32_t)n; i < msrs->n && ret == 0; i++)
-		ret = msr_set(fd, &msrs->entries[i], err);
+		ret = msr_set(fd, msrs->entries[i].index, msrs->entries[i].data, err);
 	return ret;
 }
 
 int vcpu_tsc_read(int fd, struct vcpu_tsc_pair *now, struct err *err)
 {
 	now->host = clock_tsc();
-	if (!msr_get(fd, MSR_IA32_TSC, &now->guest))
+	if (!vcpu_msr_get(fd, MSR_IA32_TSC, &now->guest))
 		return err_set(err, ERR_NO_KVM, "KVM_GET_MSRS: KVM does not hand out IA32_TSC");
 	return 0;
 }

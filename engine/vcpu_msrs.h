@@ -5,7 +5,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "engine/vcpu_state.h"
+
+/* One MSR. False: KVM has no such MSR, or refuses to hand it out or to set it. */
+bool vcpu_msr_get(int fd, uint32_t index, uint64_t *value);
+bool vcpu_msr_set(int fd, uint32_t index, uint64_t value);
 
 /* Every MSR that KVM lists and hands out; those that it lists and refuses are left out. Writes
  * s->msrs, s->tsc.value and s->tsc.deadline. */

@@ -155,3 +155,27 @@ int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 		log_debug("KVM_KVMCLOCK_CTRL: %s", strerrordesc_np(errno));
 	return 0;
 }
+
+static int order_check(const char *name, const enum part *order, size_t n, struct err *err)
+{
+	const uint32_t all = ((1u << NPARTS) - 1) | 1u << XSAVE | 1u << MSRS;
+	uint32_t seen = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (seen >> order[i] & 1)
+			return err_set(err, EINVAL, "%s order moves part %d twice", name,
+				       (int)order[i]);
+		seen |= 1u << order[i];
+	}
+	if (seen != all)
+		return err_set(err, EINVAL, "%s order moves parts 0x%x of 0x%x", name, seen,
+			       all);
+	return 0;
+}
+
+int vcpu_state_orders_check(struct err *err)
+{
+	int ret = order_check("save", save_order, ARRAY_SIZE(save_order), err);
+
+	return ret < 0 ? ret : order_check("load", load_order, ARRAY_SIZE(load_order), err);
+}

@@ -84,6 +84,12 @@ struct vcpu_tsc_pair {
 int vcpu_tsc_read(int fd, struct vcpu_tsc_pair *now, struct err *err) must_check;
 
 /*
+ * vcpu_state_orders_check - does each of the two orders move every part exactly once? Called by
+ * the tests. Errors: -EINVAL and which order does not.
+ */
+int vcpu_state_orders_check(struct err *err) must_check;
+
+/*
  * vcpu_state_load - the reverse, into a vCPU that has s->cpuid already (vm_create). What the
  * MSRs do to guest memory (kvmclock) happens here, so memory is attached before.
  * @now: both TSCs after the load.

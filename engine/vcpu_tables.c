@@ -110,8 +110,8 @@ static const struct state_desc xsave_desc =
 static const struct state_desc msrs_desc =
 	STATE_DESC_ARRAY("vcpu.msrs", 1, struct kvm_msr_entry, msr_fields, KVM_MSRS_MAX);
 
-#define ONE(d, m)	{ &d, offsetof(struct vcpu_state, m), 0 }
-#define ARRAY(d, m, n)	{ &d, offsetof(struct vcpu_state, m), offsetof(struct vcpu_state, n) }
+#define ONE(d, m)	{ &(d), offsetof(struct vcpu_state, m), 0 }
+#define ARRAY(d, m, n)	{ &(d), offsetof(struct vcpu_state, m), offsetof(struct vcpu_state, n) }
 
 const struct vcpu_section vcpu_sections[] = {
 	ONE(mp_state_desc, mp_state),

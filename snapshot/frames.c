@@ -291,26 +291,26 @@ typedef int use_frame(void *arg, const struct frames *f, uint64_t i, const void 
 /* Read all frames in large pieces and hand each one's stored bytes to @use. */
 static int for_each_frame(const struct frames *f, use_frame *use, void *arg, struct err *err)
 {
-	auto_free uint8_t *buf = malloc(READ_SIZE);
+	uint8_t *buf = malloc(READ_SIZE);
 	uint64_t i = 0;
+	int ret = 0;
 
 	if (!buf)
 		return err_set(err, ENOMEM, "read buffer of %u bytes: out of memory",
 			       READ_SIZE);
-	while (i < f->header.nframes) {
+	while (ret == 0 && i < f->header.nframes) {
 		const uint8_t *stored = buf;
 		size_t len;
 		uint64_t end = run_end(f, i, &len);
-		int ret = io_read(f->fd, buf, len, f->table[i].offset, err);
 
+		ret = io_read(f->fd, buf, len, f->table[i].offset, err);
 		for (; ret == 0 && i < end; i++) {
 			ret = use(arg, f, i, stored, err);
 			stored += f->table[i].stored;
 		}
-		if (ret < 0)
-			return ret;
 	}
-	return 0;
+	free(buf);
+	return ret;
 }
 
 static int decode_one(void *arg, const struct frames *f, uint64_t i, const void *stored,
@@ -356,10 +356,12 @@ static int verify_one(void *arg, const struct frames *f, uint64_t i, const void 
 
 int frames_verify(const struct frames *f, const struct io_progress *progress, struct err *err)
 {
-	auto_free uint8_t *pages = malloc(FRAMES_MAX_SIZE);
-	struct verify v = { .pages = pages, .progress = progress };
+	struct verify v = { .pages = malloc(FRAMES_MAX_SIZE), .progress = progress };
+	int ret;
 
-	if (!pages)
+	if (!v.pages)
 		return err_set(err, ENOMEM, "frame buffer: out of memory");
-	return for_each_frame(f, verify_one, &v, err);
+	ret = for_each_frame(f, verify_one, &v, err);
+	free(v.pages);
+	return ret;
 }

@@ -21,8 +21,8 @@ struct io_progress;
 
 #define FRAMES_MAGIC	 "THAWMEMZ"
 #define FRAMES_VERSION	 1u
-#define FRAMES_MAX_PAGES 16u /* ours: 64 KiB, where LZ4's window ends */
-#define FRAMES_MAX_SIZE	 (FRAMES_MAX_PAGES * MEM_PAGE_SIZE)
+#define FRAMES_MAX_PAGES 16u	/* ours: 64 KiB, where LZ4's window ends */
+#define FRAMES_MAX_SIZE	 65536u /* bytes of FRAMES_MAX_PAGES pages */
 
 /* Magic, version and CRC keep their places in every version of the file. */
 struct frames_header {
@@ -51,6 +51,7 @@ struct frames_entry {
 	struct digest sha256; /* of the guest pages */
 };
 
+_Static_assert(FRAMES_MAX_SIZE == FRAMES_MAX_PAGES * MEM_PAGE_SIZE, "one frame");
 _Static_assert(sizeof(struct frames_header) == 64, "as documented");
 _Static_assert(sizeof(struct frames_entry) == 64, "as documented");
 

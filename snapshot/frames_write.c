@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "engine/err.h"
-#include "engine/util.h"
 #include "snapshot/io.h"
 
 /* Which frames there will be: the table must be complete before the first data byte's place
@@ -57,7 +56,8 @@ static int plan_region(struct plan *p, const struct mem_region *r, struct err *e
 			uint32_t first = (uint32_t)__builtin_ctz(mask);
 			uint32_t pages = (uint32_t)__builtin_ctz(~(mask >> first));
 
-			ret = plan_add(p, r->gpa + off + first * MEM_PAGE_SIZE, pages, err);
+			ret = plan_add(p, r->gpa + off + (uint64_t)first * MEM_PAGE_SIZE, pages,
+				       err);
 			mask &= ~(((1u << pages) - 1) << first);
 		}
 	}
@@ -88,7 +88,7 @@ static int write_frame(int fd, struct frames_entry *e, const uint8_t *pages, cha
 static int write_data(int fd, const struct mem *mem, struct plan *p,
 		      const struct io_progress *progress, struct err *err)
 {
-	auto_free char *packed = malloc(FRAMES_MAX_SIZE);
+	char *packed = malloc(FRAMES_MAX_SIZE);
 	uint64_t done_size = 0;
 	int ret = 0;
 
@@ -104,6 +104,7 @@ static int write_data(int fd, const struct mem *mem, struct plan *p,
 		done_size += frames_size(e);
 		io_step(progress, done_size, p->npages * MEM_PAGE_SIZE);
 	}
+	free(packed);
 	return ret;
 }
 

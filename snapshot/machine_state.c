@@ -18,7 +18,7 @@ static size_t device_room(const struct device_type *type)
 
 int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err)
 {
-	size_t size = 0;
+	size_t size = 8; /* of a list without devices, too */
 
 	for (const struct device_type *const *t = device_types; *t; t++)
 		size += device_room(*t);

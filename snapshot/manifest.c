@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/manifest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -185,6 +186,7 @@ int manifest_format(const struct manifest *m, char **text, size_t *len, struct e
 	json_decref(doc);
 	if (ret < 0)
 		return ret;
+	assert(*text);
 	*len = strlen(*text);
 	(*text)[(*len)++] = '\n'; /* in the NUL's place: text files end in a newline */
 	ret = check_readable(*text, *len, err);

@@ -8,7 +8,7 @@
 
 #include "guest/abi.h"
 
-#define FIRST_CAPACITY (128u * 1024) /* ours: a reply up to here never allocates */
+#define FIRST_CAPACITY ((size_t)128 * 1024) /* ours: a reply up to here never allocates */
 
 void reply_begin(struct reply *r)
 {

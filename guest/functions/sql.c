@@ -23,7 +23,7 @@
 #include "guest/functions/reply.h"
 #include "guest/functions/sql_json.h"
 
-#define EVENT_FIRST_SIZE (64u * 1024) /* ours: longer SQL makes the buffer grow */
+#define EVENT_FIRST_SIZE ((size_t)64 * 1024) /* ours: longer SQL makes the buffer grow */
 
 struct event {
 	char *text; /* followed by a NUL */
@@ -145,7 +145,8 @@ static int event_read(struct event *e)
 	return 0;
 }
 
-static int events_answer(sqlite3 *db)
+/* Comes back only when something broke. */
+static void events_answer(sqlite3 *db)
 {
 	struct event event = { 0 };
 	struct reply reply = { 0 };
@@ -154,12 +155,13 @@ static int events_answer(sqlite3 *db)
 	while (ret == 0 && (ret = event_read(&event)) == 0) {
 		reply_begin(&reply);
 		sqlite3_randomness(0, NULL); /* clones must not draw the same numbers */
-		ret = sql_answer(db, event.text, event.size, &reply);
+		ret = sql_answer(db, event.text, &reply);
 		if (ret == 0)
 			ret = reply_flush(&reply);
 	}
-	fprintf(stderr, "sql: %s\n", strerror(-ret));
-	return ret;
+	fprintf(stderr, "sql: event %s\n", strerror(-ret));
+	free(event.text);
+	free(reply.data);
 }
 
 int main(int argc, char **argv)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest/functions/sql_json.h"
 
-#include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "guest/functions/reply.h"
 
-#define FLUSH_SIZE (64u * 1024) /* ours: few writes, and the buffer stays small */
+#define FLUSH_SIZE ((size_t)64 * 1024) /* ours: few writes, and the buffer stays small */
 
 /* Bytes of an error's text that are shown: six times as many fit into the reserve. */
 #define ERROR_SIZE 500u
@@ -52,10 +52,11 @@ static void real_add(struct reply *r, double value)
 {
 	char out[64];
 
-	if (value > 1.7976931348623157e308 || value < -1.7976931348623157e308)
-		strcpy(out, value > 0 ? "1e999" : "-1e999"); /* JSON has no infinity */
-	else
-		sqlite3_snprintf(sizeof(out), out, "%!.20g", value);
+	if (isinf(value)) { /* JSON has no infinity */
+		text_add(r, value > 0 ? "1e999" : "-1e999");
+		return;
+	}
+	sqlite3_snprintf(sizeof(out), out, "%!.20g", value);
 	text_add(r, out);
 }
 
@@ -151,19 +152,13 @@ static int statement_run(sqlite3 *db, sqlite3_stmt *stmt, struct reply *r)
 	return fault ? 0 : 1;
 }
 
-int sql_answer(sqlite3 *db, const char *sql, size_t size, struct reply *r)
+int sql_answer(sqlite3 *db, const char *sql, struct reply *r)
 {
-	const char *end = sql + size;
 	int ret = 1;
 
-	while (ret > 0) {
+	while (ret > 0 && *sql) {
 		sqlite3_stmt *stmt;
 
-		/* The program names an unnamed column by its text, so spaces must not count. */
-		while (sql < end && isspace((unsigned char)*sql))
-			sql++;
-		if (sql == end)
-			break;
 		if (sqlite3_prepare_v2(db, sql, -1, &stmt, &sql) != SQLITE_OK) {
 			error_add(r, sqlite3_errmsg(db));
 			break;

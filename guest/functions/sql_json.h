@@ -14,14 +14,12 @@
 #pragma once
 
 #include <sqlite3.h>
-#include <stddef.h>
 
 struct reply;
 
 /*
- * sql_answer - run all statements of @sql.
- * @sql: @size bytes of text followed by a NUL
+ * sql_answer - run all statements of @sql, which a NUL ends.
  * Returns 0, or -errno when the reply could not be handed over. Errors of the SQL are part of
  * the reply.
  */
-int sql_answer(sqlite3 *db, const char *sql, size_t size, struct reply *r);
+int sql_answer(sqlite3 *db, const char *sql, struct reply *r);

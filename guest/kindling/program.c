@@ -60,8 +60,9 @@ static uint64_t program_map_image(const struct abi_boot_info *info, uint64_t pa)
 /* The stack's frames from @pa up. Returns the end. */
 static uint64_t program_map_stack(const struct abi_boot_info *info, uint64_t pa)
 {
-	uint64_t size =
-		min(LAYOUT_STACK_MAX, bytes_round_down(info->ram_size / 8, LAYOUT_HUGE_PAGE));
+	/* A stack is memory that the heap does not get: a small part of a small machine. */
+	uint64_t part = bytes_round_up(info->ram_size / 32, LAYOUT_HUGE_PAGE);
+	uint64_t size = min(LAYOUT_STACK_MAX, part);
 	uint64_t limit = program_limit(info);
 
 	pa = bytes_round_up(pa, LAYOUT_HUGE_PAGE);

@@ -30,11 +30,12 @@ static int all_zero(const char *p, size_t n)
 static void start(int argc, char **argv)
 {
 	const void *random = (const void *)getauxval(AT_RANDOM);
+	const char *key = getenv("KEY");
 	int local;
 
 	CHECK(argc == 3 && strcmp(argv[1], "one") == 0 && strcmp(argv[2], "two three") == 0);
 	CHECK(argv[3] == NULL);
-	CHECK(getenv("KEY") && strcmp(getenv("KEY"), "value") == 0);
+	CHECK(key && strcmp(key, "value") == 0);
 	CHECK(getauxval(AT_PAGESZ) == PAGE && getauxval(AT_CLKTCK) == 100);
 	CHECK(strcmp((const char *)getauxval(AT_EXECFN), argv[0]) == 0);
 	CHECK(random && !all_zero(random, 16));
@@ -107,7 +108,7 @@ static void heap(void)
 	CHECK(sbrk(-(intptr_t)MIB) == old + MIB);
 	CHECK(sbrk(MIB) == old);
 	CHECK(all_zero((char *)(((uintptr_t)old + PAGE - 1) & -PAGE), MIB - PAGE));
-	CHECK_FAILS(sbrk(1l << 40), ENOMEM);
+	CHECK_FAILS(sbrk(1L << 40), ENOMEM);
 #endif
 	CHECK(big);
 	memset(big, 6, 8 * MIB);
@@ -119,7 +120,7 @@ static long long ns(clockid_t id)
 	struct timespec ts;
 
 	CHECK(clock_gettime(id, &ts) == 0 && ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000);
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
 static void clocks(void)
@@ -132,7 +133,7 @@ static void clocks(void)
 		now = ns(CLOCK_MONOTONIC);
 		CHECK(now >= last);
 	}
-	CHECK(real > 1700000000ll * 1000000000); /* 2023 */
+	CHECK(real > 1700000000LL * 1000000000); /* 2023 */
 	CHECK(gettimeofday(&tv, NULL) == 0 && tv.tv_sec >= real / 1000000000);
 	CHECK(time(NULL) >= tv.tv_sec);
 	CHECK(clock_getres(CLOCK_MONOTONIC, &res) == 0 && res.tv_nsec == 1);

@@ -43,14 +43,14 @@ static int archive_error(struct archive *a, struct err *err)
 {
 	const char *text = archive_error_string(a);
 
-	return err_set(err, archive_errno(a) ? archive_errno(a) : EIO, "%s",
+	return err_set(err, archive_errno(a) > 0 ? archive_errno(a) : EIO, "%s",
 		       text ? text : "archive error");
 }
 
 static int copy_content(struct archive *a, const char *path, struct err *err)
 {
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char buf[4096];
+	char buf[2048]; /* beside the 4 KiB of a link's target in one stack frame */
 	ssize_t n;
 
 	if (fd < 0)
@@ -71,8 +71,7 @@ static int add_entry(struct archive *a, const FTSENT *f, const char *name, struc
 
 	archive_entry_copy_pathname(e, name);
 	archive_entry_set_mode(e, f->fts_statp->st_mode);
-	if (S_ISREG(f->fts_statp->st_mode))
-		archive_entry_set_size(e, f->fts_statp->st_size);
+	archive_entry_set_size(e, S_ISREG(f->fts_statp->st_mode) ? f->fts_statp->st_size : 0);
 	if (S_ISLNK(f->fts_statp->st_mode)) {
 		n = readlink(f->fts_accpath, target, sizeof(target) - 1);
 		target[MAX(n, (ssize_t)0)] = '\0';
@@ -95,7 +94,7 @@ static int add_tree(struct archive *a, const char *root, struct err *err)
 {
 	size_t skip = strlen(root);
 	char *paths[] = { (char *)(uintptr_t)root, NULL };
-	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
 	FTSENT *f;
 	int ret = 0;
 

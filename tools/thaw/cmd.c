@@ -44,7 +44,7 @@ int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
 
 void cmd_print_json(FILE *to, json_t *doc)
 {
-	json_dumpf(doc, to, JSON_COMPACT);
+	json_dumpf(doc, to, JSON_COMPACT | JSON_REAL_PRECISION(10));
 	putc('\n', to);
 	json_decref(doc);
 }

@@ -71,6 +71,7 @@ static int make_image(struct build *b, struct err *err)
 {
 	const struct mailbox_ops ops = { .log = guest_log };
 	struct progress progress;
+	struct save_options opt;
 	nsec_t start = clock_monotonic();
 	int ret = check_target(b->dir, err);
 
@@ -86,10 +87,11 @@ static int make_image(struct build *b, struct err *err)
 
 	start = clock_monotonic();
 	progress_begin(&progress, "writing the image");
-	b->save.program = b->launch.argv[0];
-	b->save.args = (const char *const *)b->launch.argv;
-	b->save.progress = &progress.io;
-	ret = save(&b->launch.machine, b->dir, &b->save, err);
+	opt = b->save;
+	opt.program = b->launch.argv[0];
+	opt.args = (const char *const *)b->launch.argv;
+	opt.progress = &progress.io;
+	ret = save(&b->launch.machine, b->dir, &opt, err);
 	progress_end(&progress);
 	b->write_ns = clock_monotonic() - start;
 	return ret;

@@ -119,7 +119,8 @@ static int print_field(void *arg, const char *path, enum state_kind kind, uint32
 	uint32_t shown = MIN(count, SHOWN_BYTES / unit);
 	const uint8_t *p = data;
 
-	printf("%s    %-24s", (const char *)arg, path);
+	(void)arg;
+	printf("    %-24s", path);
 	for (uint32_t i = 0; i < shown; i++)
 		printf(kind == STATE_BYTES ? "%02" PRIx64 : " 0x%" PRIx64,
 		       state_int(p + (size_t)i * unit, unit));
@@ -140,7 +141,7 @@ static void print_sections(const struct image *img, bool fields)
 		if (!d || !fields || s.len % d->size != 0)
 			continue;
 		for (size_t at = 0; at < s.len; at += d->size)
-			state_walk(d, (const uint8_t *)s.data + at, print_field, (void *)"");
+			state_walk(d, (const uint8_t *)s.data + at, print_field, NULL);
 	}
 }
 

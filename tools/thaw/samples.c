@@ -61,10 +61,9 @@ struct percentiles samples_percentiles(const struct samples *s, enum phase phase
 	return p;
 }
 
-/* Tenths of a microsecond are all that a clock read is worth. */
 static json_t *json_us(nsec_t ns)
 {
-	return json_real((double)(ns / 100) / 10);
+	return json_real((double)ns / 1e3);
 }
 
 json_t *samples_json(const struct samples *s)

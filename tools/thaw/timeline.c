@@ -54,7 +54,7 @@ static int write_trace(const struct timeline *t, const struct samples *s, FILE *
 		add_events(events, &s->all[i], i);
 	doc = json_pack("{so s{ss ss ss}}", "traceEvents", events, "otherData", "image",
 			t->image, "tier", t->tier, "tier_reason", t->why);
-	ret = json_dumpf(doc, to, JSON_COMPACT);
+	ret = json_dumpf(doc, to, JSON_COMPACT | JSON_REAL_PRECISION(10));
 	json_decref(doc);
 	return ret;
 }

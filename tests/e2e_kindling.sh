@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# kindling from inside: the programs of tests/guest/ that test system calls, files, registers
+# and crashes, against both C libraries and as position-independent executables.
+# shellcheck source=tests/e2e.sh
+. tests/e2e.sh
+
+need_kvm
+
+ends_with() { # STATUS NAME PROGRAM [ARG]...
+	program=$GUEST/tests/$3
+	name="$3: $2" status=$1
+	shift 3
+	if [ -x "$program" ]; then
+		expect_status "$status" "$name" "$THAW" boot --env KEY=value --files "$WORK/files" \
+			"$program" "$@"
+	else
+		skip "$name" "not built here"
+	fi
+}
+
+# ---- what the programs ask for ----
+
+root=$WORK/files
+mkdir -p "$root/etc" "$root/a/b"
+echo 'hello motd' >"$root/etc/motd"
+ln -s motd "$root/etc/link"
+ln -s loop "$root/etc/loop"
+ln -s ../etc/motd "$root/etc/up"
+echo hard >"$root/hard1"
+ln "$root/hard1" "$root/hard2"
+echo x >"$root/a/b/f"
+: >"$root/a/empty"
+echo x >"$root/a/run"
+chmod 755 "$root/a/run"
+
+for variant in '' _pie _musl; do
+	ends_with 42 "system calls" "calls$variant" one 'two three' && [ -z "$variant" ] &&
+		expect_equal "a missing system call is named once" \
+			"$(grep -c 'system call 41 (socket) is not supported' "$E2E_ERR")" 1
+	ends_with 0 "files" "files$variant"
+done
+ends_with 0 "registers across system calls" vectors
+
+# ---- crashes ----
+
+while IFS='|' read -r kind signal detail; do
+	ends_with 5 "$kind" crash "$kind" &&
+		expect_match "crash: $kind: signal" "$(cat "$E2E_ERR")" "$signal.*$detail"
+done <<'END'
+null|SIGSEGV|address 0x10,
+jump|SIGSEGV|address 0x1234,
+rodata|SIGSEGV|address 0x[0-9a-f]+,
+nx|SIGSEGV|address 0x[0-9a-f]+,
+stack|SIGSEGV|address 0x7f0000[0-9a-f]+,
+high|SIGSEGV|address 0xffffffff81000000,
+gp|SIGSEGV|
+hlt|SIGSEGV|
+div|SIGFPE|
+ud|SIGILL|
+int3|SIGTRAP|
+step|SIGTRAP|
+x87|SIGFPE|
+abort|SIGABRT|
+term|SIGTERM|
+END
+
+# ---- programs that cannot be started ----
+
+expect_status 127 "a dynamic program" "$THAW" boot "$(command -v ls)"
+expect_match "a dynamic program: says what to do" "$(cat "$E2E_ERR")" 'link it with -static'
+echo '#!/bin/sh' >"$WORK/script"
+expect_status 127 "a script" "$THAW" boot "$WORK/script"
+expect_match "a script: says why" "$(cat "$E2E_ERR")" 'is not an ELF file'
+head -c 5000 "$GUEST/echo" >"$WORK/cut"
+expect_status 127 "half a program" "$THAW" boot "$WORK/cut"
+expect_match "half a program: says why" "$(cat "$E2E_ERR")" 'ends after the file'
+
+finish
