@@ -98,13 +98,13 @@ static int write_boot_info(const struct mem *mem, const struct boot_config *cfg,
 	};
 	size = strings_size(cfg->argv, &info->argc);
 	info->strings_size = size + strings_size(cfg->envp, &info->envc);
-	ret = module_copy(&area, "the program", &cfg->program, &info->program_gpa, err);
-	if (ret == 0)
-		ret = module_copy(&area, "the file archive", &cfg->files, &info->files_gpa,
-				  err);
+	/* The program lowest: kindling loads it, and gives its pages to the heap below. */
+	ret = module_copy(&area, "the file archive", &cfg->files, &info->files_gpa, err);
 	if (ret == 0)
 		ret = module_take(&area, "the argument list", info->strings_size,
 				  &info->strings_gpa, err);
+	if (ret == 0)
+		ret = module_copy(&area, "the program", &cfg->program, &info->program_gpa, err);
 	if (ret == 0)
 		strings_copy(strings_copy((char *)ram->host + info->strings_gpa, cfg->argv),
 			     cfg->envp);

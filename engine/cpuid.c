@@ -148,6 +148,14 @@ void cpuid_set_apic_id(struct cpuid *c, uint32_t id)
 	}
 }
 
+void cpuid_set_tsc_deadline(struct cpuid *c)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		if (c->entries[i].function == 1)
+			c->entries[i].ecx |= 1u << 24; /* SDM vol. 2A, CPUID.1:ECX */
+	}
+}
+
 const char *cpuid_bit_name(const struct cpuid_word *w, unsigned int bit)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bit_names); i++) {

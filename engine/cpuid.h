@@ -55,6 +55,9 @@ uint32_t cpuid_word_host(const struct cpuid_word *w);
 /* KVM offers the APIC id of whatever CPU it was asked on; make it vCPU @id's. */
 void cpuid_set_apic_id(struct cpuid *c, uint32_t id);
 
+/* Offer the TSC-deadline mode of the LAPIC's timer. */
+void cpuid_set_tsc_deadline(struct cpuid *c);
+
 /* The usual name of one feature bit ("avx2"), or NULL where we know none. */
 const char *cpuid_bit_name(const struct cpuid_word *w, unsigned int bit);
 extern const uint32_t cpuid_nbit_names; /* bits that we know a name for */

@@ -62,6 +62,9 @@ static int read_cpuid(struct kvm *kvm, struct err *err)
 	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, &kvm->cpuid) < 0)
 		return err_sys(err, "KVM_GET_SUPPORTED_CPUID");
 	cpuid_set_apic_id(&kvm->cpuid, 0);
+	/* Left to us by kernels that do not know here that there will be an in-kernel LAPIC. */
+	if (check_cap(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+		cpuid_set_tsc_deadline(&kvm->cpuid);
 	kvm->xcr0 = cpuid_xcr0(&kvm->cpuid) & XCR0_OFFERED;
 	return 0;
 }

@@ -71,7 +71,7 @@ int mem_map(struct mem *m, struct err *err)
 {
 	int ret;
 
-	for (unsigned int i = 0; i < MEM_MAX_REGIONS; i++)
+	for (unsigned int i = 0; i < m->nregions && i < MEM_MAX_REGIONS; i++)
 		m->regions[i].host = NULL;
 	ret = check_regions(m, err);
 	if (ret < 0)
@@ -90,7 +90,7 @@ int mem_map(struct mem *m, struct err *err)
 
 void mem_unmap(struct mem *m)
 {
-	for (unsigned int i = 0; i < MEM_MAX_REGIONS; i++) {
+	for (unsigned int i = 0; i < m->nregions && i < MEM_MAX_REGIONS; i++) {
 		if (m->regions[i].host)
 			munmap(m->regions[i].host, m->regions[i].size);
 		m->regions[i].host = NULL;

@@ -35,7 +35,7 @@ guest_kernels := $(patsubst tests/guest/kernels/%.c,$G/tests/%.elf,$(wildcard te
 guest_tests   += $(guest_kernels)
 kernel_cflags := -ffreestanding -fno-builtin -fno-pic -mcmodel=small -mgeneral-regs-only \
            -mno-red-zone -fno-stack-protector -fcf-protection=none \
-           -fno-asynchronous-unwind-tables -nostdlib -no-pie -static \
+           -fno-asynchronous-unwind-tables -nostdlib -static \
            -Wl,-Ttext=0x100000,--build-id=none,-z,max-page-size=4096,-z,noexecstack
 
 $G/tests/%.elf: tests/guest/kernels/%.c $G/tests/flags

@@ -53,7 +53,8 @@ int blob_read_fd(struct blob *b, int fd, const char *what, uint64_t max, struct 
 
 int blob_read(struct blob *b, const char *path, uint64_t max, struct err *err)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Not blocking, so that a FIFO nobody writes to is refused rather than waited for. */
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0)

@@ -23,16 +23,26 @@ static void write_all(int fd, const char *data, size_t len)
 	}
 }
 
+/* The guest kernel's own lines say whose they are. */
+static void write_prefix(uint32_t stream)
+{
+	static const char prefix[] = "kindling: ";
+
+	if (stream == ABI_LOG_KERNEL)
+		write_all(STDERR_FILENO, prefix, sizeof(prefix) - 1);
+}
+
 void guest_terminal(void *arg, uint32_t stream, const void *data, size_t len)
 {
 	(void)arg;
+	write_prefix(stream);
 	write_all(stream == ABI_LOG_STDOUT ? STDOUT_FILENO : STDERR_FILENO, data, len);
 }
 
 void guest_log(void *arg, uint32_t stream, const void *data, size_t len)
 {
 	(void)arg;
-	(void)stream;
+	write_prefix(stream);
 	write_all(STDERR_FILENO, data, len);
 }
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# thaw.bash - bash completion for thaw(1): commands, options, tiers, and images, which are
+# directories with a manifest.json.
+
+# Images whose path starts with $1; where there is none, directories on the way to one.
+_thaw_images() {
+	local dir others=()
+	while IFS= read -r dir; do
+		if [[ -e ${dir/#\~/$HOME}/manifest.json ]]; then
+			COMPREPLY+=("$dir")
+		else
+			others+=("$dir")
+		fi
+	done < <(compgen -d -- "$1")
+	((${#COMPREPLY[@]})) || COMPREPLY=("${others[@]}")
+	compopt -o filenames
+}
+
+# Completes with files if $2 is empty, else with the words in $2 that start with $1.
+_thaw_words() {
+	local word
+	if [[ -z $2 ]]; then
+		compopt -o default
+		return
+	fi
+	while IFS= read -r word; do
+		COMPREPLY+=("$word")
+	done < <(compgen -W "$2" -- "$1")
+}
+
+_thaw() {
+	local commands="build run boot inspect verify version help"
+	local guest="--mem --files --env"
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[1]}
+	COMPREPLY=()
+
+	# Bash makes three words of --option=value.
+	if [[ $cur == "=" ]]; then
+		cur="" prev+="="
+	elif [[ $prev == "=" ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}=
+	fi
+	if ((COMP_CWORD == 1)); then
+		_thaw_words "$cur" "$commands"
+		return
+	fi
+	case $prev in
+	--tier | --tier=)
+		_thaw_words "$cur" "auto map eager"
+		return
+		;;
+	--mem | --mem=)
+		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
+		return
+		;;
+	-o | --output | --output= | --files | --files= | --payload-file | --payload-file= | --timeline=)
+		_thaw_words "$cur" ""
+		return
+		;;
+	--env | --env= | --payload | --payload= | --timeout | --timeout= | -n | =) # whatever the user has in mind
+		return
+		;;
+	esac
+	case $command in
+	build) _thaw_program "$cur" "-o --output $guest --raw --no-sync --timeout --json" ;;
+	boot) _thaw_program "$cur" "$guest" ;;
+	run) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --timeline --json" ;;
+	inspect) _thaw_image "$cur" "--state --json" ;;
+	verify) _thaw_image "$cur" "--json" ;;
+	version) _thaw_words "$cur" "--host --json" ;;
+	help) ((COMP_CWORD > 2)) || _thaw_words "$cur" "$commands" ;;
+	esac
+}
+
+# Options or a program; what follows the program is the program's.
+_thaw_program() {
+	if [[ $1 == -* ]]; then
+		_thaw_words "$1" "$2"
+	else
+		compopt -o default
+	fi
+}
+
+# Options or an image.
+_thaw_image() {
+	if [[ $1 == -* ]]; then
+		_thaw_words "$1" "$2"
+	else
+		_thaw_images "$1"
+	fi
+}
+
+complete -F _thaw thaw
