@@ -72,6 +72,24 @@ void booted_make(struct booted *b, const char *program, const char *const *argv)
 	blob_free(&file);
 }
 
+void booted_kernel(struct booted *b, const char *name, const char *arg)
+{
+	static const char *const no_env[] = { NULL };
+	const char *const argv[] = { arg, NULL };
+	struct blob kernel = { 0 };
+	struct err err = { 0 };
+	struct boot_config cfg = { .argv = argv, .envp = no_env };
+
+	cr_assert(eq(int, blob_read(&kernel, guest_path(name), 1 << 20, &err), 0), "%s",
+		  err.text);
+	cfg.kernel = (struct boot_blob){ kernel.data, kernel.size };
+	booted_shell(b);
+	cr_assert(eq(int, machine_boot(&b->machine, &cfg, &err), 0), "%s", err.text);
+	blob_free(&kernel);
+	cr_assert(eq(int, machine_wait(&b->machine, clock_monotonic() + TEST_TIMEOUT, &err), 0),
+		  "%s", err.text);
+}
+
 void booted_free(struct booted *b)
 {
 	machine_destroy(&b->machine);

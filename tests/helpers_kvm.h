@@ -26,6 +26,8 @@ struct booted {
 /* A shell with nothing in it. */
 void booted_shell(struct booted *b);
 void booted_make(struct booted *b, const char *program, const char *const *argv);
+/* A kernel of tests/guest/kernels in place of kindling, run to its first wait for an event. */
+void booted_kernel(struct booted *b, const char *name, const char *arg);
 void booted_free(struct booted *b);
 
 /* An image in a scratch directory, and its template. */

@@ -9,37 +9,17 @@
 #include <unistd.h>
 
 #include "engine/err.h"
-#include "guest/abi.h"
 #include "tests/guest/kernels/timer.h"
 #include "tests/helpers_kvm.h"
-#include "tools/thaw/blob.h"
 
 /* Wait long enough that a timer which kept running in the freeze would be overdue. */
 #define GAP_US 200000
 
 static void freeze_timer(struct frozen *f, const char *which)
 {
-	static const char *const no_env[] = { NULL };
 	static struct booted b;
-	const char *const argv[] = { which, NULL };
-	struct blob kernel = { 0 };
-	struct err err = { 0 };
 
-	cr_assert(eq(int, blob_read(&kernel, guest_path("tests/timer.elf"), 1 << 20, &err), 0),
-		  "%s", err.text);
-	booted_shell(&b);
-	cr_assert(eq(int,
-		     machine_boot(&b.machine,
-				  &(struct boot_config){
-					  .kernel = { kernel.data, kernel.size },
-					  .argv = argv,
-					  .envp = no_env,
-				  },
-				  &err),
-		     0),
-		  "%s", err.text);
-	blob_free(&kernel);
-	cr_assert(eq(int, machine_wait(&b.machine, 0, &err), 0), "%s", err.text);
+	booted_kernel(&b, "tests/timer.elf", which);
 	frozen_from(f, &b.machine);
 	booted_free(&b);
 }

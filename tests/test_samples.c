@@ -111,7 +111,7 @@ Test(samples, json_has_the_stamps_that_were_taken_in_microseconds)
 	stamp = json_object_get(doc, "first_response");
 	cr_assert(ne(ptr, stamp, NULL));
 	cr_expect(eq(sz, json_object_size(stamp), 4));
-	cr_expect(epsilon_eq(dbl, us(stamp, "p50_us"), 1234.5, 1e-6));
+	cr_expect(epsilon_eq(dbl, us(stamp, "p50_us"), 1234.567, 1e-6));
 	cr_expect(epsilon_eq(dbl, us(stamp, "p90_us"), 2000.0, 1e-6));
 	cr_expect(epsilon_eq(dbl, us(stamp, "p99_us"), 2000.0, 1e-6));
 	cr_expect(epsilon_eq(dbl, us(stamp, "max_us"), 2000.0, 1e-6));

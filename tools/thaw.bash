@@ -36,30 +36,32 @@ _thaw() {
 	local command=${COMP_WORDS[1]}
 	COMPREPLY=()
 
-	# Bash makes three words of --option=value.
+	# Bash makes three words of --option=value. Only so can --timeline have a value.
 	if [[ $cur == "=" ]]; then
-		cur="" prev+="="
+		cur=""
 	elif [[ $prev == "=" ]]; then
-		prev=${COMP_WORDS[COMP_CWORD - 2]}=
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	elif [[ $prev == --timeline ]]; then
+		prev=""
 	fi
 	if ((COMP_CWORD == 1)); then
 		_thaw_words "$cur" "$commands"
 		return
 	fi
 	case $prev in
-	--tier | --tier=)
+	--tier)
 		_thaw_words "$cur" "auto map eager"
 		return
 		;;
-	--mem | --mem=)
+	--mem)
 		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
 		return
 		;;
-	-o | --output | --output= | --files | --files= | --payload-file | --payload-file= | --timeline=)
+	-o | --output | --files | --payload-file | --timeline)
 		_thaw_words "$cur" ""
 		return
 		;;
-	--env | --env= | --payload | --payload= | --timeout | --timeout= | -n | =) # whatever the user has in mind
+	--env | --payload | --timeout | -n) # whatever the user has in mind
 		return
 		;;
 	esac

@@ -5,8 +5,8 @@
  *
  * argv[0] says which timer: "deadline" or "count". The reply is a struct timer_report.
  */
-#include "guest/abi.h"
 #include "tests/guest/kernels/timer.h"
+#include "tests/guest/kernels/kernel.h"
 
 /* x2APIC registers: SDM vol. 3A, table 10-6 */
 #define APIC_BASE_MSR	 0x1bu
@@ -36,21 +36,17 @@ struct table {
 static struct gate idt[VECTOR + 1];
 static uint64_t gdt[4] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
 
-void kernel_main(const struct abi_boot_info *info);
 void on_timer(void);
 void timer_entry(void);
 
-/* RSI has the boot information; handlers keep every register. */
-__asm__(".text\n.globl _start\n_start:\n"
-	"	mov $stack_top, %rsp\n	mov %rsi, %rdi\n	call kernel_main\n"
-	".globl timer_entry\ntimer_entry:\n"
+/* An interrupt handler keeps every register. */
+__asm__(".text\n.globl timer_entry\ntimer_entry:\n"
 	"	push %rax; push %rcx; push %rdx; push %rsi; push %rdi\n"
 	"	push %r8; push %r9; push %r10; push %r11\n"
 	"	call on_timer\n"
 	"	pop %r11; pop %r10; pop %r9; pop %r8\n"
 	"	pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax\n"
-	"	iretq\n"
-	".bss\n.balign 16\n	.skip 4096\nstack_top:\n.text\n");
+	"	iretq\n");
 
 static uint64_t tsc(void)
 {
@@ -82,19 +78,6 @@ void on_timer(void)
 	wrmsr(X2APIC_EOI, 0);
 }
 
-/* The VMM maps the first GiB; the mailbox lies in the fourth. */
-static void map_mailbox(void)
-{
-	static uint64_t pd[512] __attribute__((aligned(4096)));
-	uint64_t *pml4, *pdpt;
-
-	for (uint64_t i = 0; i < 512; i++)
-		pd[i] = (UINT64_C(3) << 30 | i << 21) | 0x83; /* present, writable, 2 MiB */
-	__asm__ volatile("mov %%cr3, %0" : "=r"(pml4));
-	pdpt = (void *)(pml4[0] & ~UINT64_C(0xfff));
-	pdpt[3] = (uint64_t)pd | 3;
-}
-
 static void set_tables(void)
 {
 	struct table g = { sizeof(gdt) - 1, gdt }, i = { sizeof(idt) - 1, idt };
@@ -122,15 +105,6 @@ static void arm(int deadline)
 		report.armed_tsc = tsc();
 		wrmsr(X2APIC_INITIAL, TIMER_DELAY_COUNT);
 	}
-}
-
-static void next(uint64_t reply_size)
-{
-	struct abi_mailbox *mb = (void *)(uintptr_t)ABI_MAILBOX_WINDOW_GPA;
-	volatile uint32_t *regs = (void *)(uintptr_t)ABI_MAILBOX_REGS_GPA;
-
-	*(volatile uint64_t *)&mb->reply_size = reply_size;
-	regs[ABI_DOORBELL_NEXT / 4] = 0;
 }
 
 void kernel_main(const struct abi_boot_info *info)
