@@ -156,9 +156,9 @@ int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 	return 0;
 }
 
+/* The lengths are asserted above: with no part twice, every part is there once. */
 static int order_check(const char *name, const enum part *order, size_t n, struct err *err)
 {
-	const uint32_t all = ((1u << NPARTS) - 1) | 1u << XSAVE | 1u << MSRS;
 	uint32_t seen = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -167,9 +167,6 @@ static int order_check(const char *name, const enum part *order, size_t n, struc
 				       (int)order[i]);
 		seen |= 1u << order[i];
 	}
-	if (seen != all)
-		return err_set(err, EINVAL, "%s order moves parts 0x%x of 0x%x", name, seen,
-			       all);
 	return 0;
 }
 

@@ -21,16 +21,6 @@
 
 extern const uint8_t kindling_elf_start[], kindling_elf_end[];
 
-void need_kvm(void)
-{
-	auto_close int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0)
-		return;
-	cr_assert(getenv("REQUIRE_KVM") == NULL, "REQUIRE_KVM is set and there is no /dev/kvm");
-	cr_skip_test("no /dev/kvm");
-}
-
 const char *guest_path(const char *name)
 {
 	static char path[256];

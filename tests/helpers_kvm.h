@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * helpers_kvm.h - what tests with real machines share: a guest program, frozen into an image
- * in a scratch directory, and clones of it. Helpers assert; need_kvm() may skip the test.
+ * in a scratch directory, and clones of it. Helpers assert. tests/run.sh skips these tests as a
+ * whole where there is no /dev/kvm.
  */
 #pragma once
 
@@ -10,9 +11,6 @@
 #include "snapshot/machine.h"
 #include "snapshot/template.h"
 #include "snapshot/tier.h"
-
-/* Skip the calling test where there is no /dev/kvm; with REQUIRE_KVM that is a failure. */
-void need_kvm(void);
 
 /* The guest programs that the Makefile built: "echo", "sql", "tests/barrier". */
 const char *guest_path(const char *name);

@@ -38,7 +38,6 @@ Test(barrier, every_tier_keeps_everything, .timeout = 60)
 	static struct frozen f;
 	static struct clone c;
 
-	need_kvm();
 	frozen_make(&f, guest_path("tests/barrier"));
 	for (const struct tier *const *t = tiers; *t; t++) {
 		for (int event = 0; event < 3; event++) {
@@ -59,7 +58,6 @@ Test(barrier, three_generations_of_images_of_restored_machines, .timeout = 60)
 	static struct frozen f[4];
 	static struct clone c;
 
-	need_kvm();
 	for (const struct tier *const *t = tiers; *t; t++) {
 		frozen_make(&f[0], guest_path("tests/barrier"));
 		for (int g = 0; g < 3; g++) {
@@ -87,7 +85,6 @@ Test(barrier, clones_draw_different_randomness_and_know_the_time, .timeout = 60)
 	struct answer x, y;
 	nsec_t before, after;
 
-	need_kvm();
 	frozen_make(&f, guest_path("tests/barrier"));
 	clone_make(&a, &f, &tier_map);
 	clone_make(&b, &f, &tier_map);
@@ -127,12 +124,10 @@ static void check_clock_with_tsc(int64_t shift)
 
 Test(barrier, the_clock_goes_on_from_the_freeze, .timeout = 60)
 {
-	need_kvm();
 	check_clock_with_tsc(0);
 }
 
 Test(barrier, a_saved_tsc_beyond_the_hosts_does_no_harm, .timeout = 60)
 {
-	need_kvm();
 	check_clock_with_tsc(INT64_C(1) << 52); /* weeks of uptime ahead */
 }

@@ -66,7 +66,6 @@ Test(clones, a_hundred_alive_at_once_each_answer_and_stay_small, .timeout = 120)
 	pid_t pids[CLONES];
 	size_t most = 0, sum = 0;
 
-	need_kvm();
 	frozen_make(&f, guest_path("sql"));
 	told = mmap(NULL, CLONES * sizeof(*told), PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -133,7 +132,6 @@ Test(clones, restores_leave_no_descriptor_and_no_mapping_behind, .timeout = 60)
 	static struct clone c;
 	int fds = 0, maps = 0;
 
-	need_kvm();
 	frozen_make(&f, guest_path("echo"));
 	for (int i = 0; i < 100; i++) {
 		const struct tier *tier = tiers[i % 2];

@@ -76,7 +76,6 @@ Test(contract, holds_in_a_machine_that_was_never_frozen, .timeout = 60)
 	static struct booted b;
 	struct err err = { 0 };
 
-	need_kvm();
 	booted_make(&b, guest_path("tests/contract"), argv);
 	cr_assert(eq(int, machine_wait(&b.machine, clock_monotonic() + TIMEOUT, &err), 0), "%s",
 		  err.text);
@@ -89,7 +88,6 @@ Test(contract, holds_in_clones_of_every_tier, .timeout = 60)
 	static struct frozen f;
 	static struct clone c;
 
-	need_kvm();
 	frozen_make(&f, guest_path("tests/contract"));
 	for (const struct tier *const *t = tiers; *t; t++) {
 		clone_make(&c, &f, *t);

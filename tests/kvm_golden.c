@@ -31,7 +31,6 @@ Test(golden, answers_where_it_fits_and_is_refused_elsewhere, .timeout = 30)
 	char *reply;
 	int ret;
 
-	need_kvm();
 	cr_assert(eq(int, kvm_open(&f.kvm, &err), 0), "%s", err.text);
 	cr_assert(eq(int, image_open(&f.image, f.dir, &err), 0), "%s", err.text);
 	ret = template_open(&f.template, &f.image, &f.kvm, &err);
@@ -112,7 +111,6 @@ Test(golden, the_program_meets_flipped_bits, .timeout = 300)
 	struct outcome o;
 	int damaged = 0;
 
-	need_kvm();
 	cr_log_info("seed %u", seed);
 	srand(seed);
 	/* Made here, so that it fits this host. */

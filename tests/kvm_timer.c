@@ -65,20 +65,17 @@ static void check_timer(const char *which, int64_t tsc_shift, const struct tier 
 
 Test(timer, tsc_deadline_is_neither_lost_nor_early, .timeout = 60)
 {
-	need_kvm();
 	for (const struct tier *const *t = tiers; *t; t++)
 		check_timer("deadline", 0, *t);
 }
 
 Test(timer, tsc_deadline_with_a_saved_tsc_beyond_the_hosts, .timeout = 60)
 {
-	need_kvm();
 	check_timer("deadline", INT64_C(1) << 52, &tier_map);
 }
 
 Test(timer, apic_count_is_neither_lost_nor_early, .timeout = 60)
 {
-	need_kvm();
 	for (const struct tier *const *t = tiers; *t; t++)
 		check_timer("count", 0, *t);
 }

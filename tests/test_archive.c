@@ -167,6 +167,20 @@ Test(archive, equal_trees_give_equal_bytes_whenever_they_were_made)
 	blob_free(&first);
 }
 
+Test(archive, entries_are_sorted_whatever_order_the_file_system_has)
+{
+	char name[8];
+
+	for (unsigned int i = 0; i < 14; i++) {
+		snprintf(name, sizeof(name), "%c", 'a' + i * 9 % 14);
+		bytes_write(in_tree(name), name, 1);
+	}
+	pack(tree);
+	cr_assert(eq(int, nentries, 14));
+	for (int i = 0; i < 14; i++)
+		cr_expect(eq(chr, entries[i].name[0], 'a' + i));
+}
+
 Test(archive, an_empty_directory_is_an_archive_of_nothing)
 {
 	pack(tree);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+#include "snapshot/template.h"
+#include "snapshot/tier.h"
+
+Test(tier, every_tier_is_found_by_its_name_and_nothing_else_is)
+{
+	static const char *const others[] = { "auto", "", "Map", "map ", "ma", "maps" };
+	uint32_t n = 0;
+
+	for (const struct tier *const *t = tiers; *t; t++, n++) {
+		cr_expect(eq(ptr, (void *)tier_find((*t)->name), (void *)*t));
+		cr_expect(ne(ptr, (void *)(*t)->attach, NULL), "%s", (*t)->name);
+		cr_expect(gt(sz, strlen((*t)->meaning), 0), "%s", (*t)->name);
+	}
+	cr_expect(ge(u32, n, 2));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		cr_expect(eq(ptr, (void *)tier_find(others[i]), NULL), "'%s'", others[i]);
+}
+
+Test(tier, auto_decodes_into_place_only_where_nothing_is_there_and_one_start_follows)
+{
+	static const struct {
+		const char *why;
+		int memory_fd, raw_fd;
+		unsigned int starts;
+		const struct tier *tier;
+		const char *said;
+	} cases[] = {
+		{ "one start of a cold image", -1, -1, 1, &tier_eager,
+		  "one start: decoding into place saves the template" },
+		{ "many starts", -1, -1, 2, &tier_map,
+		  "the template is decoded once for all starts" },
+		{ "a template that is filled", 5, -1, 1, &tier_map,
+		  "guest memory is there to be mapped" },
+		{ "memory.raw", -1, 5, 1, &tier_map, "guest memory is there to be mapped" },
+		{ "descriptor 0 is one too", 0, -1, 1, &tier_map,
+		  "guest memory is there to be mapped" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		static struct image image;
+		struct template t = { .image = &image, .memory_fd = cases[i].memory_fd };
+		const char *said = NULL;
+
+		image.raw_fd = cases[i].raw_fd;
+		cr_expect(eq(ptr, (void *)tier_choose(&t, cases[i].starts, &said),
+			     (void *)cases[i].tier),
+			  "%s", cases[i].why);
+		cr_expect(eq(str, (char *)said, (char *)cases[i].said), "%s", cases[i].why);
+	}
+}
