@@ -133,6 +133,9 @@ Test(mailbox, unknown_doorbells_are_counted_and_do_not_stop_the_guest)
 		{ "unaligned", 0x01, 4 },
 		{ "a byte", 0x03, 1 },
 		{ "8 bytes", 0x18, 8 },
+		{ "NEXT, 8 bytes wide", ABI_DOORBELL_NEXT, 8 },
+		{ "CRASH, 1 byte wide", ABI_DOORBELL_CRASH, 1 },
+		{ "EXIT, 2 bytes wide", ABI_DOORBELL_EXIT, 2 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
