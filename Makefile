@@ -143,6 +143,7 @@ fuzz:
 	+$Q$(sub) MODE=fuzz fuzz-run
 fuzz-run: $(fuzzers)
 	$(run) $(fuzzers)
+-include tests/tcg/tcg.mk
 
 demo:
 	$Qsh tools/deps.sh build

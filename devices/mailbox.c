@@ -72,6 +72,7 @@ static int doorbell(void *dev, const struct bus_access *access)
 	case ABI_DOORBELL_NEXT:
 		mb->reply_size = guest_size(mb, GUEST_READ(mb, reply_size), ABI_REPLY_MAX);
 		mb->stop = MAILBOX_NEXT;
+		mb->waiting = true;
 		return BUS_STOP;
 	case ABI_DOORBELL_LOG:
 		ring_log(mb);
@@ -126,12 +127,23 @@ static void mailbox_fini(struct device *dev)
 static int mailbox_save(struct device *dev, struct err *err)
 {
 	struct mailbox *mb = container_of(dev, struct mailbox, dev);
-	uint64_t tsc = clock_tsc();
+	struct vcpu_tsc_now now;
+	int ret = vcpu_tsc_read(dev->vm->vcpus[0].fd, &now, err);
+
+	if (ret < 0)
+		return ret;
+	mb->s.mono_ns =
+		mb->base_mono_ns + clock_scale_ns(mb->scale, now.guest - mb->base.guest);
+	return 0;
+}
+
+/* Machines are frozen where they wait for an event. */
+static int mailbox_load(struct device *dev, struct err *err)
+{
+	struct mailbox *mb = container_of(dev, struct mailbox, dev);
 
 	(void)err;
-	mb->s.mono_ns += clock_scale_ns(mb->scale, tsc - mb->base.host);
-	mb->base.guest += tsc - mb->base.host;
-	mb->base.host = tsc;
+	mb->waiting = true;
 	return 0;
 }
 
@@ -142,6 +154,7 @@ const struct device_type mailbox_type = {
 	.state = STATE_DESC("dev.mailbox", 1, struct mailbox_state, mailbox_fields),
 	.init = mailbox_init,
 	.save = mailbox_save,
+	.load = mailbox_load,
 	.fini = mailbox_fini,
 };
 
@@ -176,7 +189,7 @@ int mailbox_attach(struct mailbox *mb, int fd, struct err *err)
 	return 0;
 }
 
-int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_pair now, uint32_t tsc_khz,
+int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_now now, uint32_t tsc_khz,
 		  struct err *err)
 {
 	struct abi_mailbox *h = header(mb);
@@ -193,6 +206,7 @@ int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_pair now, uint32_t tsc_khz
 
 	mb->scale = clock_scale_of(tsc_khz);
 	mb->base = now;
+	mb->base_mono_ns = mb->s.mono_ns;
 	h->clock = (struct abi_clock){
 		.tsc_base = now.guest,
 		.mono_ns = mb->s.mono_ns,
@@ -207,6 +221,8 @@ int mailbox_put_event(struct mailbox *mb, const void *data, size_t len, struct e
 {
 	struct abi_mailbox *h = header(mb);
 
+	if (!mb->waiting)
+		return err_set(err, EBUSY, "the guest does not wait for an event");
 	if (len > ABI_EVENT_MAX)
 		return err_set(err, EMSGSIZE, "event has %zu bytes, at most %u fit", len,
 			       ABI_EVENT_MAX);
@@ -215,6 +231,7 @@ int mailbox_put_event(struct mailbox *mb, const void *data, size_t len, struct e
 	h->event_size = len;
 	h->event_number = ++mb->s.event_number;
 	mb->stop = MAILBOX_NONE;
+	mb->waiting = false;
 	return 0;
 }
 
@@ -234,9 +251,8 @@ struct abi_crash mailbox_crash(const struct mailbox *mb)
 
 nsec_t mailbox_first_instruction(const struct mailbox *mb, nsec_t from, nsec_t to)
 {
-	uint64_t tsc = clock_tsc(), first = GUEST_READ(mb, first_tsc);
-	uint64_t guest_now = mb->base.guest + (tsc - mb->base.host);
-	nsec_t at = clock_monotonic() - clock_scale_ns(mb->scale, guest_now - first);
+	uint64_t ticks = GUEST_READ(mb, first_tsc) - mb->base.guest;
+	nsec_t at = mb->base.host_ns + clock_scale_ns(mb->scale, ticks);
 
 	return at >= from && at <= to ? at : 0;
 }

@@ -49,11 +49,13 @@ struct mailbox {
 	struct mailbox_state s;
 	uint8_t *window; /* ABI_WINDOW_SIZE bytes */
 	enum mailbox_stop stop;
+	bool waiting;	      /* at NEXT, for an event */
 	size_t reply_size;    /* after MAILBOX_NEXT, bytes; at most ABI_REPLY_MAX */
 	uint32_t exit_status; /* after MAILBOX_EXIT; the low 8 bits of exit_group() */
 	struct mailbox_ops ops;
 	struct clock_scale scale;	/* of the guest's TSC */
-	struct vcpu_tsc_pair base;	/* both counters when CLOCK was written */
+	struct vcpu_tsc_now base;	/* when CLOCK was written */
+	nsec_t base_mono_ns;		/* what CLOCK said CLOCK_MONOTONIC was then */
 	uint64_t log_bytes, violations; /* counters: bytes logged, nonsense refused */
 };
 
@@ -71,13 +73,14 @@ int mailbox_attach(struct mailbox *mb, int fd, struct err *err) must_check;
 /*
  * mailbox_renew - before the first instruction after boot, restore and rewind: a new
  * generation, fresh entropy, and CLOCK, so that the guest's time goes on from where it stopped.
- * @now: both TSCs at one moment; @tsc_khz: rate of the guest's.
+ * @now: the guest's TSC; @tsc_khz: its rate.
  * Errors: -EIO when the kernel has no randomness to give.
  */
-int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_pair now, uint32_t tsc_khz,
+int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_now now, uint32_t tsc_khz,
 		  struct err *err) must_check;
 
-/* Put an event into the window of a guest that waits at NEXT. Errors: -EMSGSIZE. */
+/* Put an event into the window of a guest that waits at NEXT. Errors: -EMSGSIZE; -EBUSY it does
+ * not wait: it is still at the last one, or at its end. */
 int mailbox_put_event(struct mailbox *mb, const void *data, size_t len,
 		      struct err *err) must_check;
 
@@ -90,6 +93,10 @@ struct mailbox_reply mailbox_reply(const struct mailbox *mb);
 
 /* A private copy of the crash record. */
 struct abi_crash mailbox_crash(const struct mailbox *mb);
+
+/* The same as text: a line of what happened, then the registers; no newline at the end. */
+#define MAILBOX_CRASH_TEXT 768u /* bytes that are always enough */
+void mailbox_crash_text(const struct mailbox *mb, char *text, size_t size);
 
 /* When the guest says it ran its first instruction after NEXT, on the host's clock_monotonic().
  * 0 where what it says cannot be: before @from or after @to. */

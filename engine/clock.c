@@ -2,7 +2,6 @@
 #include "engine/clock.h"
 
 #include <time.h>
-#include <x86intrin.h>
 
 const char *const phase_names[PHASE_COUNT] = {
 	"request",	     "shell",	       "memory",   "state",
@@ -25,11 +24,6 @@ nsec_t clock_monotonic(void)
 nsec_t clock_realtime(void)
 {
 	return clock_read(CLOCK_REALTIME);
-}
-
-uint64_t clock_tsc(void)
-{
-	return __rdtsc();
 }
 
 struct clock_scale clock_scale_of(uint32_t khz)

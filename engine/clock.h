@@ -14,7 +14,6 @@ typedef uint64_t nsec_t; /* nanoseconds */
 
 nsec_t clock_monotonic(void); /* CLOCK_MONOTONIC */
 nsec_t clock_realtime(void);  /* since 1970-01-01 UTC */
-uint64_t clock_tsc(void);     /* the host's time-stamp counter */
 
 /* ns = ticks * mult >> shift, for a counter of a known rate. */
 struct clock_scale {

@@ -100,22 +100,6 @@ uint64_t cpuid_xcr0(const struct cpuid *c)
 	return e ? e->eax | (uint64_t)e->edx << 32 : 0;
 }
 
-uint32_t cpuid_xsave_size(const struct cpuid *c, uint64_t xcr0)
-{
-	uint32_t size = 576; /* legacy region and header: SDM vol. 1, 13.4 */
-
-	for (uint32_t i = 2; i < 63; i++) {
-		const struct kvm_cpuid_entry2 *e;
-
-		if (!(xcr0 >> i & 1))
-			continue;
-		e = cpuid_find(c, 0xd, i);
-		if (e)
-			size = MAX(size, e->ebx + e->eax); /* offset + size */
-	}
-	return size;
-}
-
 uint32_t cpuid_word_value(const struct cpuid *c, const struct cpuid_word *w)
 {
 	const struct kvm_cpuid_entry2 *e = cpuid_find(c, w->leaf, w->index);

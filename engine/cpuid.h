@@ -30,9 +30,6 @@ const struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid *c, uint32_t leaf, 
 /* "GenuineIntel", "AuthenticAMD", ... 12 characters and NUL. */
 void cpuid_vendor(const struct cpuid *c, char vendor[13]);
 
-/* Bytes of the XSAVE area for the components of @xcr0, by leaf 0xd; standard format. */
-uint32_t cpuid_xsave_size(const struct cpuid *c, uint64_t xcr0);
-
 /* The XSAVE components that @c offers (leaf 0xd, subleaf 0). */
 uint64_t cpuid_xcr0(const struct cpuid *c);
 

@@ -75,11 +75,15 @@ static int timer_make(struct vcpu *v, struct err *err)
 	return 0;
 }
 
+/* A signal may come while a device handler waits, and be spent there: ask again and again. */
+#define TIMER_REPEAT (10 * NSEC_PER_MSEC)
+
 /* Arm the timer for @deadline; 0 disarms it. */
 static int timer_arm(struct vcpu *v, nsec_t deadline, struct err *err)
 {
 	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(deadline / NSEC_PER_SEC),
-					       .tv_nsec = (long)(deadline % NSEC_PER_SEC) } };
+					       .tv_nsec = (long)(deadline % NSEC_PER_SEC) },
+				 .it_interval.tv_nsec = TIMER_REPEAT };
 	int ret;
 
 	if (v->timer_tid != v->tid) {
@@ -123,18 +127,31 @@ static int run_loop(struct vcpu *v, nsec_t deadline, struct err *err)
 	}
 }
 
+/* This thread runs @v from here on: signals for it must come here, and get through. */
+static void take_thread(struct vcpu *v, pid_t tid)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, VCPU_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	__atomic_store_n(&v->tid, tid, __ATOMIC_SEQ_CST);
+}
+
 int vcpu_run(struct vcpu *v, nsec_t deadline, struct err *err)
 {
+	pid_t tid = gettid();
 	int ret = 0;
 
-	__atomic_store_n(&v->tid, gettid(), __ATOMIC_SEQ_CST);
+	if (v->tid != tid)
+		take_thread(v, tid);
 	running = v->run;
 	if (deadline != 0)
 		ret = timer_arm(v, deadline, err);
 	if (ret == 0)
 		ret = run_loop(v, deadline, err);
 	running = NULL;
-	if (deadline != 0 && ret >= 0 && timer_arm(v, 0, err) < 0)
+	if (deadline != 0 && timer_arm(v, 0, ret < 0 ? NULL : err) < 0 && ret >= 0)
 		return -EIO;
 	return ret;
 }
@@ -150,7 +167,9 @@ int vcpu_complete(struct vcpu *v, struct err *err)
 	if (__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST))
 		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (ret == 0)
-		return err_set(err, EIO, "KVM_RUN with immediate_exit ran on (exit reason %u)",
+		return err_set(err, ERR_CRASHED,
+			       "the guest stopped inside an instruction that is not done "
+			       "(exit reason %u)",
 			       v->run->exit_reason);
 	if (errno != EINTR)
 		return err_sys(err, "KVM_RUN to complete an exit");
@@ -159,10 +178,12 @@ int vcpu_complete(struct vcpu *v, struct err *err)
 
 void vcpu_kick(struct vcpu *v)
 {
-	pid_t tid = __atomic_load_n(&v->tid, __ATOMIC_SEQ_CST);
+	pid_t tid;
 
 	__atomic_store_n(&v->pause, true, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	/* Last: a thread that takes the vCPU over after this sees the two. */
+	tid = __atomic_load_n(&v->tid, __ATOMIC_SEQ_CST);
 	if (tid != 0)
 		tgkill(getpid(), tid, VCPU_SIGNAL);
 }

@@ -13,6 +13,9 @@
 #include "engine/log.h"
 #include "engine/x86.h"
 
+/* KVM takes fewer than 256 in one call (MAX_IO_MSRS); a longer list goes one by one. */
+#define MSRS_BULK 255u
+
 /* A struct kvm_msrs with room for one. */
 struct one_msr {
 	uint32_t n;
@@ -79,7 +82,7 @@ int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s, struct e
 	int n;
 
 	list_msrs(kvm, msrs);
-	n = ioctl(fd, KVM_GET_MSRS, msrs);
+	n = msrs->n <= MSRS_BULK ? ioctl(fd, KVM_GET_MSRS, msrs) : 0;
 	if (n < 0)
 		return err_sys(err, "KVM_GET_MSRS");
 	/* KVM stops at the first one that it lists but does not hand out. */
@@ -100,29 +103,21 @@ int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s, struct e
 	return 0;
 }
 
-/* An armed timer whose TSC went its own way: the same time to go, or now if it was due. */
-static uint64_t deadline_rebase(uint64_t deadline, uint64_t saved_tsc, uint64_t now)
+/*
+ * An armed timer has the same time to go from now on, whatever became of the TSC: it may have
+ * been set, or be the host's, or KVM took the new value for an attempt to synchronise.
+ */
+static int deadline_load(int fd, const struct vcpu_tsc *tsc, uint64_t now, struct err *err)
 {
-	return deadline > saved_tsc ? now + (deadline - saved_tsc) : now;
-}
+	uint64_t left = tsc->deadline > tsc->value ? tsc->deadline - tsc->value : 0;
 
-static int deadline_load(const struct kvm *kvm, int fd, const struct vcpu_tsc *tsc,
-			 uint64_t now, struct err *err)
-{
-	/* A TSC that was set has moved on by much less than a second since. */
-	bool took = !(kvm->quirks & QUIRK_TSC_FIXED) &&
-		    now - tsc->value < (uint64_t)tsc->khz * 1000;
-	uint64_t deadline = tsc->deadline;
-
-	if (!took)
-		deadline = deadline_rebase(deadline, tsc->value, now);
-	return msr_set(fd, MSR_IA32_TSC_DEADLINE, deadline, err);
+	return msr_set(fd, MSR_IA32_TSC_DEADLINE, now + left, err);
 }
 
 /* The kernel only reads the list, so it goes out of a const state as it is. */
 static int msrs_set(int fd, const struct vcpu_msrs *msrs, struct err *err)
 {
-	int n = ioctl(fd, KVM_SET_MSRS, msrs);
+	int n = msrs->n <= MSRS_BULK ? ioctl(fd, KVM_SET_MSRS, msrs) : 0;
 	int ret = 0;
 
 	if (n < 0)
@@ -132,16 +127,18 @@ static int msrs_set(int fd, const struct vcpu_msrs *msrs, struct err *err)
 	return ret;
 }
 
-int vcpu_tsc_read(int fd, struct vcpu_tsc_pair *now, struct err *err)
+int vcpu_tsc_read(int fd, struct vcpu_tsc_now *now, struct err *err)
 {
-	now->host = clock_tsc();
+	nsec_t before = clock_monotonic();
+
 	if (!vcpu_msr_get(fd, MSR_IA32_TSC, &now->guest))
 		return err_set(err, ERR_NO_KVM, "KVM_GET_MSRS: KVM does not hand out IA32_TSC");
+	now->host_ns = (before + clock_monotonic()) / 2;
 	return 0;
 }
 
-int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-		   struct vcpu_tsc_pair *now, struct err *err)
+int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+		   struct err *err)
 {
 	int ret = msrs_set(fd, &s->msrs, err);
 
@@ -150,7 +147,7 @@ int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 	ret = vcpu_tsc_read(fd, now, err);
 	if (ret < 0)
 		return ret;
-	return s->tsc.deadline != 0 ? deadline_load(kvm, fd, &s->tsc, now->guest, err) : 0;
+	return s->tsc.deadline != 0 ? deadline_load(fd, &s->tsc, now->guest, err) : 0;
 }
 
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err)

@@ -19,12 +19,12 @@ int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
 		   struct err *err) must_check;
 
 /*
- * Set them all, TSC first and an armed TSC_DEADLINE last. KVM stops at the first one that it refuses:
- * one that has the wanted value already is fine, any other is -ERR_UNFIT by name. Where the
- * TSC did not take, an armed deadline keeps its distance from now.
+ * Set them all, TSC first and an armed TSC_DEADLINE last, which keeps its distance from now. KVM
+ * stops at the first one that it refuses: one that has the wanted value already is fine, any
+ * other is -ERR_UNFIT by name.
  */
-int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-		   struct vcpu_tsc_pair *now, struct err *err) must_check;
+int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+		   struct err *err) must_check;
 
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err) must_check;
 int vcpu_cpuid_load(int fd, const struct cpuid *cpuid, struct err *err) must_check;

@@ -124,20 +124,20 @@ int vcpu_state_save(const struct kvm *kvm, int fd, struct vcpu_state *s, struct 
 	return vcpu_cpuid_save(fd, &s->cpuid, err);
 }
 
-static int part_load(const struct kvm *kvm, int fd, enum part part, const struct vcpu_state *s,
-		     struct vcpu_tsc_pair *now, struct err *err)
+static int part_load(int fd, enum part part, const struct vcpu_state *s,
+		     struct vcpu_tsc_now *now, struct err *err)
 {
 	if (part == XSAVE)
 		return xsave_set(fd, s, err);
 	if (part == MSRS)
-		return vcpu_msrs_load(kvm, fd, s, now, err);
+		return vcpu_msrs_load(fd, s, now, err);
 	if (ioctl(fd, parts[part].set, (const uint8_t *)s + parts[part].off) < 0)
 		return err_sys(err, "KVM_SET_%s", parts[part].name);
 	return 0;
 }
 
 int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-		    struct vcpu_tsc_pair *now, struct err *err)
+		    struct vcpu_tsc_now *now, struct err *err)
 {
 	int ret;
 
@@ -145,7 +145,7 @@ int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 	    ioctl(fd, KVM_SET_TSC_KHZ, (unsigned long)s->tsc.khz) < 0)
 		return err_sys(err, "KVM_SET_TSC_KHZ %u", s->tsc.khz);
 	for (size_t i = 0; i < ARRAY_SIZE(load_order); i++) {
-		ret = part_load(kvm, fd, load_order[i], s, now, err);
+		ret = part_load(fd, load_order[i], s, now, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -167,6 +167,8 @@ static int order_check(const char *name, const enum part *order, size_t n, struc
 				       (int)order[i]);
 		seen |= 1u << order[i];
 	}
+	if (seen != (((1u << NPARTS) - 1) | 1u << XSAVE | 1u << MSRS))
+		return err_set(err, EINVAL, "%s order moves parts 0x%x", name, seen);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/clock.h"
 #include "engine/cpuid.h"
 #include "engine/kvm.h"
 #include "engine/state.h"
@@ -75,13 +76,12 @@ extern const uint32_t vcpu_nsections;
 int vcpu_state_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
 		    struct err *err) must_check;
 
-/* Two counters at one moment. */
-struct vcpu_tsc_pair {
-	uint64_t guest, host;
+/* The guest's TSC as KVM tells it, and clock_monotonic() at the same moment. */
+struct vcpu_tsc_now {
+	uint64_t guest;
+	nsec_t host_ns;
 };
-
-/* The guest's TSC as KVM tells it, and the host's. */
-int vcpu_tsc_read(int fd, struct vcpu_tsc_pair *now, struct err *err) must_check;
+int vcpu_tsc_read(int fd, struct vcpu_tsc_now *now, struct err *err) must_check;
 
 /*
  * vcpu_state_orders_check - does each of the two orders move every part exactly once? Called by
@@ -92,8 +92,8 @@ int vcpu_state_orders_check(struct err *err) must_check;
 /*
  * vcpu_state_load - the reverse, into a vCPU that has s->cpuid already (vm_create). What the
  * MSRs do to guest memory (kvmclock) happens here, so memory is attached before.
- * @now: both TSCs after the load.
+ * @now: the TSC after the load.
  * Errors: as above; -ERR_UNFIT when KVM refuses an MSR, which is named.
  */
 int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-		    struct vcpu_tsc_pair *now, struct err *err) must_check;
+		    struct vcpu_tsc_now *now, struct err *err) must_check;

@@ -9,6 +9,7 @@
 
 #include "devices/types.h"
 #include "engine/err.h"
+#include "guest/abi.h"
 #include "snapshot/digest.h"
 #include "snapshot/machine.h"
 #include "snapshot/manifest.h"
@@ -85,6 +86,19 @@ static void check_features(struct verdict *v, const struct manifest *m, const st
 	}
 }
 
+/* kindling's layout (guest/abi.h). More would also let an image take the place of the mailbox,
+ * or make KVM allocate for terabytes that are not there. */
+static void check_memory(struct verdict *v, const struct manifest *m)
+{
+	if (m->nregions != 1 || m->regions[0].gpa != 0 ||
+	    m->regions[0].size < ABI_RAM_MIN_SIZE || m->regions[0].size > ABI_RAM_MAX_SIZE)
+		differ(v,
+		       "%u regions of memory, %" PRIu64 " MiB at 0x%" PRIx64
+		       ", this version runs one of %u to %u MiB at 0",
+		       m->nregions, m->regions[0].size >> 20, m->regions[0].gpa,
+		       ABI_RAM_MIN_SIZE >> 20, ABI_RAM_MAX_SIZE >> 20);
+}
+
 static void check_devices(struct verdict *v, const struct manifest *m)
 {
 	uint32_t n = 0;
@@ -128,6 +142,7 @@ int compat_check(const struct manifest *m, const struct kvm *kvm, struct err *er
 	if (m->xcr0 & ~kvm->xcr0)
 		differ(&v, "XSAVE components are 0x%" PRIx64 ", here 0x%" PRIx64, m->xcr0,
 		       kvm->xcr0);
+	check_memory(&v, m);
 	check_tsc(&v, m, kvm);
 	check_devices(&v, m);
 	check_features(&v, m, kvm);

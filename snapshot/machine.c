@@ -5,8 +5,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define LOG "machine"
 #include "devices/types.h"
 #include "engine/err.h"
+#include "engine/log.h"
 
 void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size)
 {
@@ -33,7 +35,8 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 
 	if (ret < 0)
 		return ret;
-	m->tsc_khz = shape->tsc_khz;
+	/* Without scaling the guest's TSC ticks as the host's does, whatever the image says. */
+	m->tsc_khz = kvm->tsc_scaling ? shape->tsc_khz : kvm->tsc_khz;
 	m->mailbox = mailbox_of(&m->vm);
 	ret = mailbox_attach(m->mailbox, mailbox_fd, err);
 	if (ret < 0)
@@ -41,15 +44,29 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 	return ret;
 }
 
+static void log_counters(const struct machine *m)
+{
+	const struct vcpu_stats *s = &m->vm.vcpus[0].stats;
+
+	log_debug("%" PRIu64 " exits, %" PRIu64 " MMIO, %" PRIu64 " PIO, %" PRIu64
+		  " interrupted; %" PRIu64 " accesses to nothing; mailbox: %" PRIu64
+		  " bytes logged, %" PRIu64 " violations",
+		  s->exits, s->mmio, s->pio, s->interrupted,
+		  m->vm.mmio.misses + m->vm.pio.misses, m->mailbox->log_bytes,
+		  m->mailbox->violations);
+}
+
 void machine_destroy(struct machine *m)
 {
+	if (m->mailbox)
+		log_counters(m);
 	vm_destroy(&m->vm);
 	m->mailbox = NULL;
 }
 
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
 {
-	struct vcpu_tsc_pair now;
+	struct vcpu_tsc_now now;
 	int ret;
 
 	mem_advise_huge(&m->vm.mem);

@@ -64,6 +64,8 @@ int machine_ended(const struct machine *m, struct err *err);
 
 /*
  * machine_invoke - hand one event to a guest that waits for it, and run to its reply.
+ * Errors: as machine_wait; -EMSGSIZE; -EBUSY the guest does not wait: its last event timed out,
+ * or it is at its end.
  * @reply: valid until the machine runs again. @phases: may be NULL; gets the two stamps
  * "first instruction" and "first response".
  */

@@ -88,9 +88,9 @@ static int devices_load(const struct machine_state *s, struct machine *m, struct
 }
 
 int machine_state_load(const struct machine_state *s, struct machine *m,
-		       struct vcpu_tsc_pair *now, struct err *err)
+		       struct vcpu_tsc_now *now, struct err *err)
 {
-	struct vcpu_tsc_pair pair = { 0 };
+	struct vcpu_tsc_now pair = { 0 };
 	int ret = vm_state_load(&m->vm, &s->vm, err);
 
 	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++) {

@@ -32,7 +32,7 @@ int machine_state_save(struct machine_state *s, struct machine *m, struct err *e
  * attached. @now: both TSCs of vCPU 0 afterwards.
  */
 int machine_state_load(const struct machine_state *s, struct machine *m,
-		       struct vcpu_tsc_pair *now, struct err *err) must_check;
+		       struct vcpu_tsc_now *now, struct err *err) must_check;
 
 int machine_state_encode(const struct machine_state *s, struct state_writer *w,
 			 struct err *err) must_check;

@@ -219,8 +219,14 @@ int manifest_set_args(struct manifest *m, size_t n, const char *const *args, str
 	if (n > MANIFEST_MAX_ARGS)
 		return err_set(err, E2BIG, "%zu arguments, largest allowed is %u", n,
 			       MANIFEST_MAX_ARGS);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		json_t *text = json_string(args[i]);
+
+		json_decref(text);
+		if (!text)
+			return err_set(err, EINVAL, "argument %zu is not UTF-8", i);
 		size += strlen(args[i]) + 1;
+	}
 	at = malloc(size ? size : 1);
 	if (!at)
 		return err_set(err, ENOMEM, "arguments of %zu bytes: out of memory", size);

@@ -37,7 +37,7 @@ struct manifest_file {
 
 /* One word of the CPUID leaves that the machine needs: its bits are the features. */
 struct manifest_feature {
-	char name[20]; /* "LEAF.REGISTER" or "LEAF.SUBLEAF.REGISTER", in hex: "7.0.ebx" */
+	char name[20]; /* "LEAF.REGISTER" or "LEAF.SUBLEAF.REGISTER", in hex: "7.ebx" */
 	uint32_t value;
 };
 
@@ -104,7 +104,8 @@ int manifest_format(const struct manifest *m, char **text, size_t *len, struct e
 /* A new random id, and now as time of creation. Errors: what getrandom says. */
 int manifest_stamp(struct manifest *m, struct err *err) __attribute__((warn_unused_result));
 
-/* Copy the program's arguments. Errors: -E2BIG more than MANIFEST_MAX_ARGS; -ENOMEM. */
+/* Copy the program's arguments. Errors: -E2BIG more than MANIFEST_MAX_ARGS;
+ * -EINVAL one is not UTF-8; -ENOMEM. */
 int manifest_set_args(struct manifest *m, size_t n, const char *const *args, struct err *err)
 	__attribute__((warn_unused_result));
 

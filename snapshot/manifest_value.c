@@ -24,6 +24,12 @@ static int text_read(const struct value_key *k, const char *path, const json_t *
 
 	if (!text)
 		return value_missing(path, v, "a string", err);
+	for (const char *c = text; *c; c++) {
+		/* Texts are shown to people: an image must not write on their terminal. */
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return err_set(err, ERR_DAMAGED, "%s has control character 0x%02x",
+				       path, (unsigned char)*c);
+	}
 	if (strlen(text) >= k->size)
 		return err_set(err, ERR_DAMAGED, "%s has %zu bytes, largest allowed is %zu",
 			       path, strlen(text), k->size - 1);

@@ -9,11 +9,11 @@
 int restore(struct machine *m, const struct template *t, const struct tier *tier,
 	    struct phases *phases, struct err *err)
 {
-	struct vcpu_tsc_pair now;
+	struct vcpu_tsc_now now;
 	int ret = tier->attach(m, t, err);
 
 	if (ret < 0)
-		return ret;
+		return err_wrap(err, ret, "%s", t->image->name);
 	phase_mark(phases, PHASE_MEMORY);
 	/* After the memory: some MSRs make KVM write to it. */
 	ret = machine_state_load(&t->state, m, &now, err);
@@ -21,5 +21,5 @@ int restore(struct machine *m, const struct template *t, const struct tier *tier
 	if (ret == 0)
 		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
 	phase_mark(phases, PHASE_STATE);
-	return ret;
+	return ret < 0 ? err_wrap(err, ret, "%s", t->image->name) : 0;
 }

@@ -16,12 +16,31 @@ static int describe_guest(struct manifest *man, const struct save_options *opt, 
 {
 	size_t n = 0;
 
+	for (const char *c = opt->program; *c; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return err_set(err, EINVAL,
+				       "the program's name has control character 0x%02x",
+				       (unsigned char)*c);
+	}
 	snprintf(man->thaw_version, sizeof(man->thaw_version), "%s", THAW_VERSION);
 	snprintf(man->guest_kind, sizeof(man->guest_kind), "kindling");
 	snprintf(man->guest_program, sizeof(man->guest_program), "%s", opt->program);
 	while (opt->args[n])
 		n++;
 	return manifest_set_args(man, n, opt->args, err);
+}
+
+int save_check(const struct save_options *opt, struct err *err)
+{
+	struct manifest *man = calloc(1, sizeof(*man));
+	int ret;
+
+	if (!man)
+		return err_set(err, ENOMEM, "no memory for a manifest");
+	ret = describe_guest(man, opt, err);
+	manifest_fini(man);
+	free(man);
+	return ret;
 }
 
 /* The vCPU's own CPUID and XCR0, not the shell's: they are what the image needs. */

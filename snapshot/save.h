@@ -18,6 +18,9 @@ struct save_options {
 	const struct io_progress *progress; /* may be NULL */
 };
 
+/* Whether an image can say so much of its guest; before the guest is run. Errors: -EINVAL, -E2BIG. */
+int save_check(const struct save_options *opt, struct err *err) must_check;
+
 /*
  * save - write the image of @m to the directory @dir, atomically. The machine can go on
  * running afterwards. Errors: what KVM says, -EEXIST @dir is something else, the file system's.

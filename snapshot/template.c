@@ -27,6 +27,10 @@ static int check_shape(const struct template *t, struct err *err)
 	if (v->tsc.khz != m->tsc_khz)
 		return err_set(err, ERR_DAMAGED, "shape.tsc_khz is %u, state.bin has %u",
 			       m->tsc_khz, v->tsc.khz);
+	if (v->nxsave * 8 != m->xsave_size)
+		return err_set(err, ERR_DAMAGED,
+			       "shape.xsave_size_bytes is %u, state.bin has %u", m->xsave_size,
+			       v->nxsave * 8);
 	if (v->xcrs.nr_xcrs != 1 || v->xcrs.xcrs[0].value & ~m->xcr0)
 		return err_set(err, ERR_DAMAGED, "shape.xcr0 is not what state.bin has");
 	return 0;

@@ -103,6 +103,16 @@ echo x >>"$WORK/largest"
 expect_status 1 "an event of more" "$THAW" run --payload-file "$WORK/largest" "$WORK/echo"
 one_line "an event of more"
 
+expect_status 1 "a reply that cannot be written" sh -c "'$THAW' run --payload x '$WORK/echo' >/dev/full"
+one_line "a reply that cannot be written"
+expect_status 1 "nobody to write the reply to" sh -c "'$THAW' run --payload x '$WORK/echo' >&-"
+bad=$(printf '%s/\377' "$WORK")
+cp -r "$WORK/echo" "$bad"
+expect_status 1 "a name that JSON cannot hold" "$THAW" verify --json "$bad"
+one_line "a name that JSON cannot hold"
+expect_status 1 "an argument that JSON cannot hold" "$THAW" build -o "$WORK/x" "$GUEST/echo" \
+	"$(printf '\377')"
+
 expect_status 0 "latencies" "$THAW" run -n 5 --json --payload z "$WORK/echo"
 expect_equal "reply once" "$(cat "$E2E_OUT")" z
 expect_equal "stamps" "$(jq -c '.stamps | keys' "$E2E_ERR")" \

@@ -20,7 +20,8 @@ expect_same_file "the query of the README" "$WORK/got" "$WORK/want"
 
 seed=${SEED:-$(date +%s)}
 echo "# queries of seed $seed"
-sh tests/e2e/queries.sh 50 "$seed" >"$WORK/queries"
+queries=$((50 / SLOW))
+sh tests/e2e/queries.sh $queries "$seed" >"$WORK/queries"
 same=0 asked=0
 while IFS= read -r query; do
 	printf '%s\n' "$query" >"$WORK/query"
@@ -35,13 +36,17 @@ while IFS= read -r query; do
 		echo "# differs: $query"
 	fi
 done <"$WORK/queries"
-expect_equal "fifty random queries have sqlite3's answers" "$same of $asked" "50 of 50"
+expect_equal "fifty random queries have sqlite3's answers" "$same of $asked" "$queries of $queries"
 
-expect_status 0 "restores of one row by its key" "$THAW" run --json -n 100 --tier map \
+expect_status 0 "restores of one row by its key" "$THAW" run --json -n $((100 / SLOW)) --tier map \
 	--payload 'select * from orders where id=4711' "$WORK/sql"
 # Initialisation once against the median of the restores, both on this host in this run.
 ratio=$(jq -n --slurpfile b "$WORK/build.json" --slurpfile r "$E2E_ERR" \
 	'$b[0].ready_ms * 1000 / $r[0].stamps.first_response.p50_us | floor')
 echo "# boot and initialisation / restore to response: $ratio"
-expect_equal "cold over thawed is at least 100" "$((ratio >= 100))" 1
+if [ "$SLOW" -gt 1 ]; then
+	skip "cold over thawed is at least 100" "times of a host that is $SLOW times slower say little"
+else
+	expect_equal "cold over thawed is at least 100" "$((ratio >= 100))" 1
+fi
 finish

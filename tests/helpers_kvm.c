@@ -17,9 +17,18 @@
 #include "tools/thaw/blob.h"
 
 #define TEST_RAM     (64u << 20)
-#define TEST_TIMEOUT (10 * NSEC_PER_SEC)
+#define TEST_TIMEOUT (slow() * 10 * NSEC_PER_SEC)
 
 extern const uint8_t kindling_elf_start[], kindling_elf_end[];
+
+unsigned int slow(void)
+{
+	const char *text = getenv("THAW_SLOW");
+	unsigned long n = text ? strtoul(text, NULL, 10) : 1;
+
+	cr_assert(n >= 1 && n <= 1000, "THAW_SLOW is '%s', expected 1 to 1000", text);
+	return (unsigned int)n;
+}
 
 const char *guest_path(const char *name)
 {

@@ -12,6 +12,10 @@
 #include "snapshot/template.h"
 #include "snapshot/tier.h"
 
+/* How many times slower this host is than one of its own: THAW_SLOW, else 1. Limits in time are
+ * multiplied with it, numbers of repetitions divided by it. */
+unsigned int slow(void);
+
 /* The guest programs that the Makefile built: "echo", "sql", "tests/barrier". */
 const char *guest_path(const char *name);
 
@@ -52,5 +56,5 @@ void clone_make(struct clone *c, const struct frozen *f, const struct tier *tier
 void clone_free(struct clone *c);
 
 /* Hand over @event, run to the reply, return it as a string that the caller frees. Asserts
- * that there is a reply within ten seconds. */
+ * that there is a reply within ten seconds times slow(). */
 char *machine_ask(struct machine *m, const char *event);

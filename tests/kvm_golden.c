@@ -19,7 +19,7 @@
 #include "tests/helpers_kvm.h"
 
 #define GOLDEN "tests/golden/v1/tiny"
-#define FLIPS  2000
+#define FLIPS  (2000 / (int)slow())
 
 extern char **environ;
 

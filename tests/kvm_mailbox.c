@@ -307,3 +307,36 @@ Test(mailbox, what_is_no_memory_cannot_be_a_window)
 	cr_expect(eq(int, mailbox_attach(m->mailbox, -1, &err), -EBADF));
 	cr_expect(eq(str, err.text, "map a mailbox: Bad file descriptor"));
 }
+
+Test(mailbox, a_guest_that_does_not_wait_gets_no_event)
+{
+	struct order spin = { .what = ORDER_SPIN };
+	struct invocation inv = { .event = &spin,
+				  .len = sizeof(spin),
+				  .deadline = clock_monotonic() + 50 * NSEC_PER_MSEC };
+	struct mailbox_reply reply;
+
+	cr_expect(eq(int, machine_invoke(m, &inv, &reply, NULL, &err), -ERR_TIMED_OUT));
+	cr_expect(eq(int, machine_invoke(m, &inv, &reply, NULL, &err), -EBUSY));
+	cr_expect(eq(str, err.text, "the guest does not wait for an event"));
+}
+
+/* What the guest computes from CLOCK at any moment before the save is not later than what the
+ * save keeps, also when the guest's TSC ticks at another rate than the host's clock. */
+Test(mailbox, the_saved_clock_is_the_guests_own)
+{
+	struct vcpu_tsc_now now;
+	uint64_t seen;
+
+	cr_assert(eq(int, vcpu_tsc_read(m->vm.vcpus[0].fd, &now, &err), 0), "%s", err.text);
+	/* Half the rate that it has: twice the time. */
+	cr_assert(eq(int, mailbox_renew(m->mailbox, now, b.kvm.tsc_khz / 2, &err), 0));
+	usleep(50000);
+	cr_assert(eq(int, vcpu_tsc_read(m->vm.vcpus[0].fd, &now, &err), 0));
+	seen = m->mailbox->base_mono_ns +
+	       clock_scale_ns(m->mailbox->scale, now.guest - m->mailbox->base.guest);
+	cr_assert(eq(int, mailbox_type.save(&m->mailbox->dev, &err), 0), "%s", err.text);
+	cr_expect(ge(u64, m->mailbox->s.mono_ns, seen));
+	cr_expect(
+		ge(u64, m->mailbox->s.mono_ns - m->mailbox->base_mono_ns, 90 * NSEC_PER_MSEC));
+}

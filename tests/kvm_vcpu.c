@@ -328,3 +328,46 @@ Test(vcpu, an_instruction_that_kvm_cannot_emulate_is_shown)
 	snprintf(want, sizeof(want), "KVM internal error 3 at RIP 0x%llx, ring 0", regs.rip);
 	cr_expect(eq(str, err.text, want));
 }
+
+/* Blocked signals are inherited through exec: whoever started us may have had a reason. */
+Test(vcpu, the_deadline_gets_through_a_mask_that_blocks_its_signal)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, VCPU_SIGNAL);
+	cr_assert(eq(int, pthread_sigmask(SIG_BLOCK, &set, NULL), 0));
+	m->vm.vcpus[0].tid = 0; /* as before the first run */
+	give((struct order){ .what = ORDER_SPIN });
+	cr_expect(eq(int, machine_wait(m, in_ms(50), &err), -ERR_TIMED_OUT));
+}
+
+Test(vcpu, the_timer_is_disarmed_whatever_came_of_the_run)
+{
+	struct timespec nap = { .tv_nsec = 150000000 };
+
+	give((struct order){ .what = ORDER_FAULT });
+	cr_expect(eq(int, machine_wait(m, in_ms(50), &err), -ERR_CRASHED));
+	cr_expect(eq(int, nanosleep(&nap, NULL), 0)); /* else EINTR at the deadline */
+}
+
+static void slow_log(void *arg, uint32_t stream, const void *data, size_t len)
+{
+	struct timespec long_nap = { .tv_sec = 20 };
+
+	(void)arg;
+	(void)stream;
+	(void)data;
+	(void)len;
+	nanosleep(&long_nap, NULL); /* a reader that does not read */
+}
+
+Test(vcpu, the_deadline_interrupts_a_device_that_waits)
+{
+	nsec_t began = clock_monotonic();
+
+	m->mailbox->ops.log = slow_log;
+	give((struct order){ .what = ORDER_LOG, .value = 1 });
+	cr_expect(eq(int, machine_wait(m, in_ms(50), &err), -ERR_TIMED_OUT));
+	cr_expect(lt(u64, clock_monotonic() - began, 10 * NSEC_PER_SEC));
+}

@@ -11,6 +11,8 @@
 # failure. Last line: `N passed, N failed, N skipped`; exit status 1 if any failed.
 #
 # REQUIRE_KVM=1: no usable /dev/kvm is a failure.  TEST_LIMIT_S: seconds per program.
+# SHOW_SKIPS=1: name skipped tests and the reasons.  RESULTS=FILE: one line per test there,
+# `RESULT PROGRAM/NAME ok|fail|skip REASON`, with _ for blanks in names.
 set -u
 limit_s=${TEST_LIMIT_S:-600}
 seconds_each=${SECONDS_EACH:-10}
@@ -132,6 +134,26 @@ show_failures() {
 	tail -n 100 "$log" | sed 's/^/    /'
 }
 
+show_skips() {
+	sed -n 's/^ok - \(.*\)# SKIP *\(.*\)/    skipped: \1(\2)/p' "$tap"
+}
+
+write_results() { # PROGRAM FAULT
+	awk -v program="$1" -v fault="$2" '
+		function name() {
+			sub(/^(not )?ok -? */, "")
+			sub(/ *# SKIP.*/, "")
+			sub(/ *\([0-9.]+s\)$/, "")
+			gsub(/[ \t]/, "_")
+			return program "/" $0
+		}
+		/^ok.*# SKIP/ { why = $0; sub(/.*# SKIP */, "", why); print "RESULT", name(), "skip", why; next }
+		/^ok/ { print "RESULT", name(), "ok" }
+		/^not ok/ { print "RESULT", name(), "fail" }
+		END { if (fault) print "RESULT", program, "fail", fault }
+	' "$tap" >>"$RESULTS"
+}
+
 passed=0 failed=0 skipped=0
 if [ "${REQUIRE_KVM:-0}" != 0 ] && ! have_kvm; then
 	echo "  REQUIRE_KVM is set, but /dev/kvm cannot be opened"
@@ -154,6 +176,8 @@ for program; do
 		"$([ "$4" -eq 0 ] || echo ", $4 skipped")"
 	[ -z "$fault" ] || echo "    $program: $fault"
 	[ "$3" -eq 0 ] || show_failures
+	[ "${SHOW_SKIPS:-0}" = 0 ] || show_skips
+	[ -z "${RESULTS:-}" ] || write_results "$(basename "$program")" "$fault"
 	passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
 done
 echo "$passed passed, $failed failed, $skipped skipped"

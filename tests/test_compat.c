@@ -139,6 +139,33 @@ Test(compat, xsave_components_that_this_host_has_not)
 	expect_unfit("XSAVE components are 0xe7, here 0x7");
 }
 
+/* Memory in the mailbox's place, or for terabytes that are not there, is not kindling's. */
+Test(compat, memory_that_kindling_does_not_have)
+{
+	static const struct {
+		uint32_t n;
+		uint64_t gpa, size;
+	} cases[] = {
+		{ 2, 0, 64 << 20 },	     { 1, 0xd0000000, 64 << 20 },
+		{ 1, 0, 14 << 20 },	     { 1, 0, (UINT64_C(3) << 30) + (2 << 20) },
+		{ 1, 0, UINT64_C(1) << 45 },
+	};
+	char want[200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		m.nregions = cases[i].n;
+		m.regions[0].gpa = cases[i].gpa;
+		m.regions[0].size = cases[i].size;
+		snprintf(want, sizeof(want),
+			 "%u regions of memory, %llu MiB at 0x%llx, this version runs one of "
+			 "16 to "
+			 "3072 MiB at 0",
+			 cases[i].n, (unsigned long long)cases[i].size >> 20,
+			 (unsigned long long)cases[i].gpa);
+		expect_unfit(want);
+	}
+}
+
 Test(compat, tsc_rates_are_the_same_within_250_ppm)
 {
 	m.tsc_khz = 2000400; /* 200 ppm */

@@ -51,15 +51,10 @@ Test(cpuid, the_vendor_is_a_word)
 	cr_expect(eq(str, vendor, ""));
 }
 
-Test(cpuid, the_xsave_area_ends_behind_its_last_component)
+Test(cpuid, xcr0_is_both_halves_of_leaf_0xd)
 {
 	cr_expect(eq(u64, cpuid_xcr0(&cpu), 0x100000207));
 	cr_expect(eq(u64, cpuid_xcr0(&none), 0));
-	cr_expect(eq(u32, cpuid_xsave_size(&cpu, 0x3), 576)); /* legacy region and header */
-	cr_expect(eq(u32, cpuid_xsave_size(&cpu, 0x7), 832));
-	cr_expect(eq(u32, cpuid_xsave_size(&cpu, 0x203), 2696)); /* with a hole */
-	cr_expect(eq(u32, cpuid_xsave_size(&cpu, 0x13), 576));	 /* one that is not there */
-	cr_expect(eq(u32, cpuid_xsave_size(&cpu, UINT64_MAX), 2696));
 }
 
 Test(cpuid, every_leaf_with_an_apic_id_gets_it_and_nothing_else_changes)

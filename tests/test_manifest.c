@@ -314,8 +314,11 @@ Test(manifest, a_value_that_could_not_be_read_back_is_not_written)
 	strcpy(m.host_kernel, "\xff");
 	cr_assert(eq(int, manifest_format(&m, &none, &len, &err), -EINVAL));
 	strcpy(m.host_kernel, "6");
-	cr_assert(eq(int, manifest_set_args(&m, 1, bad, &err), 0));
+	strcpy(m.host_kernel, "6\x1b[31m");
 	cr_assert(eq(int, manifest_format(&m, &none, &len, &err), -EINVAL));
+	cr_assert(eq(str, err.text, "new manifest: host.kernel has control character 0x1b"));
+	cr_assert(eq(int, manifest_set_args(&m, 1, bad, &err), -EINVAL));
+	cr_assert(eq(str, err.text, "argument 0 is not UTF-8"));
 	cr_assert(eq(int, manifest_set_args(&m, MANIFEST_MAX_ARGS + 1, bad, &err), -E2BIG));
 }
 

@@ -5,6 +5,7 @@
 #	build	what `make` and `make demo` need
 #	check	what `make check` and `make asan` need besides
 #	style	what `make fuzz`, `make check-style` and a build with clang need besides
+#	tcg	what `make test-tcg` needs besides
 # shellcheck disable=SC2086 # lists of package names are split on purpose
 set -eu
 
@@ -12,9 +13,10 @@ build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev libar
 	libsqlite3-dev sqlite3 jq'
 check='libcriterion-dev strace musl-tools'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
+tcg='qemu-system-x86 busybox-static cpio xz-utils'
 
 if [ $# -eq 0 ]; then
-	echo "usage: tools/deps.sh build|check|style..." >&2
+	echo "usage: tools/deps.sh build|check|style|tcg..." >&2
 	exit 2
 fi
 wanted=
@@ -23,8 +25,9 @@ for set in "$@"; do
 	build) wanted="$wanted $build" ;;
 	check) wanted="$wanted $check" ;;
 	style) wanted="$wanted $style" ;;
+	tcg) wanted="$wanted $tcg" ;;
 	*)
-		echo "deps: no set '$set': expected build, check or style" >&2
+		echo "deps: no set '$set': expected build, check, style or tcg" >&2
 		exit 2
 		;;
 	esac

@@ -42,11 +42,16 @@ int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
-void cmd_print_json(FILE *to, json_t *doc)
+int cmd_print_json(FILE *to, json_t *doc)
 {
+	if (!doc) {
+		fprintf(stderr, "thaw: a name is not UTF-8, and JSON has no other text\n");
+		return EXIT_FAILED;
+	}
 	json_dumpf(doc, to, JSON_COMPACT | JSON_REAL_PRECISION(10));
 	putc('\n', to);
 	json_decref(doc);
+	return EXIT_OK;
 }
 
 /* A decimal number at the start of @text; *end is what follows. -1: none there, or too big. */

@@ -12,6 +12,7 @@
 
 #include "engine/clock.h"
 #include "engine/err.h"
+#include "snapshot/thaw.h"
 
 /* Exit codes, as in thaw(1). */
 enum {
@@ -39,6 +40,12 @@ extern const struct cmd *const cmds[]; /* NULL at the end */
 /* The exit code for a negative result of the library. */
 int exit_code(int ret);
 
+/* The library's sentence as ours: one struct by two names (snapshot/thaw.c asserts it). */
+static inline struct err *cmd_err(struct thaw_err *err)
+{
+	return (struct err *)(void *)err;
+}
+
 /* Print "thaw: text" on stderr and return exit_code(@ret). */
 int cmd_fail(int ret, const struct err *err);
 
@@ -46,9 +53,10 @@ int cmd_fail(int ret, const struct err *err);
 int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Print @doc as one line on @to and give it back. */
+/* Print @doc as one line on @to and give it back. NULL: it could not be made, because a name is
+ * not UTF-8. Returns an exit code. */
 struct json_t; /* jansson's */
-void cmd_print_json(FILE *to, struct json_t *doc);
+int cmd_print_json(FILE *to, struct json_t *doc);
 
 /* Option values. Each returns 0, or EXIT_USAGE after saying what is wrong. */
 int opt_size(const struct cmd *cmd, const char *name, const char *text, uint64_t *bytes);

@@ -57,14 +57,17 @@ static int take_option(struct build *b, int opt, const char *value)
 }
 
 /* A target that cannot be written is said now, not after a minute of initialisation. */
-static int check_target(const char *dir, struct err *err)
+static int check_target(struct build *b, struct err *err)
 {
 	struct image_writer w;
-	int ret = image_writer_begin(&w, dir, err);
+	int ret = image_writer_begin(&w, b->dir, err);
 
-	if (ret == 0)
-		image_writer_abort(&w);
-	return ret;
+	if (ret < 0)
+		return ret;
+	image_writer_abort(&w);
+	b->save.program = launch_name(&b->launch);
+	b->save.args = (const char *const *)b->launch.argv;
+	return save_check(&b->save, err);
 }
 
 static int make_image(struct build *b, struct err *err)
@@ -73,7 +76,7 @@ static int make_image(struct build *b, struct err *err)
 	struct progress progress;
 	struct save_options opt;
 	nsec_t start = clock_monotonic();
-	int ret = check_target(b->dir, err);
+	int ret = check_target(b, err);
 
 	if (ret == 0)
 		ret = launch_boot(&b->launch, ABI_MODE_EVENTS, &ops, err);
@@ -88,8 +91,6 @@ static int make_image(struct build *b, struct err *err)
 	start = clock_monotonic();
 	progress_begin(&progress, "writing the image");
 	opt = b->save;
-	opt.program = b->launch.argv[0];
-	opt.args = (const char *const *)b->launch.argv;
 	opt.progress = &progress.io;
 	ret = save(&b->launch.machine, b->dir, &opt, err);
 	progress_end(&progress);
@@ -97,7 +98,7 @@ static int make_image(struct build *b, struct err *err)
 	return ret;
 }
 
-static void report_json(const struct build *b, const struct manifest *m, uint64_t image_size)
+static int report_json(const struct build *b, const struct manifest *m, uint64_t image_size)
 {
 	json_t *doc = json_pack(
 		"{ss ss sf sf sI sI sI}", "image", b->dir, "id", m->id, "ready_ms",
@@ -105,7 +106,7 @@ static void report_json(const struct build *b, const struct manifest *m, uint64_
 		"image_size_bytes", (json_int_t)image_size, "memory_size_bytes",
 		(json_int_t)m->ram_size, "nonzero_size_bytes", (json_int_t)m->nonzero_size);
 
-	cmd_print_json(stdout, doc);
+	return cmd_print_json(stdout, doc);
 }
 
 static int report(const struct build *b, struct err *err)
@@ -118,9 +119,9 @@ static int report(const struct build *b, struct err *err)
 	if (ret < 0)
 		return ret;
 	image_size = m->files[MANIFEST_STATE].size + m->files[MANIFEST_MEMORY].size;
-	if (b->json)
-		report_json(b, m, image_size);
-	else
+	if (b->json && report_json(b, m, image_size) != EXIT_OK)
+		ret = err_set(err, EILSEQ, "the image is made, but cannot be described");
+	if (!b->json)
 		printf("%s: ready after %.1f ms, frozen in %.1f ms; image %.1f KiB for %.1f "
 		       "KiB "
 		       "of non-zero memory (of %llu MiB)\n",
@@ -128,7 +129,7 @@ static int report(const struct build *b, struct err *err)
 		       (double)image_size / 1024, (double)m->nonzero_size / 1024,
 		       (unsigned long long)(m->ram_size >> 20));
 	image_close(&img);
-	return 0;
+	return ret;
 }
 
 static int run_build(int argc, char **argv)

@@ -10,7 +10,6 @@
 
 #include "tools/thaw/blob.h"
 #include "tools/thaw/cmd.h"
-#include "tools/thaw/guest_io.h"
 #include "tools/thaw/start.h"
 #include "tools/thaw/timeline.h"
 
@@ -40,12 +39,11 @@ struct run {
 	const char *timeline_file;
 	bool json;
 
-	struct kvm kvm;
-	struct image image;
-	struct template template;
+	struct thaw_host *host;
+	struct thaw_image *image;
+	struct thaw_template *template;
 	struct blob event;
 	struct start_plan plan;
-	const char *why; /* the tier was chosen */
 	struct samples samples;
 	struct start_result *result; /* shared with children */
 	uint8_t *reply;		     /* of the first start */
@@ -62,15 +60,22 @@ static int take_payload(struct run *r, const char *value)
 	return r->event.data ? 0 : EXIT_FAILED;
 }
 
+static int take_tier(struct run *r, const char *value)
+{
+	for (const char *const *name = thaw_tiers(); *name; name++) {
+		if (strcmp(*name, value) == 0) {
+			r->tier = *name;
+			return 0;
+		}
+	}
+	return cmd_usage(&cmd_run, "--tier is '%s', expected auto, map or eager", value);
+}
+
 static int take_option(struct run *r, int opt, const char *value)
 {
 	switch (opt) {
 	case OPT_TIER:
-		r->tier = value;
-		if (strcmp(value, "auto") != 0 && !tier_find(value))
-			return cmd_usage(&cmd_run,
-					 "--tier is '%s', expected auto, map or eager", value);
-		return 0;
+		return take_tier(r, value);
 	case 'n':
 		r->repeat = true;
 		return opt_number(&cmd_run, "-n", value, RUN_MAX_STARTS, &r->starts);
@@ -114,41 +119,35 @@ static int take_arguments(struct run *r, int argc, char **argv)
 static int read_event(struct run *r, struct err *err)
 {
 	if (r->from_stdin)
-		return blob_read_fd(&r->event, STDIN_FILENO, "stdin", ABI_EVENT_MAX, err);
+		return blob_read_fd(&r->event, STDIN_FILENO, "stdin", THAW_EVENT_MAX, err);
 	if (r->payload_file)
-		return blob_read(&r->event, r->payload_file, ABI_EVENT_MAX, err);
+		return blob_read(&r->event, r->payload_file, THAW_EVENT_MAX, err);
 	return 0;
 }
 
 /* All that is done once, however many starts follow. */
-static int prepare(struct run *r, struct err *err)
+static int prepare(struct run *r, struct thaw_err *err)
 {
 	nsec_t start = clock_monotonic();
-	int ret = read_event(r, err);
+	int ret = read_event(r, cmd_err(err));
 
 	if (ret == 0)
-		ret = image_open(&r->image, r->dir, err);
+		ret = thaw_image_open(&r->image, r->dir, err);
 	if (ret == 0)
-		ret = kvm_open(&r->kvm, err);
+		ret = thaw_host_open(&r->host, err);
 	if (ret == 0)
-		ret = template_open(&r->template, &r->image, &r->kvm, err);
+		ret = thaw_template_open(&r->template, r->host, r->image, r->tier,
+					 (unsigned int)r->starts, err);
 	if (ret < 0)
 		return ret;
 	r->plan = (struct start_plan){
-		.kvm = &r->kvm,
-		.template = &r->template,
-		.tier = tier_find(r->tier),
+		.template = r->template,
 		.event = r->event.data,
 		.event_len = r->event.size,
-		.timeout_ms = r->timeout_ms,
+		.timeout_ms = (unsigned int)r->timeout_ms,
 	};
-	r->why = "asked for";
-	if (!r->plan.tier)
-		r->plan.tier = tier_choose(&r->template, (unsigned int)r->starts, &r->why);
-	if (r->plan.tier->needs_fill)
-		ret = template_fill(&r->template, err);
 	r->prepare_ns = clock_monotonic() - start;
-	return ret;
+	return 0;
 }
 
 static int allocate(struct run *r, struct err *err)
@@ -164,84 +163,75 @@ static int allocate(struct run *r, struct err *err)
 }
 
 /* Keep the first reply, compare the others with it. */
-static int take_reply(struct run *r, int mailbox_fd, bool first, struct err *err)
+static int take_reply(struct run *r, bool first, struct err *err)
 {
-	size_t len = r->result->reply_len;
-	uint8_t *window = mmap(NULL, ABI_WINDOW_SIZE, PROT_READ, MAP_SHARED, mailbox_fd, 0);
-	int ret = 0;
+	const struct start_result *result = r->result;
 
-	if (window == MAP_FAILED)
-		return err_sys(err, "map the reply");
-	if (first) {
-		r->reply = malloc(len + 1);
-		r->reply_len = len;
-		if (r->reply)
-			memcpy(r->reply, window + ABI_WINDOW_REPLY, len);
-		else
-			ret = err_set(err, ENOMEM, "no memory for %zu bytes of reply", len);
-	} else if (len != r->reply_len ||
-		   memcmp(r->reply, window + ABI_WINDOW_REPLY, len) != 0) {
-		r->differing++;
+	if (!first) {
+		r->differing += result->reply_len != r->reply_len ||
+				memcmp(r->reply, result->reply, r->reply_len) != 0;
+		return 0;
 	}
-	munmap(window, ABI_WINDOW_SIZE);
-	return ret;
+	r->reply_len = result->reply_len;
+	r->reply = malloc(r->reply_len + 1);
+	if (!r->reply)
+		return err_set(err, ENOMEM, "no memory for %zu bytes of reply", r->reply_len);
+	memcpy(r->reply, result->reply, r->reply_len);
+	return 0;
 }
 
-static int start_one(struct run *r, bool first, struct err *err)
+static int start_one(struct run *r, bool first, struct thaw_err *err)
 {
 	struct start_result *result = r->result;
-	auto_close int mailbox_fd = -1;
 	int ret;
 
-	*result = (struct start_result){ 0 };
+	result->crash[0] = '\0';
+	result->phases = (struct phases){ 0 };
 	phase_mark(&result->phases, PHASE_REQUEST);
-	mailbox_fd = mailbox_memfd(err);
-	if (mailbox_fd < 0)
-		return mailbox_fd;
 	if (r->repeat)
-		start_in_child(&r->plan, mailbox_fd, !first, result);
+		start_in_child(&r->plan, !first, result);
 	else
-		start_here(&r->plan, mailbox_fd, false, result);
+		start_here(&r->plan, false, result);
 	ret = result->ret;
-	if (ret == 0)
-		ret = take_reply(r, mailbox_fd, first, err);
-	else
+	if (ret < 0) {
 		*err = result->err;
-	if (ret == 0)
-		samples_add(&r->samples, &result->phases);
-	return ret;
+		return ret;
+	}
+	samples_add(&r->samples, &result->phases);
+	return take_reply(r, first, cmd_err(err));
 }
 
-static int start_all(struct run *r, struct err *err)
+static int start_all(struct run *r, struct thaw_err *err)
 {
-	int ret = allocate(r, err);
+	int ret = allocate(r, cmd_err(err));
 
 	for (uint64_t i = 0; i < r->starts && ret == 0; i++)
 		ret = start_one(r, i == 0, err);
 	return ret;
 }
 
-static void report_json(const struct run *r)
+static int report_json(const struct run *r, const struct timeline *t)
 {
-	cmd_print_json(stderr,
-		       json_pack("{ss ss ss ss sI sI sf so}", "image", r->dir, "id",
-				 r->image.manifest.id, "tier", r->plan.tier->name,
-				 "tier_reason", r->why, "starts", (json_int_t)r->samples.n,
-				 "differing_replies", (json_int_t)r->differing, "prepare_us",
-				 (double)r->prepare_ns / 1e3, "stamps",
-				 samples_json(&r->samples)));
+	return cmd_print_json(stderr,
+			      json_pack("{ss ss ss ss sI sI sf so}", "image", r->dir, "id",
+					thaw_image_id(r->image), "tier", t->tier, "tier_reason",
+					t->why, "starts", (json_int_t)r->samples.n,
+					"differing_replies", (json_int_t)r->differing,
+					"prepare_us", (double)r->prepare_ns / 1e3, "stamps",
+					samples_json(&r->samples)));
 }
 
 static int report(const struct run *r, struct err *err)
 {
-	struct timeline t = { .tier = r->plan.tier->name, .why = r->why, .image = r->dir };
+	struct timeline t = { .image = r->dir };
 	int ret = 0;
 
-	fwrite(r->reply, 1, r->reply_len, stdout);
-	fflush(stdout);
-	if (r->json)
-		report_json(r);
-	else if (r->repeat)
+	t.tier = thaw_template_tier(r->template, &t.why);
+	if (fwrite(r->reply, 1, r->reply_len, stdout) != r->reply_len || fflush(stdout) != 0)
+		return err_sys(err, "write the reply");
+	if (r->json && report_json(r, &t) != EXIT_OK)
+		return err_set(err, EILSEQ, "no latencies to be shown");
+	if (r->repeat && !r->json)
 		samples_print(&r->samples);
 	if (r->timeline)
 		ret = timeline_write(&t, &r->samples, r->timeline_file, err);
@@ -253,9 +243,9 @@ static int report(const struct run *r, struct err *err)
 
 static void run_fini(struct run *r)
 {
-	template_close(&r->template);
-	image_close(&r->image);
-	kvm_close(&r->kvm);
+	thaw_template_close(r->template);
+	thaw_image_close(r->image);
+	thaw_host_close(r->host);
 	samples_fini(&r->samples);
 	blob_free(&r->event);
 	free(r->reply);
@@ -265,11 +255,10 @@ static void run_fini(struct run *r)
 
 static int run_run(int argc, char **argv)
 {
-	static struct run r = { .tier = "auto", .starts = 1, .kvm.fd = -1 };
-	struct err err = { 0 };
+	static struct run r = { .tier = "auto", .starts = 1 };
+	struct thaw_err err = { 0 };
 	int opt, ret, code;
 
-	r.image.dirfd = r.image.memory_fd = r.image.raw_fd = r.template.memory_fd = -1;
 	while ((opt = getopt_long(argc, argv, "n:", options, NULL)) != -1) {
 		code = take_option(&r, opt, optarg);
 		if (code != 0)
@@ -282,10 +271,10 @@ static int run_run(int argc, char **argv)
 	if (ret == 0)
 		ret = start_all(&r, &err);
 	if (ret == 0)
-		ret = report(&r, &err);
-	code = ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
-	if (r.result && r.result->crashed)
-		guest_print_crash(&r.result->crash);
+		ret = report(&r, cmd_err(&err));
+	code = ret < 0 ? cmd_fail(ret, cmd_err(&err)) : EXIT_OK;
+	if (ret < 0 && r.result && r.result->crash[0] != '\0')
+		fprintf(stderr, "%s\n", r.result->crash);
 	run_fini(&r);
 	return code;
 }

@@ -10,8 +10,8 @@
 
 static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
 
-static void print_report(const char *dir, const struct image *img, const struct image_report *r,
-			 bool json)
+static int print_report(const char *dir, const struct image *img, const struct image_report *r,
+			bool json)
 {
 	json_t *doc;
 
@@ -23,14 +23,14 @@ static void print_report(const char *dir, const struct image *img, const struct 
 		if (r->raw_size > 0)
 			printf(", %llu bytes of memory.raw", (unsigned long long)r->raw_size);
 		putchar('\n');
-		return;
+		return EXIT_OK;
 	}
 	doc = json_pack("{ss ss sb sI sI sI sI sI}", "image", dir, "id", img->manifest.id,
 			"good", 1, "sections", (json_int_t)r->nsections, "frames",
 			(json_int_t)r->nframes, "pages", (json_int_t)r->npages,
 			"memory_lz4_size_bytes", (json_int_t)r->stored_size,
 			"memory_raw_size_bytes", (json_int_t)r->raw_size);
-	cmd_print_json(stdout, doc);
+	return cmd_print_json(stdout, doc);
 }
 
 static int run_verify(int argc, char **argv)
@@ -40,7 +40,7 @@ static int run_verify(int argc, char **argv)
 	struct progress progress;
 	struct err err = { 0 };
 	bool json = false;
-	int opt, ret;
+	int opt, ret, code;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt != 'j')
@@ -55,10 +55,9 @@ static int run_verify(int argc, char **argv)
 	progress_begin(&progress, "verifying");
 	ret = image_verify(&img, &progress.io, &report, &err);
 	progress_end(&progress);
-	if (ret == 0)
-		print_report(argv[optind], &img, &report, json);
+	code = ret < 0 ? cmd_fail(ret, &err) : print_report(argv[optind], &img, &report, json);
 	image_close(&img);
-	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
+	return code;
 }
 
 const struct cmd cmd_verify = {

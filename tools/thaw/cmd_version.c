@@ -89,8 +89,7 @@ static int run_version(int argc, char **argv)
 				"memory_version", (int)FRAMES_VERSION);
 		if (host)
 			json_object_set_new(doc, "host", host_json(&kvm));
-		cmd_print_json(stdout, doc);
-		return EXIT_OK;
+		return cmd_print_json(stdout, doc);
 	}
 	printf("thaw %s (image format %d)\n", THAW_VERSION, MANIFEST_VERSION);
 	if (host)

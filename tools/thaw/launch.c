@@ -2,6 +2,7 @@
 #include "tools/thaw/launch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "guest/abi.h"
@@ -53,12 +54,11 @@ int launch_option(struct launch *l, const struct cmd *cmd, int opt, const char *
 	}
 }
 
-/* argv[0] as a program sees it: its name without folders. */
-static const char *base_name(const char *path)
+const char *launch_name(const struct launch *l)
 {
-	const char *slash = strrchr(path, '/');
+	const char *slash = strrchr(l->argv[0], '/');
 
-	return slash ? slash + 1 : path;
+	return slash ? slash + 1 : l->argv[0];
 }
 
 static int make_machine(struct launch *l, const struct mailbox_ops *ops, struct err *err)
@@ -97,7 +97,7 @@ int launch_boot(struct launch *l, uint32_t mode, const struct mailbox_ops *ops, 
 	if (ret == 0) {
 		cfg.program = (struct boot_blob){ program.data, program.size };
 		cfg.files = (struct boot_blob){ files.data, files.size };
-		l->argv[0] = (char *)(uintptr_t)base_name(path);
+		l->argv[0] = (char *)(uintptr_t)launch_name(l);
 		cfg.argv = (const char *const *)l->argv;
 		ret = machine_boot(&l->machine, &cfg, err);
 	}
@@ -108,18 +108,18 @@ int launch_boot(struct launch *l, uint32_t mode, const struct mailbox_ops *ops, 
 
 void launch_print_crash(const struct launch *l)
 {
-	const struct mailbox *mb = l->machine.mailbox;
-	struct abi_crash crash;
+	char text[MAILBOX_CRASH_TEXT];
 
-	if (!mb || mb->stop != MAILBOX_CRASH)
+	if (!l->machine.mailbox || l->machine.mailbox->stop != MAILBOX_CRASH)
 		return;
-	crash = mailbox_crash(mb);
-	guest_print_crash(&crash);
+	mailbox_crash_text(l->machine.mailbox, text, sizeof(text));
+	fprintf(stderr, "%s\n", text);
 }
 
 void launch_fini(struct launch *l)
 {
 	machine_destroy(&l->machine);
+	guest_log_end();
 	if (l->mailbox_fd >= 0)
 		close(l->mailbox_fd);
 	kvm_close(&l->kvm);

@@ -48,6 +48,9 @@ int launch_option(struct launch *l, const struct cmd *cmd, int opt, const char *
  */
 int launch_boot(struct launch *l, uint32_t mode, const struct mailbox_ops *ops,
 		struct err *err) must_check;
+/* The program's name as the guest sees it: without folders. */
+const char *launch_name(const struct launch *l);
+
 /* If the guest crashed, print its registers on stderr. */
 void launch_print_crash(const struct launch *l);
 void launch_fini(struct launch *l);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - find the subcommand, and say what there is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,12 +73,26 @@ static void set_log_level(void)
 	}
 }
 
+/*
+ * Whoever started us without some of the three would have files of ours take their places, and
+ * output go into them. What is put there cannot be used either, so that using it is an error.
+ */
+static void open_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct cmd *c;
 	const char *name;
 	int code;
 
+	open_standard_files();
+	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2) */
 	if (argc < 2) {
 		print_overview(stderr);
 		return EXIT_USAGE;
@@ -93,7 +110,7 @@ int main(int argc, char **argv)
 	set_log_level();
 	code = c->run(argc - 1, argv + 1);
 	log_flush(STDERR_FILENO);
-	if (fflush(stdout) != 0 && code == EXIT_OK) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK) {
 		perror("thaw: write to stdout");
 		code = EXIT_FAILED;
 	}

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
@@ -14,47 +14,56 @@
 #include "engine/err.h"
 #include "engine/log.h"
 #include "engine/loop.h"
-#include "snapshot/restore.h"
+#include "tools/thaw/cmd.h"
 #include "tools/thaw/guest_io.h"
 
 /* A machine that does not stop at its deadline is stuck in the host, not in the guest. */
-#define START_GRACE NSEC_PER_SEC
+#define START_GRACE (10 * NSEC_PER_SEC)
 
-static int invoke(struct machine *m, const struct start_plan *plan, struct start_result *r)
+/* The stamps that the library took; the request is when the caller made it. */
+static void take_stamps(const struct thaw_clone *clone, struct phases *p)
 {
-	struct invocation inv = { .event = plan->event, .len = plan->event_len };
-	struct mailbox_reply reply;
-	int ret;
+	struct thaw_stamps s;
 
-	if (plan->timeout_ms > 0)
-		inv.deadline = clock_monotonic() + plan->timeout_ms * NSEC_PER_MSEC;
-	ret = machine_invoke(m, &inv, &reply, &r->phases, &r->err);
+	thaw_clone_stamps(clone, &s);
+	p->at[PHASE_SHELL] = s.shell;
+	p->at[PHASE_MEMORY] = s.memory;
+	p->at[PHASE_STATE] = s.state;
+	p->at[PHASE_FIRST_INSTRUCTION] = s.first_instruction;
+	p->at[PHASE_FIRST_RESPONSE] = s.first_response;
+}
+
+static int invoke(struct thaw_clone *clone, const struct start_plan *plan,
+		  struct start_result *r)
+{
+	struct thaw_reply reply;
+	const char *crash;
+	int ret = thaw_clone_invoke(clone, plan->event, plan->event_len, plan->timeout_ms,
+				    &reply, &r->err);
+
 	if (ret == 0) {
+		memcpy(r->reply, reply.data, reply.len);
 		r->reply_len = reply.len;
-	} else if (ret == -ERR_CRASHED && m->mailbox->stop == MAILBOX_CRASH) {
-		r->crashed = true;
-		r->crash = mailbox_crash(m->mailbox);
+		take_stamps(clone, &r->phases);
+		return 0;
 	}
+	crash = thaw_clone_crash(clone);
+	if (crash)
+		snprintf(r->crash, sizeof(r->crash), "%s", crash);
 	return ret;
 }
 
-void start_here(const struct start_plan *plan, int mailbox_fd, bool quiet,
-		struct start_result *r)
+void start_here(const struct start_plan *plan, bool quiet, struct start_result *r)
 {
-	static struct machine m; /* too large for the stack; one per process */
-	int ret = machine_create(&m, plan->kvm, &plan->template->shape, mailbox_fd, &r->err);
+	struct thaw_clone *clone;
+	int ret = thaw_clone_open(&clone, plan->template, quiet ? NULL : guest_log, NULL,
+				  &r->err);
 
-	r->ret = ret;
-	if (ret < 0)
-		return;
-	phase_mark(&r->phases, PHASE_SHELL);
-	if (!quiet)
-		m.mailbox->ops.log = guest_log;
-	ret = restore(&m, plan->template, plan->tier, &r->phases, &r->err);
 	if (ret == 0)
-		ret = invoke(&m, plan, r);
-	machine_destroy(&m);
+		ret = invoke(clone, plan, r);
+	thaw_clone_close(clone);
 	phase_mark(&r->phases, PHASE_TORN_DOWN);
+	guest_log_end();
 	r->ret = ret;
 }
 
@@ -65,13 +74,13 @@ static int on_exit_of_child(struct loop_watch *w, uint32_t events)
 	return 0;
 }
 
-/* Wait for @pid; past @deadline (0: none) kill it. Returns its wait status, or -errno. */
-static int wait_for(pid_t pid, nsec_t deadline, struct err *err)
+/* Wait until @pid has ended, or @deadline (0: none) has passed. Returns 1, 0, or -errno. */
+static int wait_for_end(pid_t pid, nsec_t deadline, struct err *err)
 {
 	auto_close int pidfd = pidfd_open(pid, 0);
 	struct loop_watch watch = { .fd = pidfd, .callback = on_exit_of_child };
 	struct loop loop;
-	int status = 0, n, ret;
+	int ret;
 
 	if (pidfd < 0)
 		return err_sys(err, "pidfd_open");
@@ -79,51 +88,67 @@ static int wait_for(pid_t pid, nsec_t deadline, struct err *err)
 	if (ret < 0)
 		return ret;
 	ret = loop_add(&loop, &watch, EPOLLIN, err);
-	do {
-		n = ret < 0 ? 0 : loop_wait(&loop, deadline);
-	} while (n == -EINTR);
-	if (n == 0)
-		kill(pid, SIGKILL);
+	while (ret == 0) {
+		ret = loop_wait(&loop, deadline);
+		if (ret != -EINTR)
+			break;
+		ret = 0;
+	}
 	loop_fini(&loop);
-	if (waitpid(pid, &status, 0) < 0)
-		return err_sys(err, "waitpid");
-	return ret < 0 ? ret : status;
+	return ret;
 }
 
-static void child(const struct start_plan *plan, int mailbox_fd, bool quiet, pid_t parent,
+/* The child is gone afterwards in every case. */
+static void reap(pid_t pid, nsec_t deadline, struct start_result *r)
+{
+	struct err *err = cmd_err(&r->err);
+	struct err why = { 0 };
+	int status = 0;
+	int ended = wait_for_end(pid, deadline, &why);
+
+	if (ended <= 0)
+		kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	if (ended < 0) {
+		*err = why;
+		r->ret = ended;
+	} else if (ended == 0) {
+		r->ret = err_set(err, ERR_TIMED_OUT,
+				 "the machine's process did not stop in time");
+	} else if (WIFSIGNALED(status)) {
+		r->ret = err_set(err, EIO, "the machine's process died of signal %d",
+				 WTERMSIG(status));
+	}
+}
+
+static void child(const struct start_plan *plan, bool quiet, pid_t parent,
 		  struct start_result *r)
 {
 	/* Nobody is left to read the reply of a machine whose parent died. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == parent)
-		start_here(plan, mailbox_fd, quiet, r);
+		start_here(plan, quiet, r);
 	log_flush(STDERR_FILENO);
 	_exit(0);
 }
 
-void start_in_child(const struct start_plan *plan, int mailbox_fd, bool quiet,
-		    struct start_result *r)
+void start_in_child(const struct start_plan *plan, bool quiet, struct start_result *r)
 {
+	struct err *err = cmd_err(&r->err);
 	pid_t parent = getpid();
 	nsec_t deadline = 0;
 	pid_t pid;
-	int status;
 
 	/* What the child overwrites when it comes to an end of its own. */
-	r->ret = err_set(&r->err, EIO, "the machine's process ended before it said how");
+	r->ret = err_set(err, EIO, "the machine's process ended before it said how");
 	pid = fork();
 	if (pid < 0) {
-		r->ret = err_sys(&r->err, "fork");
+		r->ret = err_sys(err, "fork");
 		return;
 	}
 	if (pid == 0)
-		child(plan, mailbox_fd, quiet, parent, r);
+		child(plan, quiet, parent, r);
 	if (plan->timeout_ms > 0)
 		deadline = clock_monotonic() + plan->timeout_ms * NSEC_PER_MSEC + START_GRACE;
-	status = wait_for(pid, deadline, &r->err);
-	if (status < 0)
-		r->ret = status;
-	else if (WIFSIGNALED(status))
-		r->ret = err_set(&r->err, EIO, "the machine's process died of signal %d",
-				 WTERMSIG(status));
+	reap(pid, deadline, r);
 }

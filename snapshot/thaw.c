@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* thaw.c - the public face of snapshot/: handles, and nothing that is not done elsewhere. */
+#include "snapshot/thaw.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+#include "snapshot/image.h"
+#include "snapshot/inspect.h"
+#include "snapshot/machine.h"
+#include "snapshot/restore.h"
+#include "snapshot/template.h"
+#include "snapshot/tier.h"
+#include "snapshot/version.h"
+
+struct thaw_host {
+	struct kvm kvm;
+};
+
+struct thaw_image {
+	struct image image;
+};
+
+struct thaw_template {
+	const struct thaw_host *host;
+	struct template template;
+	const struct tier *tier;
+	const char *why;
+};
+
+struct thaw_clone {
+	const struct thaw_template *template;
+	int mailbox_fd;
+	struct machine machine;
+	struct phases phases;
+	thaw_log *log;
+	void *log_arg;
+	char crash[MAILBOX_CRASH_TEXT];
+};
+
+_Static_assert(sizeof(struct thaw_err) == sizeof(struct err), "one is the other");
+_Static_assert(THAW_DAMAGED == (int)ERR_DAMAGED && THAW_UNFIT == (int)ERR_UNFIT &&
+		       THAW_NO_KVM == (int)ERR_NO_KVM && THAW_CRASHED == (int)ERR_CRASHED &&
+		       THAW_TIMED_OUT == (int)ERR_TIMED_OUT,
+	       "the public reasons are ours");
+_Static_assert(THAW_EVENT_MAX == ABI_EVENT_MAX, "the public limit is the mailbox's");
+_Static_assert(THAW_EVENT_MAX == ABI_REPLY_MAX, "the public limit is the mailbox's");
+
+/* The same struct by its two names. */
+static struct err *inner(struct thaw_err *err)
+{
+	return (struct err *)(void *)err;
+}
+
+/* A zeroed handle, or NULL and a sentence. */
+static void *handle(size_t size, struct thaw_err *err)
+{
+	void *p = calloc(1, size);
+
+	if (!p)
+		err_set(inner(err), ENOMEM, "no memory for a handle of %zu bytes", size);
+	return p;
+}
+
+const char *thaw_version(void)
+{
+	return THAW_VERSION;
+}
+
+int thaw_host_open(struct thaw_host **host, struct thaw_err *err)
+{
+	struct thaw_host *h = handle(sizeof(*h), err);
+	int ret;
+
+	*host = NULL;
+	if (!h)
+		return -ENOMEM;
+	ret = kvm_open(&h->kvm, inner(err));
+	if (ret < 0) {
+		free(h);
+		return ret;
+	}
+	*host = h;
+	return 0;
+}
+
+void thaw_host_close(struct thaw_host *host)
+{
+	if (!host)
+		return;
+	kvm_close(&host->kvm);
+	free(host);
+}
+
+int thaw_image_open(struct thaw_image **image, const char *dir, struct thaw_err *err)
+{
+	struct thaw_image *i = handle(sizeof(*i), err);
+	int ret;
+
+	*image = NULL;
+	if (!i)
+		return -ENOMEM;
+	ret = image_open(&i->image, dir, inner(err));
+	if (ret < 0) {
+		free(i);
+		return ret;
+	}
+	*image = i;
+	return 0;
+}
+
+void thaw_image_close(struct thaw_image *image)
+{
+	if (!image)
+		return;
+	image_close(&image->image);
+	free(image);
+}
+
+const char *thaw_image_id(const struct thaw_image *image)
+{
+	return image->image.manifest.id;
+}
+
+int thaw_image_verify(const struct thaw_image *image, struct thaw_err *err)
+{
+	return image_verify(&image->image, NULL, NULL, inner(err));
+}
+
+int thaw_image_inspect(const struct thaw_image *image, char **json, struct thaw_err *err)
+{
+	return image_inspect(&image->image, json, inner(err));
+}
+
+static int choose_tier(struct thaw_template *t, const char *tier, unsigned int starts,
+		       struct err *err)
+{
+	if (!tier || strcmp(tier, "auto") == 0) {
+		t->tier = tier_choose(&t->template, starts, &t->why);
+		return 0;
+	}
+	t->tier = tier_find(tier);
+	t->why = "asked for";
+	if (!t->tier)
+		return err_set(err, EINVAL, "tier is '%s', expected auto, map or eager", tier);
+	return 0;
+}
+
+int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
+		       const struct thaw_image *image, const char *tier, unsigned int starts,
+		       struct thaw_err *err)
+{
+	struct thaw_template *new = handle(sizeof(*new), err);
+	int ret;
+
+	*t = NULL;
+	if (!new)
+		return -ENOMEM;
+	new->host = host;
+	new->template.memory_fd = -1;
+	ret = template_open(&new->template, &image->image, &host->kvm, inner(err));
+	if (ret == 0)
+		ret = choose_tier(new, tier, starts, inner(err));
+	if (ret == 0 && new->tier->needs_fill)
+		ret = template_fill(&new->template, inner(err));
+	if (ret < 0) {
+		thaw_template_close(new);
+		return ret;
+	}
+	*t = new;
+	return 0;
+}
+
+void thaw_template_close(struct thaw_template *t)
+{
+	if (!t)
+		return;
+	template_close(&t->template);
+	free(t);
+}
+
+const char *const *thaw_tiers(void)
+{
+	static const char *const names[] = { "auto", "map", "eager", NULL };
+
+	return names;
+}
+
+const char *thaw_template_tier(const struct thaw_template *t, const char **why)
+{
+	if (why)
+		*why = t->why;
+	return t->tier->name;
+}
+
+static void clone_log(void *arg, uint32_t stream, const void *data, size_t len)
+{
+	const struct thaw_clone *c = arg;
+
+	c->log(c->log_arg, stream, data, len);
+}
+
+static int clone_start(struct thaw_clone *c, struct err *err)
+{
+	const struct thaw_template *t = c->template;
+	int ret;
+
+	c->mailbox_fd = mailbox_memfd(err);
+	if (c->mailbox_fd < 0)
+		return c->mailbox_fd;
+	ret = machine_create(&c->machine, &t->host->kvm, &t->template.shape, c->mailbox_fd,
+			     err);
+	if (ret < 0)
+		return ret;
+	phase_mark(&c->phases, PHASE_SHELL);
+	if (c->log)
+		c->machine.mailbox->ops = (struct mailbox_ops){ .log = clone_log, .arg = c };
+	ret = restore(&c->machine, &t->template, t->tier, &c->phases, err);
+	if (ret < 0)
+		machine_destroy(&c->machine);
+	return ret;
+}
+
+int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
+		    void *arg, struct thaw_err *err)
+{
+	nsec_t request = clock_monotonic();
+	struct thaw_clone *c = handle(sizeof(*c), err);
+	int ret;
+
+	*clone = NULL;
+	if (!c)
+		return -ENOMEM;
+	c->template = t;
+	c->phases.at[PHASE_REQUEST] = request;
+	c->log = log;
+	c->log_arg = arg;
+	ret = clone_start(c, inner(err));
+	if (ret < 0) {
+		if (c->mailbox_fd >= 0)
+			close(c->mailbox_fd);
+		free(c);
+		return ret;
+	}
+	*clone = c;
+	return 0;
+}
+
+void thaw_clone_close(struct thaw_clone *clone)
+{
+	if (!clone)
+		return;
+	machine_destroy(&clone->machine);
+	close(clone->mailbox_fd);
+	free(clone);
+}
+
+int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
+		      unsigned int timeout_ms, struct thaw_reply *reply, struct thaw_err *err)
+{
+	bool first = clone->phases.at[PHASE_FIRST_RESPONSE] == 0;
+	struct invocation inv = { .event = event, .len = len };
+	struct mailbox_reply r;
+	int ret;
+
+	if (timeout_ms > 0)
+		inv.deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
+	ret = machine_invoke(&clone->machine, &inv, &r, first ? &clone->phases : NULL,
+			     inner(err));
+	if (ret == 0)
+		*reply = (struct thaw_reply){ .data = r.data, .len = r.len };
+	return ret;
+}
+
+const char *thaw_clone_crash(struct thaw_clone *clone)
+{
+	const struct mailbox *mb = clone->machine.mailbox;
+
+	if (mb->stop != MAILBOX_CRASH)
+		return NULL;
+	mailbox_crash_text(mb, clone->crash, sizeof(clone->crash));
+	return clone->crash;
+}
+
+void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamps)
+{
+	const nsec_t *at = clone->phases.at;
+
+	*stamps = (struct thaw_stamps){
+		.request = at[PHASE_REQUEST],
+		.shell = at[PHASE_SHELL],
+		.memory = at[PHASE_MEMORY],
+		.state = at[PHASE_STATE],
+		.first_instruction = at[PHASE_FIRST_INSTRUCTION],
+		.first_response = at[PHASE_FIRST_RESPONSE],
+	};
+}
