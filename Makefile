@@ -125,7 +125,7 @@ $O/%.headers: $O/flags
 run := $QTHAW=$(thaw) sh tests/run.sh
 test: $(unit)
 	$(run) $(unit)
-kvm-test: $(kvm) $(samples) $(guest_tests)
+kvm-test: $(thaw) $(kvm) $(samples) $(guest_tests)
 	$(run) $(kvm)
 e2e: all $(samples) $(guest_tests)
 	$(run) $(e2e)
@@ -136,7 +136,7 @@ check-run: all $(unit) $(kvm) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
 asan:
 	+$Q$(sub) MODE=asan asan-run
-asan-run: $(unit) $(kvm) $(samples) $(guest_tests)
+asan-run: $(thaw) $(unit) $(kvm) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm)
 fuzz:
 	$Q$(call need,clang)
