@@ -35,7 +35,7 @@ Test(golden, answers_where_it_fits_and_is_refused_elsewhere, .timeout = 30)
 	cr_assert(eq(int, image_open(&f.image, f.dir, &err), 0), "%s", err.text);
 	ret = template_open(&f.template, &f.image, &f.kvm, &err);
 	if (ret < 0) {
-		cr_log_info("%s", err.text);
+		fprintf(stderr, "%s\n", err.text);
 		cr_assert(eq(int, ret, -ERR_UNFIT));
 		cr_assert(ne(ptr, strstr(err.text, "does not fit this host: "), NULL));
 		return;
@@ -111,7 +111,7 @@ Test(golden, the_program_meets_flipped_bits, .timeout = 300)
 	struct outcome o;
 	int damaged = 0;
 
-	cr_log_info("seed %u", seed);
+	fprintf(stderr, "seed %u\n", seed);
 	srand(seed);
 	/* Made here, so that it fits this host. */
 	frozen_make(&f, guest_path("tiny"));
@@ -133,7 +133,7 @@ Test(golden, the_program_meets_flipped_bits, .timeout = 300)
 	}
 	o = thaw_run(&flip);
 	cr_expect(eq(int, o.code, 0), "%s", o.err);
-	cr_log_info("%d of %d flips were damage", damaged, FLIPS);
+	fprintf(stderr, "%d of %d flips were damage\n", damaged, FLIPS);
 	cr_expect(gt(int, damaged, FLIPS / 2));
 	flip_free(&flip);
 	frozen_free(&f);

@@ -47,9 +47,12 @@ limited() {
 	return $status
 }
 
-run_criterion() { # PROGRAM OPTION...: Criterion writes TAP to its own file
+# Criterion writes TAP to its own file. One test at a time: KVM tests would disturb each other's
+# times, and with more Criterion 2.4.1 leaks 48 bytes of its own now and then, which
+# LeakSanitizer cannot tell from a leak of ours.
+run_criterion() { # PROGRAM
 	out=$scratch/out
-	limited "$@" --tap="$tap" --color=never
+	limited "$1" -j1 --tap="$tap" --color=never
 	status=$?
 	cat "$out" >>"$log"
 	return $status
@@ -91,7 +94,7 @@ run_program() { # PROGRAM: fills $tap and $log
 		;;
 	kvm_*)
 		if have_kvm; then
-			run_criterion "$1" -j1
+			run_criterion "$1"
 		else
 			skip_all "$1"
 		fi

@@ -5,7 +5,10 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "engine/err.h"
 #include "snapshot/image.h"
@@ -77,7 +80,7 @@ Test(golden, one_flipped_bit_anywhere_is_damage_or_changes_nothing, .timeout = 3
 	unsigned int seed = (unsigned int)time(NULL);
 	size_t unnoticed = 0;
 
-	cr_log_info("seed %u", seed);
+	fprintf(stderr, "seed %u\n", seed);
 	srand(seed);
 	flip_make(&flip, GOLDEN);
 	cr_assert(eq(int, read_all(flip.dir, &a, &want, &err), 0), "%s", err.text);
@@ -101,7 +104,7 @@ Test(golden, one_flipped_bit_anywhere_is_damage_or_changes_nothing, .timeout = 3
 		}
 		flip_bit(&flip, at, bit);
 	}
-	cr_log_info("%zu flips changed nothing that is read", unnoticed);
+	fprintf(stderr, "%zu flips changed nothing that is read\n", unnoticed);
 	cr_assert(eq(int, read_all(flip.dir, &b, &got, &err), 0), "%s", err.text);
 	mem_unmap(&a);
 	mem_unmap(&b);
