@@ -1,4 +1,4 @@
-# make [all] | demo | check | test | kvm-test | e2e | asan | fuzz | check-style | format
+# make [all] | demo | check | test | kvm-test | e2e | asan | tsan | fuzz | check-style | format
 #      | install | uninstall | deps | clean
 #
 # V=1 shows commands, WERROR=1 stops at warnings, CC=clang, MODE=debug, PREFIX= and DESTDIR=
@@ -13,14 +13,15 @@ warn    := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-protot
            -Wmissing-prototypes -Wold-style-definition -Wundef -Wpointer-arith -Wcast-align \
            -Wcast-qual -Wwrite-strings -Wformat=2 -Wvla -Wswitch-enum -Wimplicit-fallthrough \
            -Wnull-dereference -Wdouble-promotion -Wframe-larger-than=8192
-hard    := -fstack-protector-strong -fno-common -fno-strict-aliasing -fPIE
+hard    := -fstack-protector-strong -fno-common -fno-strict-aliasing -fPIC -fvisibility=hidden
 release := -O2 -g -D_FORTIFY_SOURCE=2
 debug   := -O0 -g3
 asan    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
            -Wno-frame-larger-than -fsanitize=address,undefined
+tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 fuzz    := $(asan) -fsanitize=fuzzer-no-link
-ifeq ($(filter release debug asan fuzz,$(MODE)),)
-$(error MODE is '$(MODE)', expected release, debug, asan or fuzz)
+ifeq ($(filter release debug asan tsan fuzz,$(MODE)),)
+$(error MODE is '$(MODE)', expected release, debug, asan, tsan or fuzz)
 endif
 ifeq ($(MODE)$(findstring clang,$(CC)),fuzz)
 override CC := clang
@@ -30,7 +31,8 @@ endif
 # replaces.
 cflags   = $(std) $(warn) $(hard) $($(MODE)) $(if $(WERROR),-Werror) $(loose) $(CFLAGS)
 ldflags  = -pie -Wl,-z,relro,-z,now,--as-needed $(filter -fsanitize=%,$($(MODE))) $(LDFLAGS)
-libs    := -llz4 -ljansson -lcrypto -lisal -larchive
+needs   := -llz4 -ljansson -lcrypto -lisal
+libs    := $(needs) -larchive
 
 # Sources are found, not listed: a new file in a folder is part of the build.
 objects  = $(patsubst %.c,$O/%.o,$(wildcard $1))
@@ -42,6 +44,7 @@ parsers := $(call objects,$(addprefix guest/kindling/,elf.c cpio.c text.c))
 helpers := $(call objects,tests/helpers*.c)
 unit    := $(call programs,tests/test_*.c)
 kvm     := $(call programs,tests/kvm_*.c)
+threads := $(call programs,tests/thread_*.c)
 fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
 e2e     := $(wildcard tests/e2e_*.sh)
 folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench
@@ -55,7 +58,9 @@ need  = command -v $1 >/dev/null || { echo "$1 is not installed: run 'make deps'
 
 # Programs are left in bin/; other modes than release keep theirs to themselves.
 thaw := $(if $(filter release,$(MODE)),bin/thaw,$O/thaw)
-all: $(thaw)
+version := $(shell sed -n 's/.*THAW_VERSION "\(.*\)"/\1/p' snapshot/version.h)
+soname  := libthaw.so.0
+all: $(thaw) $(if $(filter release,$(MODE)),$O/libthaw.a $O/$(soname))
 
 bin/thaw: $O/thaw
 	$Qinstall -D -m 755 $< $@
@@ -74,7 +79,7 @@ $G/kindling_blob.o: guest/kindling_blob.S $G/kindling.elf
 
 # Archives, so that a program takes only what it uses. Tests may also use the parts of the
 # program, and those of kindling's parsers that are plain C.
-$O/libthaw.a: $(lib) $(blob)
+$O/core.a: $(lib) $(blob)
 $O/parts.a: $(parts)
 $O/parsers.a: $(parsers)
 $O/helpers.a: $(helpers)
@@ -84,13 +89,25 @@ $O/%.a:
 	$Qrm -f $@
 	$Q$(AR) rcs $@ $^
 
+# libthaw has the names of snapshot/thaw.h and no other: one object whose hidden names became
+# local, and a shared library with a version script.
+$O/libthaw.o: $(lib)
+	$(call say,LINK)
+	$Q$(CC) -r -nostdlib -o $@ $^
+	$Qobjcopy --localize-hidden $@
+$O/libthaw.a: $O/libthaw.o
+$O/$(soname): $(lib) snapshot/thaw.map
+	$(call say,LINK)
+	$Q$(CC) $(filter-out -pie,$(ldflags)) -shared -Wl,-soname,$(soname),-z,defs \
+		-Wl,--version-script=snapshot/thaw.map -o $@ $(lib) $(needs)
+
 link = $Q$(CC) $(ldflags) -o $@ $^ $(libs)
 $(fuzzers): private ldflags += -fsanitize=fuzzer
 $(unit) $(kvm): private libs += -lcriterion
-$O/thaw: $(main) $O/parts.a $O/libthaw.a
+$O/thaw: $(main) $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
-$(unit) $(kvm) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/parts.a $O/libthaw.a
+$(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
 
@@ -138,6 +155,11 @@ asan:
 	+$Q$(sub) MODE=asan asan-run
 asan-run: $(thaw) $(unit) $(kvm) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm)
+# Criterion does not start under TSan, so these are plain programs: exit status 0 is a pass.
+tsan:
+	+$Q$(sub) MODE=tsan tsan-run
+tsan-run: $(threads) $(thaw) $(samples)
+	$(run) $(threads)
 fuzz:
 	$Q$(call need,clang)
 	+$Q$(sub) MODE=fuzz fuzz-run
@@ -187,17 +209,28 @@ deps:
 bindir     = $(DESTDIR)$(PREFIX)/bin
 mandir     = $(DESTDIR)$(PREFIX)/share/man/man1
 bashdir    = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+libdir     = $(DESTDIR)$(PREFIX)/lib
+incdir     = $(DESTDIR)$(PREFIX)/include
+installed  = $(bindir)/thaw $(mandir)/thaw.1 $(bashdir)/thaw $(incdir)/thaw.h \
+	$(libdir)/libthaw.a $(libdir)/$(soname) $(libdir)/libthaw.so $(libdir)/pkgconfig/thaw.pc
 install: all
 	install -D -m 755 $(thaw) $(bindir)/thaw
+	install -D -m 644 snapshot/thaw.h $(incdir)/thaw.h
+	install -D -m 644 $O/libthaw.a $(libdir)/libthaw.a
+	install -D -m 755 $O/$(soname) $(libdir)/$(soname)
+	ln -sf $(soname) $(libdir)/libthaw.so
+	install -d $(libdir)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(version)|; s|@NEEDS@|$(needs)|' snapshot/thaw.pc.in \
+		>$(libdir)/pkgconfig/thaw.pc
 	install -D -m 644 docs/thaw.1 $(mandir)/thaw.1
 	install -D -m 644 tools/thaw.bash $(bashdir)/thaw
 uninstall:
-	rm -f $(bindir)/thaw $(mandir)/thaw.1 $(bashdir)/thaw
+	rm -f $(installed)
 
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run check check-run test kvm-test e2e asan asan-run fuzz fuzz-run \
+.PHONY: all demo demo-run check check-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:

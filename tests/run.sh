@@ -65,6 +65,19 @@ skip_all() { # PROGRAM: one skipped test for each that it holds
 	' >"$tap"
 }
 
+run_plain() { # PROGRAM: its exit status is its result
+	out=$scratch/out
+	limited "$1"
+	status=$?
+	cat "$out" >>"$log"
+	{
+		echo 1..1
+		[ $status -eq 0 ] || printf 'not '
+		echo "ok - $(basename "$1")"
+	} >"$tap"
+	return $status
+}
+
 run_fuzzer() { # PROGRAM: new inputs go to the build folder, never to the committed corpus
 	fuzzer=$(basename "$1")
 	name=${fuzzer#fuzz_}
@@ -97,6 +110,13 @@ run_program() { # PROGRAM: fills $tap and $log
 			run_criterion "$1"
 		else
 			skip_all "$1"
+		fi
+		;;
+	thread_*)
+		if have_kvm; then
+			run_plain "$1"
+		else
+			printf '1..1\nok - %s # SKIP no usable /dev/kvm\n' "$(basename "$1")" >"$tap"
 		fi
 		;;
 	fuzz_*) run_fuzzer "$1" ;;

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * thread_clones.c - what libthaw promises to threads, for TSan (`make tsan`): one host, image
+ * and template shared by threads that open, invoke and close clones of their own. A plain main:
+ * exit status 0 is a pass.
+ */
+#include <pthread.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "snapshot/thaw.h"
+
+#define THREADS 4
+#define CLONES	5  /* by each thread, one after the other */
+#define EVENTS	40 /* to each clone */
+
+extern char **environ;
+
+static struct thaw_template *shared_template;
+static const struct thaw_image *shared_image;
+
+static int ask(struct thaw_clone *clone, const char *event, struct thaw_err *err)
+{
+	struct thaw_reply reply;
+	int ret = thaw_clone_invoke(clone, event, strlen(event), 10000, &reply, err);
+
+	if (ret < 0)
+		return ret;
+	if (reply.len == strlen(event) && memcmp(reply.data, event, reply.len) == 0)
+		return 0;
+	snprintf(err->text, sizeof(err->text), "wrong reply");
+	return -1;
+}
+
+static int use_clones(const char *event, struct thaw_err *err)
+{
+	struct thaw_clone *clone;
+	int ret = 0;
+
+	for (int i = 0; i < CLONES && ret == 0; i++) {
+		ret = thaw_clone_open(&clone, shared_template, NULL, NULL, err);
+		for (int k = 0; k < EVENTS && ret == 0; k++)
+			ret = ask(clone, event, err);
+		thaw_clone_close(clone);
+		if (ret == 0)
+			ret = thaw_image_verify(shared_image, err);
+	}
+	return ret;
+}
+
+static void *thread(void *arg)
+{
+	struct thaw_err err = { 0 };
+	char event[32];
+
+	snprintf(event, sizeof(event), "thread %d", *(const int *)arg);
+	if (use_clones(event, &err) == 0)
+		return arg;
+	fprintf(stderr, "%s: %s\n", event, err.text);
+	return NULL;
+}
+
+static int run_threads(void)
+{
+	pthread_t threads[THREADS];
+	int numbers[THREADS], passed = 0;
+
+	for (int i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		pthread_create(&threads[i], NULL, thread, &numbers[i]);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		void *result;
+
+		pthread_join(threads[i], &result);
+		passed += result != NULL;
+	}
+	return passed == THREADS ? 0 : 1;
+}
+
+/* An image of echo, made by the program that THAW names. */
+static int build(const char *dir)
+{
+	const char *thaw = getenv("THAW") ? getenv("THAW") : "bin/thaw";
+	char *argv[] = { "thaw", "build", "-o", (char *)dir, "build/guest/echo", NULL };
+	pid_t pid;
+	int status;
+
+	if (posix_spawn(&pid, thaw, NULL, NULL, argv, environ) != 0 ||
+	    waitpid(pid, &status, 0) != pid)
+		return 1;
+	return status;
+}
+
+static int run_template(const char *dir)
+{
+	struct thaw_host *host = NULL;
+	struct thaw_image *image = NULL;
+	struct thaw_err err = { 0 };
+	int ret = thaw_host_open(&host, &err);
+
+	if (ret == 0)
+		ret = thaw_image_open(&image, dir, &err);
+	if (ret == 0)
+		ret = thaw_template_open(&shared_template, host, image, "map", THREADS, &err);
+	if (ret < 0)
+		fprintf(stderr, "%s\n", err.text);
+	shared_image = image;
+	ret = ret < 0 ? 1 : run_threads();
+	thaw_template_close(shared_template);
+	thaw_image_close(image);
+	thaw_host_close(host);
+	return ret;
+}
+
+int main(void)
+{
+	char scratch[] = "/tmp/thread_clones.XXXXXX", dir[64], command[96];
+	int ret = 1;
+
+	if (!mkdtemp(scratch))
+		return 1;
+	snprintf(dir, sizeof(dir), "%s/echo", scratch);
+	if (build(dir) == 0)
+		ret = run_template(dir);
+	snprintf(command, sizeof(command), "rm -rf %s", scratch);
+	return system(command) == 0 ? ret : 1;
+}
