@@ -87,7 +87,7 @@ static uint64_t obey(const struct order *o)
 		fault();
 		return 0;
 	case ORDER_READ:
-		*(volatile uint64_t *)reply = read_at(o->addr, o->size);
+		write_at((uint64_t)reply, 8, read_at(o->addr, o->size));
 		return 8;
 	case ORDER_WRITE:
 		write_at(o->addr, o->size, o->value);
