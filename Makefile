@@ -1,5 +1,5 @@
-# make [all] | demo | check | test | kvm-test | e2e | asan | tsan | fuzz | check-style | format
-#      | install | uninstall | deps | clean
+# make [all] | demo | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz
+#      | check-style | format | install | uninstall | deps | clean
 #
 # V=1 shows commands, WERROR=1 stops at warnings, CC=clang, MODE=debug, PREFIX= and DESTDIR=
 # for install, REQUIRE_KVM=1 makes a missing /dev/kvm a failure, SECONDS_EACH= for fuzz.
@@ -204,7 +204,7 @@ format:
 # ---- the host ----
 
 deps:
-	$Qsh tools/deps.sh build check style
+	$Qsh tools/deps.sh build check style tcg
 
 bindir     = $(DESTDIR)$(PREFIX)/bin
 mandir     = $(DESTDIR)$(PREFIX)/share/man/man1

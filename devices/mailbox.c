@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -57,6 +59,28 @@ static void ring_input(struct mailbox *mb)
 	header(mb)->input_size = got;
 }
 
+/*
+ * Sleep for as long as the guest asks, or until the vCPU is kicked or its deadline passes:
+ * VCPU_SIGNAL comes through only while ppoll waits, so one that comes earlier is not lost. It
+ * leaves immediate_exit set, for vcpu_run to see.
+ */
+static void ring_sleep(struct mailbox *mb)
+{
+	uint64_t ns = GUEST_READ(mb, sleep_ns);
+	struct timespec left = { .tv_sec = (time_t)(ns / NSEC_PER_SEC),
+				 .tv_nsec = (long)(ns % NSEC_PER_SEC) };
+	const struct kvm_run *run = mb->dev.vm->vcpus[0].run;
+	sigset_t blocked, open;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, VCPU_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &blocked, &open);
+	sigdelset(&open, VCPU_SIGNAL);
+	if (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST))
+		ppoll(NULL, 0, &left, &open);
+	pthread_sigmask(SIG_SETMASK, &open, NULL);
+}
+
 static int doorbell(void *dev, const struct bus_access *access)
 {
 	struct mailbox *mb = dev;
@@ -86,6 +110,9 @@ static int doorbell(void *dev, const struct bus_access *access)
 		return BUS_STOP;
 	case ABI_DOORBELL_INPUT:
 		ring_input(mb);
+		return 0;
+	case ABI_DOORBELL_SLEEP:
+		ring_sleep(mb);
 		return 0;
 	default:
 		mb->violations++;

@@ -16,6 +16,9 @@
 /* KVM takes fewer than 256 in one call (MAX_IO_MSRS); a longer list goes one by one. */
 #define MSRS_BULK 255u
 
+/* Centuries from any TSC that a machine has reached. */
+#define TSC_FAR (UINT64_C(1) << 60)
+
 /* A struct kvm_msrs with room for one. */
 struct one_msr {
 	uint32_t n;
@@ -140,8 +143,12 @@ int vcpu_tsc_read(int fd, struct vcpu_tsc_now *now, struct err *err)
 int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_now *now,
 		   struct err *err)
 {
-	int ret = msrs_set(fd, &s->msrs, err);
+	int ret;
 
+	/* Away from it first: KVM before 6.6 takes a value within a second of what the new VM's
+	 * TSC would be for an attempt to synchronise, and ignores it. */
+	vcpu_msr_set(fd, MSR_IA32_TSC, s->tsc.value ^ TSC_FAR);
+	ret = msrs_set(fd, &s->msrs, err);
 	if (ret < 0)
 		return ret;
 	ret = vcpu_tsc_read(fd, now, err);
@@ -152,9 +159,13 @@ int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_now *now,
 
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err)
 {
+	memset(cpuid, 0, sizeof(*cpuid));
 	cpuid->n = CPUID_MAX_ENTRIES;
 	if (ioctl(fd, KVM_GET_CPUID2, cpuid) < 0)
 		return err_sys(err, "KVM_GET_CPUID2");
+	/* Linux 6.1 does not say how many it wrote. Only leaf 0, the first, is called 0. */
+	while (cpuid->n > 1 && cpuid->entries[cpuid->n - 1].function == 0)
+		cpuid->n--;
 	return 0;
 }
 

@@ -66,6 +66,7 @@ struct abi_boot_info {
 #define ABI_DOORBELL_EXIT  0x0cu /* the program ended with exit_status; no return */
 #define ABI_DOORBELL_INPUT                                                                     \
 	0x10u /* terminal mode: read up to log_size bytes into the log area */
+#define ABI_DOORBELL_SLEEP 0x14u /* go on after sleep_ns, or sooner: look at the clock */
 
 /* The window: its own memory slot, never part of an image. 2 MiB steps, so that a guest can
  * map it with large pages. */
@@ -92,6 +93,18 @@ struct abi_clock {
 	uint64_t real_ns;  /* since 1970-01-01 UTC */
 	uint32_t mult;
 	uint32_t shift; /* at most 32 */
+};
+
+/*
+ * Hooks: a program that has a handler for this signal is sent it inside read(3), with si_code
+ * SI_QUEUE and one of these as si_int. guest/thaw.h is the program's side. The signal is one
+ * that no kernel sends and no C library uses (Linux: SIGSTKFLT).
+ */
+#define ABI_HOOK_SIGNAL 16
+
+enum abi_hook {
+	ABI_HOOK_BEFORE_FREEZE = 1, /* the first NEXT is about to be rung */
+	ABI_HOOK_AFTER_THAW = 2,    /* NEXT came back in another generation */
 };
 
 /* One crash: what a debugger would ask first. Signal numbers are Linux's. */
@@ -133,7 +146,8 @@ struct abi_mailbox {
 	uint32_t log_stream; /* enum abi_log_stream */
 	uint32_t exit_status;
 	struct abi_crash crash;
-	uint8_t reserved2[1840];
+	uint64_t sleep_ns;
+	uint8_t reserved2[1832];
 };
 
 _Static_assert(__builtin_offsetof(struct abi_mailbox, first_tsc) == 2048, "guest half at 2048");

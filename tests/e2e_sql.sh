@@ -9,13 +9,18 @@ need_program sqlite3
 
 expect_status 0 "sql is built" "$THAW" build --json -o "$WORK/sql" "$GUEST/sql"
 cp "$E2E_OUT" "$WORK/build.json"
-expect_status 0 "the table is made" sqlite3 "$WORK/orders.db" ".read build/orders.sql"
+# An emulated host is given the table in place of the text: there, making it takes 20 s.
+orders=build/tcg/orders.db
+if [ -f build/orders.sql ]; then
+	orders=$WORK/orders.db
+	expect_status 0 "the table is made" sqlite3 "$orders" ".read build/orders.sql"
+fi
 nonzero=$(jq .nonzero_size_bytes "$WORK/build.json")
 expect_equal "memory is at least 40 MiB" "$((nonzero >= 40 * 1048576))" 1
 
 query='select count(*), sum(amount) from orders where region=7'
 "$THAW" run --payload "$query" "$WORK/sql" >"$WORK/got" 2>/dev/null
-sqlite3 -json "$WORK/orders.db" "$query" >"$WORK/want"
+sqlite3 -json "$orders" "$query" >"$WORK/want"
 expect_same_file "the query of the README" "$WORK/got" "$WORK/want"
 
 seed=${SEED:-$(date +%s)}
@@ -28,7 +33,7 @@ while IFS= read -r query; do
 	"$THAW" run --tier map --payload-file "$WORK/query" "$WORK/sql" >"$WORK/got" 2>/dev/null
 	asked=$((asked + 1))
 	# What sqlite3 says on stderr the function says in its reply, as {"error":...}.
-	sqlite3 -json "$WORK/orders.db" <"$WORK/query" >"$WORK/want" 2>/dev/null ||
+	sqlite3 -json "$orders" <"$WORK/query" >"$WORK/want" 2>/dev/null ||
 		tail -n 1 "$WORK/got" | grep '^{"error":"..*"}$' >>"$WORK/want"
 	if cmp -s "$WORK/got" "$WORK/want"; then
 		same=$((same + 1))

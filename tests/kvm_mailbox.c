@@ -126,7 +126,7 @@ Test(mailbox, unknown_doorbells_are_counted_and_do_not_stop_the_guest)
 		const char *why;
 		uint32_t off, size;
 	} cases[] = {
-		{ "behind the last one", 0x14, 4 },
+		{ "behind the last one", ABI_DOORBELL_SLEEP + 4, 4 },
 		{ "far behind", 0x800, 4 },
 		{ "last of the page", 0xffc, 4 },
 		{ "between two", 0x02, 2 },

@@ -32,8 +32,9 @@ child=
 trap 'rm -rf "$scratch"' EXIT
 trap '[ -z "$child" ] || kill "$child"; exit 130' INT TERM HUP
 
+# Where there is no such device, opening for writing would make a file of that name.
 have_kvm() {
-	(exec 3<>/dev/kvm) 2>/dev/null
+	[ -c /dev/kvm ] && (exec 3<>/dev/kvm) 2>/dev/null
 }
 
 # Run "$@" with the time limit. In the background, so that an interrupt of this script is

@@ -1,6 +1,6 @@
 # The sample functions: static Linux programs, built once, whatever MODE the rest is built in.
 G ?= build/guest
-functions := $(addprefix $G/,echo sql tiny)
+functions := $(addprefix $G/,echo lua sql tiny)
 functions_cflags := -std=c17 -D_GNU_SOURCE -I. -O2 $(warn) $(if $(WERROR),-Werror)
 
 functions: $(functions)
@@ -14,13 +14,15 @@ $G/functions/%.o: guest/functions/%.c
 $G/functions/tiny.o: functions_cflags += -ffreestanding -fno-builtin -fno-stack-protector \
 	-fno-pic -fno-asynchronous-unwind-tables -fcf-protection=none
 $G/tiny: functions_ldflags := -nostdlib -Wl,--build-id=none -Wl,-z,noseparate-code -s
-# SQLite can load extensions, for which a static program would need shared libraries; the linker
-# warns of that. SQLite does not do it unless it is told to.
-$G/sql: functions_ldflags := -Wl,--no-warnings
+# SQLite can load extensions, and Lua modules in C, for which a static program would need shared
+# libraries; the linker warns of that. Neither does it here.
+$G/lua $G/sql: functions_ldflags := -Wl,--no-warnings
+$G/lua: LDLIBS += -llua5.4 -ljansson -lm
 $G/sql: LDLIBS += -lsqlite3 -lm
 
 $G/echo: $G/functions/echo.o
-$G/sql: $(patsubst %,$G/functions/%.o,sql sql_json reply orders)
+$G/lua: $(patsubst %,$G/functions/%.o,lua lua_json event reply)
+$G/sql: $(patsubst %,$G/functions/%.o,sql sql_json event reply orders)
 $G/tiny: $G/functions/tiny.o
 $(functions):
 	$(call say,LINK)

@@ -10,13 +10,6 @@
 
 #define FIRST_CAPACITY ((size_t)128 * 1024) /* ours: a reply up to here never allocates */
 
-void reply_begin(struct reply *r)
-{
-	r->len = r->sent = 0;
-	r->closing = false;
-	r->fault = NULL;
-}
-
 static bool reply_grow(struct reply *r, size_t need)
 {
 	size_t cap = r->cap ? r->cap : FIRST_CAPACITY;
@@ -30,6 +23,23 @@ static bool reply_grow(struct reply *r, size_t need)
 	r->data = data;
 	r->cap = cap;
 	return true;
+}
+
+int reply_init(struct reply *r)
+{
+	return reply_grow(r, FIRST_CAPACITY) ? 0 : -ENOMEM;
+}
+
+void reply_fini(struct reply *r)
+{
+	free(r->data);
+}
+
+void reply_begin(struct reply *r)
+{
+	r->len = r->sent = 0;
+	r->closing = false;
+	r->fault = NULL;
 }
 
 void reply_add(struct reply *r, const void *bytes, size_t size)

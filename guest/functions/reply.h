@@ -21,6 +21,15 @@ struct reply {
 	const char *fault; /* why text is missing since the last cut, or NULL */
 };
 
+/*
+ * reply_init - get the buffer that most replies fit into; @r is all zero.
+ * Called before the first event, so that a machine short of memory can still reply why.
+ * Returns 0 or -ENOMEM.
+ */
+int reply_init(struct reply *r);
+
+void reply_fini(struct reply *r);
+
 /* Start the reply to a new event; keeps the buffer. */
 void reply_begin(struct reply *r);
 

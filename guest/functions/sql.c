@@ -9,26 +9,17 @@
  *	sql		answer events
  *	sql --dump	write the table as SQL text to stdout, without SQLite; runs on any Linux
  */
-#include <ctype.h>
-#include <errno.h>
 #include <malloc.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
+#include "guest/functions/event.h"
 #include "guest/functions/orders.h"
 #include "guest/functions/reply.h"
 #include "guest/functions/sql_json.h"
-
-#define EVENT_FIRST_SIZE ((size_t)64 * 1024) /* ours: longer SQL makes the buffer grow */
-
-struct event {
-	char *text; /* followed by a NUL */
-	size_t size, cap;
-};
 
 /* SQLite would look for /dev/urandom, and else seed from the time, as every clone does. */
 static int random_read(sqlite3_vfs *vfs, int size, char *out)
@@ -111,47 +102,15 @@ static int database_open(sqlite3 **db)
 	return 0;
 }
 
-static int event_grow(struct event *e, size_t cap)
-{
-	char *text = realloc(e->text, cap);
-
-	if (!text)
-		return -ENOMEM;
-	e->text = text;
-	e->cap = cap;
-	return 0;
-}
-
-/* Wait for an event and read all of it. Returns 0 or -errno. */
-static int event_read(struct event *e)
-{
-	ssize_t n = read(3, e->text, e->cap - 1);
-	off_t end = lseek(3, 0, SEEK_END);
-	size_t size = end < n ? (size_t)n : (size_t)end;
-
-	if (n < 0)
-		return -errno;
-	if (size >= e->cap && event_grow(e, size + 1) < 0)
-		return -ENOMEM;
-	for (e->size = (size_t)n; e->size < size; e->size += (size_t)n) {
-		n = read(3, e->text + e->size, size - e->size);
-		if (n < 0)
-			return -errno;
-	}
-	/* A payload from a file or a pipe ends in a newline that is no part of the query. */
-	while (e->size && isspace((unsigned char)e->text[e->size - 1]))
-		e->size--;
-	e->text[e->size] = '\0';
-	return 0;
-}
-
 /* Comes back only when something broke. */
 static void events_answer(sqlite3 *db)
 {
 	struct event event = { 0 };
 	struct reply reply = { 0 };
-	int ret = event_grow(&event, EVENT_FIRST_SIZE);
+	int ret = event_init(&event);
 
+	if (ret == 0)
+		ret = reply_init(&reply);
 	while (ret == 0 && (ret = event_read(&event)) == 0) {
 		reply_begin(&reply);
 		sqlite3_randomness(0, NULL); /* clones must not draw the same numbers */
@@ -160,8 +119,8 @@ static void events_answer(sqlite3 *db)
 			ret = reply_flush(&reply);
 	}
 	fprintf(stderr, "sql: event %s\n", strerror(-ret));
-	free(event.text);
-	free(reply.data);
+	event_fini(&event);
+	reply_fini(&reply);
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * boot.S - the whole of ring 0: from the boot loader to ring 3, and from an exception to the
- * C code that reports it. (The third piece, the landing of SYSCALL, is in entry.S.)
+ * C code that answers it. (The third piece, the landing of SYSCALL, is in entry.S.)
  *
  * Ring 0 may be emulated an instruction at a time and many instructions are refused there, so
  * the descriptor tables and the first page tables are data, made by the linker, not code.
@@ -70,7 +70,7 @@ boot_high:
 /*
  * Every exception ends in C, in ring 3, with a pointer to the frame, also one that ring 0
  * took: the report says so. The C code continues on the same stack, below the frame, and
- * never returns.
+ * never returns: it ends the machine or lets the program go on.
  */
 	.text
 trap_common:
@@ -80,7 +80,7 @@ trap_common:
 	mov	%rsp, %rax
 	and	$-16, %rax
 	sub	$8, %rax
-	lea	crash_trap(%rip), %rcx
+	lea	trap_serve(%rip), %rcx
 	pushq	$LAYOUT_USER_SS
 	push	%rax
 	pushq	$2

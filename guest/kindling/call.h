@@ -10,3 +10,8 @@
 #include "guest/kindling/regs.h"
 
 typedef int64_t call_fn(const struct regs *r);
+
+/* A result: do the call again, after a signal's handler (Linux's ERESTARTSYS). */
+#define CALL_RESTART (-512)
+
+#define CALL_SIZE 2u /* bytes of a SYSCALL instruction */

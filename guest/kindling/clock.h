@@ -12,6 +12,9 @@
 uint64_t clock_mono_ns(void);
 uint64_t clock_real_ns(void);
 
+/* Does the clock @id show the time of day? Returns 1, 0, or -EINVAL: there is no such clock. */
+int clock_is_real(uint64_t id);
+
 call_fn clock_get;	/* clock_gettime */
 call_fn clock_getres;	/* clock_getres */
 call_fn clock_get_time; /* time */

@@ -39,6 +39,8 @@ entry_serve:
 	je	1f
 	cmp	event_fd(%rip), %rdi
 	jne	entry_slow
+	cmpb	$0, hook_wanted(%rip)	/* more to do than to read: hook.c */
+	jne	entry_slow
 	call	event_read
 	jmp	2f
 1:	cmp	reply_fd(%rip), %rdi
@@ -65,12 +67,16 @@ entry_slow:
 	REGS_PUSH
 	mov	%rsp, %rdi
 	call	call_serve
-	mov	%rax, 10 * 8(%rsp)
+	mov	%rsp, %rdi
+
+/* regs_resume(regs): the program goes on as *regs says, with every register. An IRET from
+ * ring 3 to ring 3 is an ordinary instruction, also on a paravirtual host. */
+	.globl	regs_resume
+regs_resume:
+	mov	%rdi, %rsp
 	REGS_POP
-	add	$4 * 8, %rsp		/* vector, error code, RIP (it is in RCX), CS */
-	popfq
-	pop	%rsp
-	jmp	*%rcx
+	add	$16, %rsp		/* vector, error code */
+	iretq
 
 /* ---- the event path ---- */
 
@@ -107,27 +113,18 @@ event_read:
 	test	%rdx, %rdx
 	jz	9f
 	RANGE_CHECK write, event_fault
+	cmpq	$0, event_left(%rip)
+	jne	event_copy
+	push	%rdx
+	call	event_next
+	pop	%rdx
+
+/* event_copy: up to RDX bytes of what is left of the event, to RSI, which was checked. */
+	.globl	event_copy
+event_copy:
 	push	%rdi
 	push	%rsi
-	push	%rdx
-	cmpq	$0, event_left(%rip)
-	jne	4f
-
-	/* Nothing left of the last event: hand over the reply and take the next one. */
-	mov	reply_size(%rip), %rax
-	mov	%rax, WINDOW(LAYOUT_MAILBOX_REPLY_SIZE)
-	movl	$0, DOORBELL(LAYOUT_DOORBELL_NEXT)
-	rdtsc
-	mov	%eax, WINDOW(LAYOUT_MAILBOX_FIRST_TSC)
-	mov	%edx, WINDOW(LAYOUT_MAILBOX_FIRST_TSC + 4)
-	mov	(%rsp), %rdx
-	mov	WINDOW(LAYOUT_MAILBOX_EVENT_SIZE), %rax
-	mov	%rax, event_size(%rip)
-	mov	%rax, event_left(%rip)
-	movq	$0, reply_size(%rip)
-	movb	$1, event_seen(%rip)
-
-4:	mov	event_left(%rip), %rcx
+	mov	event_left(%rip), %rcx
 	mov	event_size(%rip), %rax
 	sub	%rcx, %rax		/* bytes already read */
 	mov	%rsi, %rdi
@@ -138,10 +135,25 @@ event_read:
 	mov	%rcx, %rax
 	sub	%rcx, event_left(%rip)
 	rep movsb
-	pop	%rdx
 	pop	%rsi
 	pop	%rdi
 9:	ret
+
+/* event_next: hand over the reply and take the next event. Changes RAX, RDX. */
+	.globl	event_next
+event_next:
+	mov	reply_size(%rip), %rax
+	mov	%rax, WINDOW(LAYOUT_MAILBOX_REPLY_SIZE)
+	movl	$0, DOORBELL(LAYOUT_DOORBELL_NEXT)
+	rdtsc
+	mov	%eax, WINDOW(LAYOUT_MAILBOX_FIRST_TSC)
+	mov	%edx, WINDOW(LAYOUT_MAILBOX_FIRST_TSC + 4)
+	mov	WINDOW(LAYOUT_MAILBOX_EVENT_SIZE), %rax
+	mov	%rax, event_size(%rip)
+	mov	%rax, event_left(%rip)
+	movq	$0, reply_size(%rip)
+	movb	$1, event_seen(%rip)
+	ret
 
 	.globl	event_write
 event_write:

@@ -8,11 +8,14 @@
 
 struct regs;
 
-/* The system call of a program; the result goes into its RAX. Called by entry.S. */
-int64_t call_serve(struct regs *r);
+/* Serve the program's system call; it goes on as *r says then. Called by entry.S. */
+void call_serve(struct regs *r);
 
-/* An exception: see crash.h. Called by boot.S. */
-_Noreturn void crash_trap(struct regs *r, uint64_t cr2);
+/* An exception: see trap.c. Called by boot.S. */
+_Noreturn void trap_serve(struct regs *r, uint64_t cr2);
+
+/* Let the program go on as *r says. */
+_Noreturn void regs_resume(const struct regs *r);
 
 /* Where C starts, in ring 3; @boot_gpa: struct abi_boot_info. Called by boot.S. */
 _Noreturn void kindling_main(uint64_t boot_gpa);
@@ -30,6 +33,13 @@ _Noreturn void program_enter(uint64_t entry, uint64_t sp);
  */
 int64_t event_read(uint64_t fd, uint64_t buf, uint64_t size);
 int64_t event_write(uint64_t fd, uint64_t buf, uint64_t size);
+
+/*
+ * The two halves of event_read for hook.c, which acts between them: event_next takes the next
+ * event, event_copy moves up to @size bytes of what is left of it to @buf, which was checked.
+ */
+void event_next(void);
+int64_t event_copy(uint64_t fd, uint64_t buf, uint64_t size);
 
 extern uint64_t event_fd, reply_fd; /* descriptors that entry.S serves itself; -1: closed */
 extern uint64_t event_size;	    /* bytes of the event last started */

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest/kindling/file.h"
 
+#include <linux/close_range.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
-#include <linux/fs.h>
-#include <sys/stat.h>
+#include <stddef.h>
 
 #include "guest/abi.h"
-#include "guest/kindling/archive.h"
-#include "guest/kindling/bytes.h"
 #include "guest/kindling/entry.h"
+#include "guest/kindling/memory.h"
+#include "guest/kindling/pipe.h"
+#include "guest/kindling/tmp.h"
 #include "guest/kindling/user.h"
+
+#define FLAGS_SETTABLE ((uint32_t)(O_APPEND | O_NONBLOCK))
 
 static struct file open_files[FILE_MAX];
 
@@ -21,17 +24,20 @@ static struct {
 
 void file_init(int terminal)
 {
-	static const enum file_kind kinds[] = { FILE_INPUT, FILE_OUTPUT, FILE_OUTPUT,
-						FILE_EVENT, FILE_REPLY };
+	static const struct file first[] = {
+		{ .kind = KIND_INPUT, .flags = O_RDONLY, .refs = 1 },
+		{ .kind = KIND_OUTPUT, .flags = O_WRONLY, .refs = 1, .stream = ABI_LOG_STDOUT },
+		{ .kind = KIND_OUTPUT, .flags = O_WRONLY, .refs = 1, .stream = ABI_LOG_STDERR },
+		{ .kind = KIND_EVENT, .flags = O_RDONLY, .refs = 1 },
+		{ .kind = KIND_REPLY, .flags = O_WRONLY, .refs = 1 },
+	};
 
-	for (unsigned int i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		open_files[i] = (struct file){ .kind = kinds[i], .refs = 1 };
+	for (unsigned int i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+		open_files[i] = first[i];
 		fds[i].file = &open_files[i];
 	}
 	if (!terminal)
-		open_files[0].kind = FILE_NULL;
-	open_files[1].stream = ABI_LOG_STDOUT;
-	open_files[2].stream = ABI_LOG_STDERR;
+		open_files[0].kind = KIND_NULL;
 }
 
 struct file *file_get(uint64_t fd)
@@ -39,16 +45,31 @@ struct file *file_get(uint64_t fd)
 	return (uint32_t)fd < FILE_MAX ? fds[(uint32_t)fd].file : NULL;
 }
 
-int file_contents(uint64_t fd, const uint8_t **data, uint64_t *size)
+struct file *file_get_reader(uint64_t fd)
+{
+	struct file *f = file_get(fd);
+
+	return f && (f->flags & O_ACCMODE) != O_WRONLY ? f : NULL;
+}
+
+struct file *file_get_writer(uint64_t fd)
+{
+	struct file *f = file_get(fd);
+
+	return f && (f->flags & O_ACCMODE) != O_RDONLY ? f : NULL;
+}
+
+int file_mappable(uint64_t fd, const struct node **n)
 {
 	const struct file *f = file_get(fd);
 
 	if (!f)
 		return -EBADF;
-	if (f->kind != FILE_REGULAR)
+	if (f->kind != KIND_REGULAR)
 		return -ENODEV;
-	*data = archive_data(f->node);
-	*size = f->node->size;
+	if ((f->flags & O_ACCMODE) == O_WRONLY)
+		return -EACCES;
+	*n = f->node;
 	return 0;
 }
 
@@ -57,28 +78,45 @@ int file_contents(uint64_t fd, const uint8_t **data, uint64_t *size)
 /* entry.S serves the streams itself as long as their usual descriptors lead to them. */
 static void fds_changed(void)
 {
-	event_fd = fds[3].file && fds[3].file->kind == FILE_EVENT ? 3 : UINT64_MAX;
-	reply_fd = fds[4].file && fds[4].file->kind == FILE_REPLY ? 4 : UINT64_MAX;
+	event_fd = fds[3].file && fds[3].file->kind == KIND_EVENT ? 3 : UINT64_MAX;
+	reply_fd = fds[4].file && fds[4].file->kind == KIND_REPLY ? 4 : UINT64_MAX;
 }
 
-static void fd_release(uint32_t fd)
+static void file_release(struct file *f)
 {
-	if (fds[fd].file && --fds[fd].file->refs == 0)
-		fds[fd].file->kind = FILE_CLOSED;
-	fds[fd].file = NULL;
+	if (--f->refs)
+		return;
+	if (f->pipe)
+		pipe_close(f);
+	memory_give_back(f->text, 1);
+	tmp_put(f->node);
+	*f = (struct file){ 0 };
 }
 
 static void fd_set(uint32_t fd, struct file *f, int cloexec)
 {
+	struct file *old = fds[fd].file;
+
 	f->refs++;
-	fd_release(fd);
 	fds[fd].file = f;
 	fds[fd].cloexec = cloexec != 0;
+	if (old)
+		file_release(old);
 	fds_changed();
 }
 
-/* Give @f the lowest free descriptor from @from up. Returns it or -EMFILE. */
-static int64_t fd_add(struct file *f, uint64_t from, int cloexec)
+struct file *file_new(enum kind kind, uint32_t flags)
+{
+	for (struct file *f = open_files; f < open_files + FILE_MAX; f++)
+		if (f->kind == KIND_NONE) {
+			*f = (struct file){ .kind = kind,
+					    .flags = flags & (O_ACCMODE | FLAGS_SETTABLE) };
+			return f;
+		}
+	return NULL;
+}
+
+int64_t file_add(struct file *f, uint64_t from, int cloexec)
 {
 	for (uint64_t fd = from; fd < FILE_MAX; fd++)
 		if (!fds[fd].file) {
@@ -88,12 +126,36 @@ static int64_t fd_add(struct file *f, uint64_t from, int cloexec)
 	return -EMFILE;
 }
 
+void file_drop(uint64_t fd)
+{
+	struct file *f = fds[(uint32_t)fd].file;
+
+	fds[(uint32_t)fd].file = NULL;
+	file_release(f);
+	fds_changed();
+}
+
 int64_t file_close(const struct regs *r)
 {
 	if (!file_get(r->rdi))
 		return -EBADF;
-	fd_release((uint32_t)r->rdi);
-	fds_changed();
+	file_drop(r->rdi);
+	return 0;
+}
+
+/* close_range(first, last, flags) */
+int64_t file_close_range(const struct regs *r)
+{
+	uint32_t first = (uint32_t)r->rdi, last = (uint32_t)r->rsi;
+
+	if (first > last || r->rdx & ~(uint64_t)(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE))
+		return -EINVAL;
+	for (uint32_t fd = first; fd < FILE_MAX && fd <= last; fd++) {
+		if (r->rdx & CLOSE_RANGE_CLOEXEC)
+			fds[fd].cloexec = 1;
+		else if (fds[fd].file)
+			file_drop(fd);
+	}
 	return 0;
 }
 
@@ -101,7 +163,7 @@ int64_t file_dup(const struct regs *r)
 {
 	struct file *f = file_get(r->rdi);
 
-	return f ? fd_add(f, 0, 0) : -EBADF;
+	return f ? file_add(f, 0, 0) : -EBADF;
 }
 
 static int64_t dup_to(uint64_t old, uint64_t new, int cloexec)
@@ -128,6 +190,17 @@ int64_t file_dup3(const struct regs *r)
 	return dup_to(r->rdi, r->rsi, (r->rdx & O_CLOEXEC) != 0);
 }
 
+/* F_GETLK: nobody else holds a lock. */
+static int64_t lock_get(uint64_t addr)
+{
+	struct flock lock;
+
+	if (user_get(&lock, addr, sizeof(lock)))
+		return -EFAULT;
+	lock.l_type = F_UNLCK;
+	return user_put(addr, &lock, sizeof(lock));
+}
+
 int64_t file_control(const struct regs *r)
 {
 	struct file *f = file_get(r->rdi);
@@ -142,12 +215,20 @@ int64_t file_control(const struct regs *r)
 		fds[fd].cloexec = r->rdx & FD_CLOEXEC;
 		return 0;
 	case F_GETFL:
-		return f->kind == FILE_OUTPUT || f->kind == FILE_REPLY ? O_WRONLY : O_RDONLY;
+		return f->flags;
+	case F_SETFL:
+		f->flags = (f->flags & ~FLAGS_SETTABLE) | ((uint32_t)r->rdx & FLAGS_SETTABLE);
+		return 0;
+	case F_GETLK:
+		return lock_get(r->rdx);
+	case F_SETLK:
+	case F_SETLKW:
+		return 0;
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
 		if (r->rdx >= FILE_MAX)
 			return -EINVAL;
-		return fd_add(f, r->rdx, r->rsi == F_DUPFD_CLOEXEC);
+		return file_add(f, r->rdx, r->rsi == F_DUPFD_CLOEXEC);
 	default:
 		return -EINVAL;
 	}
@@ -159,213 +240,8 @@ int64_t file_ioctl(const struct regs *r)
 	return file_get(r->rdi) ? -ENOTTY : -EBADF;
 }
 
-/* ---- names ---- */
-
-static enum file_kind device_kind(const char *path)
+/* flock: there is nobody to keep out. */
+int64_t file_lock(const struct regs *r)
 {
-	static const struct {
-		char path[16];
-		enum file_kind kind;
-	} devices[] = {
-		{ "/dev/null", FILE_NULL },
-		{ "/dev/zero", FILE_ZERO },
-		{ "/dev/random", FILE_RANDOM },
-		{ "/dev/urandom", FILE_RANDOM },
-	};
-
-	for (unsigned int i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
-		if (memcmp(path, devices[i].path, strlen(devices[i].path) + 1) == 0)
-			return devices[i].kind;
-	return FILE_CLOSED;
-}
-
-/* Put the name of directory @dirfd and a slash into @path. Returns their length or -errno. */
-static int64_t path_start(uint64_t dirfd, char *path)
-{
-	const struct file *dir = file_get(dirfd);
-
-	if (!dir)
-		return -EBADF;
-	if (dir->kind != FILE_DIRECTORY)
-		return -ENOTDIR;
-	memcpy(path, archive_name(dir->node), dir->node->name_len);
-	path[dir->node->name_len] = '/';
-	return (int64_t)dir->node->name_len + 1;
-}
-
-int file_find(uint64_t dirfd, uint64_t addr, int follow, enum file_kind *kind,
-	      const struct archive_file **node)
-{
-	static char path[2 * ARCHIVE_PATH_MAX]; /* of a directory, and from there */
-	int64_t len = user_get_string(path, addr, ARCHIVE_PATH_MAX);
-	int ret;
-
-	if (len < 0)
-		return (int)len;
-	*kind = device_kind(path);
-	if (*kind != FILE_CLOSED)
-		return 0;
-	if (len && path[0] != '/' && (int32_t)dirfd != AT_FDCWD) {
-		int64_t start = path_start(dirfd, path);
-
-		if (start < 0)
-			return (int)start;
-		len = user_get_string(path + start, addr, ARCHIVE_PATH_MAX);
-		if (len < 0)
-			return (int)len;
-	}
-	ret = archive_open(path, follow, node);
-	if (ret == 0)
-		*kind = S_ISDIR((*node)->mode) ? FILE_DIRECTORY : FILE_REGULAR;
-	return ret;
-}
-
-/* Why @flags do not suit what was found; 0 if they do. */
-static int open_check(enum file_kind kind, const struct archive_file *node, uint64_t flags)
-{
-	int writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
-
-	if (flags & O_CREAT && flags & O_EXCL)
-		return -EEXIST;
-	if (flags & O_DIRECTORY && kind != FILE_DIRECTORY)
-		return -ENOTDIR;
-	if (kind == FILE_DIRECTORY)
-		return writes || flags & O_CREAT ? -EISDIR : 0;
-	if (!node)
-		return 0;
-	if (writes)
-		return -EROFS;
-	if (S_ISLNK(node->mode))
-		return -ELOOP;
-	return S_ISREG(node->mode) ? 0 : -ENXIO;
-}
-
-static int64_t open_at(uint64_t dirfd, uint64_t addr, uint64_t flags)
-{
-	const struct archive_file *node = NULL;
-	enum file_kind kind;
-	struct file *f = open_files;
-	int ret = file_find(dirfd, addr, !(flags & O_NOFOLLOW), &kind, &node);
-
-	if (ret == -ENOENT && flags & O_CREAT)
-		ret = -EROFS;
-	if (ret == 0)
-		ret = open_check(kind, node, flags);
-	if (ret < 0)
-		return ret;
-	while (f < open_files + FILE_MAX && f->kind != FILE_CLOSED)
-		f++;
-	if (f == open_files + FILE_MAX)
-		return -EMFILE;
-	*f = (struct file){ .kind = kind, .node = node };
-	return fd_add(f, 0, (flags & O_CLOEXEC) != 0);
-}
-
-int64_t file_open(const struct regs *r)
-{
-	return open_at((uint64_t)AT_FDCWD, r->rdi, r->rsi);
-}
-
-int64_t file_openat(const struct regs *r)
-{
-	return open_at(r->rdi, r->rsi, r->rdx);
-}
-
-/* The working directory is always the root. */
-int64_t file_getcwd(const struct regs *r)
-{
-	if (r->rsi < 2)
-		return -ERANGE;
-	return user_put(r->rdi, "/", 2) ? -EFAULT : 2;
-}
-
-/* ---- positions ---- */
-
-int64_t file_seek(const struct regs *r)
-{
-	struct file *f = file_get(r->rdi);
-	int64_t base;
-
-	if (!f)
-		return -EBADF;
-	if (f->kind == FILE_EVENT && r->rsi == 0 && r->rdx == SEEK_END)
-		return (int64_t)event_size;
-	if (f->kind != FILE_REGULAR && f->kind != FILE_DIRECTORY)
-		return -ESPIPE;
-	if (r->rdx == SEEK_SET)
-		base = 0;
-	else if (r->rdx == SEEK_CUR)
-		base = (int64_t)f->pos;
-	else if (r->rdx == SEEK_END && f->kind == FILE_REGULAR)
-		base = f->node->size;
-	else
-		return -EINVAL;
-	if (__builtin_add_overflow(base, (int64_t)r->rsi, &base) || base < 0)
-		return -EINVAL;
-	f->pos = (uint64_t)base;
-	return base;
-}
-
-/* struct linux_dirent64, without its name: no header of the kernel's has it. */
-struct dirent {
-	uint64_t ino;
-	int64_t off;
-	uint16_t reclen;
-	uint8_t type;
-	char name[];
-};
-
-#define DIRENT_NAME __builtin_offsetof(struct dirent, name)
-
-/* The entry at @pos of @dir: its two own names, then its children. Returns the length of the
- * name, 0 at the end. @pos is moved. */
-static uint32_t list_next(const struct archive_file *dir, uint64_t *pos, const char **name,
-			  const struct archive_file **child)
-{
-	uint64_t cookie;
-
-	*child = dir;
-	if (*pos < 2) {
-		*name = "..";
-		return (uint32_t)++ * pos;
-	}
-	cookie = *pos - 2;
-	*child = archive_child(dir, &cookie);
-	if (!*child)
-		return 0;
-	*pos = cookie + 2;
-	*name = archive_name(*child) + (dir->name_len ? dir->name_len + 1 : 0);
-	return (*child)->name_len - (uint32_t)(*name - archive_name(*child));
-}
-
-int64_t file_list(const struct regs *r)
-{
-	struct file *f = file_get(r->rdi);
-	uint64_t size = (uint32_t)r->rdx, done = 0, pos;
-
-	if (!f)
-		return -EBADF;
-	if (f->kind != FILE_DIRECTORY)
-		return -ENOTDIR;
-	if (!user_can_write(r->rsi, size))
-		return -EFAULT;
-	for (pos = f->pos;; f->pos = pos) {
-		struct dirent *d = (struct dirent *)(r->rsi + done);
-		const struct archive_file *child;
-		const char *name;
-		uint32_t len = list_next(f->node, &pos, &name, &child);
-		uint64_t reclen = bytes_round_up(DIRENT_NAME + len + 1, 8);
-
-		if (len == 0)
-			return (int64_t)done;
-		if (reclen > size - done)
-			return done ? (int64_t)done : -EINVAL;
-		d->ino = child->ino + 1ull; /* 0 means none */
-		d->off = (int64_t)pos;
-		d->reclen = (uint16_t)reclen;
-		d->type = (uint8_t)(child->mode >> 12); /* DT_x is S_IFx without its zeros */
-		memcpy(d->name, name, len);
-		memset(d->name + len, 0, reclen - DIRENT_NAME - len);
-		done += reclen;
-	}
+	return file_get(r->rdi) ? 0 : -EBADF;
 }

@@ -10,12 +10,14 @@
 #include "guest/kindling/bytes.h"
 #include "guest/kindling/entry.h"
 #include "guest/kindling/file.h"
+#include "guest/kindling/fpu.h"
 #include "guest/kindling/layout.h"
 #include "guest/kindling/log.h"
 #include "guest/kindling/mailbox.h"
 #include "guest/kindling/memory.h"
 #include "guest/kindling/program.h"
 #include "guest/kindling/regs.h"
+#include "guest/kindling/special.h"
 #include "guest/kindling/tables.h"
 
 /* What layout.h tells assembly about guest/abi.h. */
@@ -31,7 +33,6 @@ _Static_assert(ABI_KERNEL_MAX_GPA == LAYOUT_KERNEL_END - LAYOUT_KERNEL, "layout.
 _Static_assert(LAYOUT_MAILBOX_EVENT_SIZE == MAILBOX_OFFSET(event_size), "layout.h");
 _Static_assert(LAYOUT_MAILBOX_FIRST_TSC == MAILBOX_OFFSET(first_tsc), "layout.h");
 _Static_assert(LAYOUT_MAILBOX_REPLY_SIZE == MAILBOX_OFFSET(reply_size), "layout.h");
-_Static_assert(offsetof(struct regs, rax) == 80, "entry.S stores the result there");
 
 /* One of the host's files: page aligned, above kindling, inside RAM. */
 static void check_module(const char *what, uint64_t gpa, uint64_t size, uint64_t ram_size)
@@ -70,8 +71,10 @@ void kindling_main(uint64_t boot_gpa)
 	tables_link();
 
 	file_init(info->mode == ABI_MODE_TERMINAL);
-	archive_init(tables_direct(info->files_gpa), info->files_size);
+	fpu_init();
 	program_load(info);
 	memory_init();
+	special_init();
+	archive_init(tables_direct(info->files_gpa), info->files_size);
 	program_enter(program.entry, program.sp);
 }

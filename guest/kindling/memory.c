@@ -5,20 +5,28 @@
 #include <linux/mman.h>
 
 #include "guest/kindling/bytes.h"
+#include "guest/kindling/contents.h"
 #include "guest/kindling/file.h"
 #include "guest/kindling/log.h"
 #include "guest/kindling/program.h"
 #include "guest/kindling/tables.h"
+#include "guest/kindling/tree.h"
 #include "guest/kindling/user.h"
 
-static uint64_t *used;	/* bit n: page n of the arena is the program's */
+static uint64_t *used;	/* bit n: somebody has page n of the arena */
+static uint64_t *ours;	/* bit n: it is kindling itself */
 static uint64_t npages; /* of the arena */
 static uint64_t nfree;
 static uint64_t brk_end; /* bytes from the arena's start: where the heap ends */
 
+static int bit_get(const uint64_t *map, uint64_t page)
+{
+	return (map[page / 64] >> page % 64 & 1) != 0;
+}
+
 static int page_used(uint64_t page)
 {
-	return (used[page / 64] >> page % 64 & 1) != 0;
+	return bit_get(used, page);
 }
 
 static void pages_take(uint64_t page, uint64_t n)
@@ -34,15 +42,28 @@ static void *page_address(uint64_t page)
 	return (void *)(LAYOUT_ARENA + page * LAYOUT_PAGE);
 }
 
+static void page_free(uint64_t page)
+{
+	bytes_clear_pages(page_address(page), LAYOUT_PAGE);
+	used[page / 64] &= ~(1ull << page % 64);
+	nfree++;
+}
+
+/* What the program gives back: only what is its own. */
 static void pages_give_back(uint64_t page, uint64_t n)
 {
-	for (; n; n--, page++) {
-		if (!page_used(page))
-			continue;
-		bytes_clear_pages(page_address(page), LAYOUT_PAGE);
-		used[page / 64] &= ~(1ull << page % 64);
-		nfree++;
-	}
+	for (; n; n--, page++)
+		if (page_used(page) && !bit_get(ours, page))
+			page_free(page);
+}
+
+/* Is one of the @n pages from @page up kindling's? */
+static int pages_ours(uint64_t page, uint64_t n)
+{
+	for (; n; n--, page++)
+		if (bit_get(ours, page))
+			return 1;
+	return 0;
 }
 
 /* How many of the @n pages from @page up are in state @state, without a gap? */
@@ -97,12 +118,40 @@ void memory_init(void)
 
 	npages = nfree = program.arena_size / LAYOUT_PAGE;
 	words = (npages + 63) / 64;
-	used = tables_take((words * 8 + LAYOUT_PAGE - 1) / LAYOUT_PAGE, "the memory map");
+	used = tables_take((2 * words * 8 + LAYOUT_PAGE - 1) / LAYOUT_PAGE, "the memory map");
+	ours = used + words;
+}
+
+void *memory_take(uint64_t n)
+{
+	uint64_t page = pages_find(n);
+
+	if (page == npages)
+		return NULL;
+	pages_take(page, n);
+	for (uint64_t i = 0; i < n; i++)
+		ours[(page + i) / 64] |= 1ull << (page + i) % 64;
+	return page_address(page);
+}
+
+void memory_give_back(void *p, uint64_t n)
+{
+	uint64_t page = ((uintptr_t)p - LAYOUT_ARENA) / LAYOUT_PAGE;
+
+	for (; p && n; n--, page++) {
+		ours[page / 64] &= ~(1ull << page % 64);
+		page_free(page);
+	}
 }
 
 uint64_t memory_free(void)
 {
 	return nfree * LAYOUT_PAGE;
+}
+
+uint64_t memory_heap_end(void)
+{
+	return LAYOUT_ARENA + brk_end;
 }
 
 int64_t memory_brk(const struct regs *r)
@@ -134,6 +183,8 @@ static int64_t map_fixed(uint64_t addr, uint64_t size, uint64_t flags)
 		return ret;
 	if (flags & MAP_FIXED_NOREPLACE && pages_run(page, n, 0) < n)
 		return -EEXIST;
+	if (pages_ours(page, n))
+		return -ENOMEM;
 	pages_give_back(page, n);
 	pages_take(page, n);
 	return (int64_t)addr;
@@ -162,12 +213,24 @@ static int refuse_exec(uint64_t prot)
 	return -EACCES;
 }
 
+/* A shared mapping shows what others write, and is seen by them: a copy does neither. */
+static int refuse_shared(const struct node *file)
+{
+	static int said;
+
+	if (!file->writable)
+		return -EACCES;
+	if (!said)
+		log_line("files cannot be mapped shared and writable here: ENODEV");
+	said = 1;
+	return -ENODEV;
+}
+
 /* mmap(addr, size, prot, flags, fd, offset) */
 int64_t memory_map(const struct regs *r)
 {
 	uint64_t size = r->rsi, prot = r->rdx, flags = r->r10, offset = r->r9;
-	const uint8_t *contents = NULL;
-	uint64_t contents_size = 0;
+	const struct node *file = NULL;
 	int64_t addr;
 	int ret;
 
@@ -179,19 +242,16 @@ int64_t memory_map(const struct regs *r)
 	if (ret < 0)
 		return ret;
 	if (!(flags & MAP_ANONYMOUS)) {
-		ret = file_contents(r->r8, &contents, &contents_size);
+		ret = file_mappable(r->r8, &file);
 		if (ret < 0)
 			return ret;
 		if ((flags & MAP_TYPE) != MAP_PRIVATE && prot & PROT_WRITE)
-			return -EACCES;
+			return refuse_shared(file);
 	}
 	addr = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? map_fixed(r->rdi, size, flags)
 							 : map_anywhere(size);
-	if (addr >= 0 && offset < contents_size) {
-		uint64_t left = contents_size - offset;
-
-		memcpy((void *)addr, contents + offset, left < size ? left : size);
-	}
+	if (addr >= 0 && file)
+		contents_read(file, (void *)addr, size, offset);
 	return addr;
 }
 
@@ -218,7 +278,7 @@ int64_t memory_remap(const struct regs *r)
 	if (pages_of(r->rdi, r->rsi, &page, &n) || want == 0 ||
 	    r->r10 & ~(uint64_t)MREMAP_MAYMOVE)
 		return -EINVAL;
-	if (pages_run(page, n, 1) < n)
+	if (pages_run(page, n, 1) < n || pages_ours(page, n))
 		return -EFAULT;
 	if (want <= n) {
 		pages_give_back(page + want, n - want);
@@ -261,7 +321,7 @@ int64_t memory_advise(const struct regs *r)
 	if (ret < 0)
 		return ret;
 	for (uint64_t i = 0; i < n; i++)
-		if (page_used(page + i))
+		if (page_used(page + i) && !bit_get(ours, page + i))
 			bytes_clear_pages(page_address(page + i), LAYOUT_PAGE);
 	return 0;
 }

@@ -16,7 +16,16 @@
 /* Needs program.arena_size; takes the bitmap from tables_take. */
 void memory_init(void);
 
-/* Bytes of the arena that nobody has. */
+/* Bytes of the arena that nobody has; the end of the heap that starts where the arena does. */
 uint64_t memory_free(void);
+uint64_t memory_heap_end(void);
+
+/*
+ * memory_take - @npages consecutive zero pages for kindling's own use, out of the program's
+ * reach by munmap and its like. NULL: there are no more.
+ * memory_give_back clears them. @p NULL: nothing happens.
+ */
+void *memory_take(uint64_t npages);
+void memory_give_back(void *p, uint64_t npages);
 
 call_fn memory_brk, memory_map, memory_unmap, memory_remap, memory_protect, memory_advise;

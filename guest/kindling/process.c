@@ -3,6 +3,7 @@
 
 #include <asm/prctl.h>
 #include <linux/errno.h>
+#include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
@@ -15,6 +16,8 @@
 #include "guest/kindling/memory.h"
 #include "guest/kindling/program.h"
 #include "guest/kindling/user.h"
+
+#define COMM_SIZE 16u /* of a thread's name, with the NUL: as Linux */
 
 int64_t process_id(const struct regs *r)
 {
@@ -116,4 +119,85 @@ int64_t process_limit64(const struct regs *r)
 	if (r->rdx)
 		return -EPERM;
 	return r->r10 ? limit_put(r->r10, (uint32_t)r->rsi) : 0;
+}
+
+int64_t process_wait(const struct regs *r)
+{
+	(void)r;
+	return -ECHILD;
+}
+
+int64_t process_ids(const struct regs *r)
+{
+	static const uint32_t root;
+
+	if (user_put(r->rdi, &root, sizeof(root)) || user_put(r->rsi, &root, sizeof(root)))
+		return -EFAULT;
+	return user_put(r->rdx, &root, sizeof(root));
+}
+
+/* prctl: a thread's name, and a wish that is always true. */
+int64_t process_control(const struct regs *r)
+{
+	static char name[COMM_SIZE];
+	char new[COMM_SIZE];
+	int64_t len;
+
+	switch (r->rdi) {
+	case PR_SET_NAME:
+		len = user_get_string(new, r->rsi, sizeof(new));
+		if (len == -EFAULT)
+			return len;
+		memcpy(name, new, sizeof(name) - 1);
+		return 0;
+	case PR_GET_NAME:
+		return user_put(r->rsi, name, sizeof(name));
+	case PR_SET_DUMPABLE:
+	case PR_SET_NO_NEW_PRIVS:
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* sched_getaffinity(pid, size, mask): one processor. Returns bytes written. */
+int64_t process_cpus(const struct regs *r)
+{
+	static const uint64_t one = 1;
+
+	if ((uint32_t)r->rdi > PROCESS_ID)
+		return -ESRCH;
+	if ((uint32_t)r->rsi < sizeof(one))
+		return -EINVAL;
+	return user_put(r->rdx, &one, sizeof(one)) ? -EFAULT : (int64_t)sizeof(one);
+}
+
+/* The processor's time is all the time that there was: nobody else ran. */
+int64_t process_usage(const struct regs *r)
+{
+	uint64_t now = clock_mono_ns();
+	struct rusage usage = {
+		.ru_utime = { (int64_t)(now / 1000000000), (int64_t)(now / 1000 % 1000000) },
+		.ru_maxrss = (int64_t)((program.arena_size - memory_free()) / 1024),
+	};
+
+	switch ((int32_t)r->rdi) {
+	case RUSAGE_CHILDREN:
+		usage = (struct rusage){ 0 };
+		break;
+	case RUSAGE_SELF:
+	case RUSAGE_THREAD:
+		break;
+	default:
+		return -EINVAL;
+	}
+	return user_put(r->rsi, &usage, sizeof(usage));
+}
+
+int64_t process_times(const struct regs *r)
+{
+	int64_t ticks = (int64_t)(clock_mono_ns() / (1000000000 / CLOCK_TICKS));
+	int64_t times[4] = { ticks }; /* the program's, the system's, and of children */
+
+	return r->rdi && user_put(r->rdi, times, sizeof(times)) ? -EFAULT : ticks;
 }

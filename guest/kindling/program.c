@@ -7,12 +7,12 @@
 #include "guest/abi.h"
 #include "guest/kindling/bytes.h"
 #include "guest/kindling/elf.h"
+#include "guest/kindling/frame.h"
 #include "guest/kindling/log.h"
+#include "guest/kindling/process.h"
 #include "guest/kindling/random.h"
 #include "guest/kindling/tables.h"
 #include "guest/kindling/user.h"
-
-#define CLOCK_TICKS 100 /* AT_CLKTCK: USER_HZ, the same on every x86-64 Linux */
 
 struct program program;
 
@@ -42,16 +42,17 @@ static uint64_t program_map_image(const struct abi_boot_info *info, uint64_t pa)
 		uint64_t start = bytes_round_down(s->vaddr, LAYOUT_PAGE);
 		uint64_t size = bytes_round_up(s->vaddr + s->memsz, LAYOUT_PAGE) - start;
 		uint8_t *frames = tables_direct(pa);
+		uint32_t allow;
 
 		if (pa > limit || size > limit - pa)
 			log_die("program needs %lu KiB for segment %u, but %lu KiB are free: "
 				"give the machine more memory",
 				size / 1024, i, (limit - min(pa, limit)) / 1024);
 		memcpy(frames + (s->vaddr - start), file + s->offset, s->filesz);
-		tables_map(start, pa, size,
-			   (s->allow & ELF_WRITE ? TABLES_WRITE : 0) |
-				   (s->allow & ELF_EXEC ? TABLES_EXEC : 0));
-		user_add(start, size, (s->allow & ELF_WRITE) != 0);
+		allow = (s->allow & ELF_WRITE ? TABLES_WRITE : 0) |
+			(s->allow & ELF_EXEC ? TABLES_EXEC : 0);
+		tables_map(start, pa, size, allow);
+		user_add(start, size, allow);
 		pa += size;
 	}
 	return pa;
@@ -64,15 +65,15 @@ static uint64_t program_map_stack(const struct abi_boot_info *info, uint64_t pa)
 	uint64_t part = bytes_round_up(info->ram_size / 32, LAYOUT_HUGE_PAGE);
 	uint64_t size = min(LAYOUT_STACK_MAX, part);
 	uint64_t limit = program_limit(info);
+	uint32_t allow = TABLES_WRITE | (image.exec_stack ? TABLES_EXEC : 0);
 
 	pa = bytes_round_up(pa, LAYOUT_HUGE_PAGE);
 	if (pa > limit || size > limit - pa)
 		log_die("program leaves no room for a stack of %lu KiB: give the machine more "
 			"memory",
 			size / 1024);
-	tables_map(LAYOUT_STACK_TOP - size, pa, size,
-		   TABLES_WRITE | (image.exec_stack ? TABLES_EXEC : 0));
-	user_add(LAYOUT_STACK_TOP - size, size, 1);
+	tables_map(LAYOUT_STACK_TOP - size, pa, size, allow);
+	user_add(LAYOUT_STACK_TOP - size, size, allow);
 	program.stack_size = size;
 	return pa + size;
 }
@@ -84,7 +85,7 @@ static void program_map_arena(const struct abi_boot_info *info, uint64_t pa)
 
 	program.arena_size = bytes_round_down(end, LAYOUT_PAGE) - pa;
 	tables_map(LAYOUT_ARENA, pa, program.arena_size, TABLES_WRITE);
-	user_add(LAYOUT_ARENA, program.arena_size, 1);
+	user_add(LAYOUT_ARENA, program.arena_size, TABLES_WRITE);
 }
 
 /* ---- the stack ---- */
@@ -131,6 +132,7 @@ static void stack_push_auxv(uint64_t random, uint64_t name)
 	stack_push_aux(AT_PAGESZ, LAYOUT_PAGE);
 	stack_push_aux(AT_HWCAP, cpu_features());
 	stack_push_aux(AT_HWCAP2, HWCAP2_FSGSBASE);
+	stack_push_aux(AT_MINSIGSTKSZ, frame_size());
 }
 
 /* The strings again, @count of them from *@addr up, as an array of pointers that ends in
@@ -180,7 +182,9 @@ static void program_fill_stack(const struct abi_boot_info *info)
 	stack_push_auxv(random, strings);
 	program.sp -= pointers * 8;
 	addr = strings;
+	program.args = addr;
 	stack_fill_pointers(program.sp, info->argc, &addr);
+	program.args_size = addr - program.args;
 	stack_fill_pointers(program.sp + (info->argc + 1ull) * 8, info->envc, &addr);
 	stack_push(info->argc);
 }

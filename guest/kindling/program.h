@@ -12,6 +12,8 @@ struct program {
 	uint64_t entry;	     /* its first instruction */
 	uint64_t sp;	     /* its stack pointer there */
 	uint64_t stack_size; /* bytes */
+	uint64_t args;	     /* address of its arguments, one string behind the other */
+	uint64_t args_size;  /* bytes */
 	uint64_t arena_size; /* bytes at LAYOUT_ARENA; zero */
 };
 

@@ -4,6 +4,7 @@
 #include <linux/errno.h>
 
 #include "guest/kindling/bytes.h"
+#include "guest/kindling/tables.h"
 
 struct user_range user_write_ranges[USER_MAX_RANGES], user_read_ranges[USER_MAX_RANGES];
 struct user_range *user_write_end = user_write_ranges, *user_read_end = user_read_ranges;
@@ -19,10 +20,14 @@ static struct user_range *range_add(struct user_range *first, struct user_range 
 	return end + 1;
 }
 
-void user_add(uint64_t start, uint64_t size, int writable)
+struct user_area user_areas[USER_MAX_RANGES];
+uint32_t user_nareas;
+
+void user_add(uint64_t start, uint64_t size, uint32_t allow)
 {
+	user_areas[user_nareas++] = (struct user_area){ start, start + size, allow };
 	user_read_end = range_add(user_read_ranges, user_read_end, start, size);
-	if (writable)
+	if (allow & TABLES_WRITE)
 		user_write_end = range_add(user_write_ranges, user_write_end, start, size);
 }
 

@@ -18,8 +18,16 @@ struct user_range {
 extern struct user_range user_write_ranges[], user_read_ranges[];
 extern struct user_range *user_write_end, *user_read_end; /* behind the last one */
 
+/* All mappings with what they allow (TABLES_WRITE, TABLES_EXEC), for /proc/self/maps. */
+struct user_area {
+	uint64_t start, end;
+	uint32_t allow;
+};
+extern struct user_area user_areas[];
+extern uint32_t user_nareas;
+
 /* Add a mapping. In ascending order of addresses. */
-void user_add(uint64_t start, uint64_t size, int writable);
+void user_add(uint64_t start, uint64_t size, uint32_t allow);
 
 /* May [@addr, @addr + @size) be read, or written? No byte: yes. */
 int user_can_read(uint64_t addr, uint64_t size);
