@@ -39,8 +39,31 @@ for variant in '' _pie _musl; do
 		expect_equal "a missing system call is named once" \
 			"$(grep -c 'system call 41 (socket) is not supported' "$E2E_ERR")" 1
 	ends_with 0 "files" "files$variant"
+	ends_with 0 "signals" "signals$variant"
+	ends_with 0 "waits" "waits$variant"
+	ends_with 0 "files that are written" "writes$variant"
 done
 ends_with 0 "registers across system calls" vectors
+ends_with 0 "no secrets are kept" secrets
+expect_status 0 "600 MiB of zeros" "$THAW" boot --mem 1G "$GUEST/tests/big"
+
+# What these tests ask for is what Linux does.
+for program in signals waits; do
+	expect_status 0 "$program: the same on Linux" "$GUEST/tests/$program"
+done
+if [ "$(id -u)" -eq 0 ]; then
+	expect_status 0 "writes: the same on Linux" "$GUEST/tests/writes"
+else
+	skip "writes: the same on Linux" "needs root"
+fi
+
+# ---- waits that nobody could end ----
+
+for kind in futex poll select read write pause suspend; do
+	ends_with 5 "$kind for ever" waits "$kind" &&
+		expect_match "$kind for ever: says so" "$(cat "$E2E_ERR")" \
+			"^kindling: .*$kind: waits without a time-out"
+done
 
 # ---- crashes ----
 

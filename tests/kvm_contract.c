@@ -48,7 +48,9 @@ static void play(struct machine *m)
 	struct invocation bye = { "bye", 3, clock_monotonic() + TIMEOUT };
 	struct mailbox_reply reply;
 	struct err err = { 0 };
+	uint8_t over[64] = { 0 };
 
+	memset(over + 32, 0xff, 32);
 	expect(m, "0123456789", "0123|456|789");
 	expect(m, "", "empty");
 	expect(m, "abcd", "exact");
@@ -63,6 +65,9 @@ static void play(struct machine *m)
 	expect(m, "fault", "fault");
 	expect(m, "vector", "vec|tor");
 	expect(m, "vecto", "vec|to");
+	expect(m, "skip", "skip");
+	reply = ask(m, over, sizeof(over));
+	cr_expect(reply.len == 4 && memcmp(reply.data, "over", 4) == 0);
 	expect(m, "dup", "dup");
 
 	cr_expect(eq(int, machine_invoke(m, &bye, &reply, NULL, &err), -ERR_CRASHED));

@@ -14,6 +14,13 @@ void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 
+/* Clear a secret that nobody reads again: not to be optimised away. */
+static inline void bytes_wipe(void *p, size_t n)
+{
+	memset(p, 0, n);
+	__asm__ volatile("" ::"r"(p) : "memory");
+}
+
 /* Make whole pages zero again. Pages that are zero already are not written, so that the host
  * does not have to give them memory of their own. Both arguments are multiples of a page. */
 void bytes_clear_pages(void *start, uint64_t size);

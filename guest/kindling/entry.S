@@ -34,6 +34,8 @@ entry_syscall:
 entry_serve:
 	mov	%rsp, entry_rsp(%rip)
 	lea	entry_stack_top(%rip), %rsp
+	testb	$1, entry_rflags + 1(%rip)	/* TF: only an IRET steps the right instruction */
+	jnz	entry_slow
 	cmp	$1, %rax
 	ja	entry_slow
 	je	1f

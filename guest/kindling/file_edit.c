@@ -29,6 +29,8 @@ static int walk_new(uint64_t dirfd, uint64_t addr, struct place *p)
 		return ret;
 	if (p->node)
 		return -EEXIST;
+	if (p->dir->gone)
+		return -ENOENT;
 	return p->dir->writable ? 0 : -EROFS;
 }
 
@@ -164,7 +166,7 @@ static int rename_check(const struct node *n, const struct place *to, uint64_t f
 	if (!to->name_len)
 		return -EBUSY;
 	if (!to->dir->writable)
-		return -EROFS;
+		return to->dir->gone ? -ENOENT : -EROFS;
 	if (to->slash && !is_dir)
 		return -ENOTDIR;
 	if (is_dir && is_below(to->dir, n))

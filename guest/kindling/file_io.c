@@ -268,17 +268,23 @@ static int64_t iov_check(const struct regs *r, int (*can)(uint64_t addr, uint64_
 	return (int64_t)total;
 }
 
-/* One after the other, until one is not filled or not taken whole. */
+/*
+ * One after the other, until one is not filled or not taken whole. What is read may land in
+ * the vector itself, so each entry is checked again when its turn comes.
+ */
 static int64_t iov_move(const struct regs *r, struct file *f,
+			int (*can)(uint64_t addr, uint64_t size),
 			int64_t (*move)(struct file *f, uint64_t buf, uint64_t size))
 {
 	int64_t done = 0;
 
 	for (uint64_t i = 0; i < r->rdx; i++) {
-		/* A copy: the buffers may lie over the vector. */
 		struct iovec v = ((const struct iovec *)r->rsi)[i];
-		int64_t n = v.len ? move(f, v.base, v.len) : 0;
+		int64_t n;
 
+		if (!v.len)
+			continue;
+		n = can(v.base, v.len) ? move(f, v.base, v.len) : -EFAULT;
 		if (n < 0)
 			return done ? done : n;
 		done += n;
@@ -293,7 +299,8 @@ int64_t file_readv(const struct regs *r)
 	struct file *f = file_get_reader(r->rdi);
 	int64_t total = f ? iov_check(r, user_can_write) : -EBADF;
 
-	return total > 0 ? io_end(r, iov_move(r, f, read_into), "readv") : total;
+	return total > 0 ? io_end(r, iov_move(r, f, user_can_write, read_into), "readv")
+			 : total;
 }
 
 int64_t file_writev(const struct regs *r)
@@ -305,7 +312,9 @@ int64_t file_writev(const struct regs *r)
 		return total;
 	if (f->kind == KIND_REPLY && (uint64_t)total > ABI_REPLY_MAX - reply_size)
 		return -EMSGSIZE;
-	return io_end(r, total ? iov_move(r, f, write_from) : write_from(f, 0, 0), "writev");
+	return io_end(r,
+		      total ? iov_move(r, f, user_can_read, write_from) : write_from(f, 0, 0),
+		      "writev");
 }
 
 /* ---- from file to file ---- */

@@ -98,7 +98,7 @@ static int open_make(struct place *p, uint64_t flags, uint64_t mode)
 	if (p->slash)
 		return -EISDIR;
 	if (!p->dir->writable)
-		return -EROFS;
+		return p->dir->gone ? -ENOENT : -EROFS;
 	p->node = tmp_make(p, KIND_REGULAR, file_mode(mode));
 	return p->node ? 0 : -ENOSPC;
 }

@@ -144,6 +144,14 @@ void memory_give_back(void *p, uint64_t n)
 	}
 }
 
+int memory_is_ours(uint64_t addr, uint64_t size)
+{
+	uint64_t first = (addr - LAYOUT_ARENA) / LAYOUT_PAGE;
+	uint64_t last = (addr + size - 1 - LAYOUT_ARENA) / LAYOUT_PAGE;
+
+	return pages_ours(first, last - first + 1);
+}
+
 uint64_t memory_free(void)
 {
 	return nfree * LAYOUT_PAGE;

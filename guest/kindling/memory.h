@@ -28,4 +28,7 @@ uint64_t memory_heap_end(void);
 void *memory_take(uint64_t npages);
 void memory_give_back(void *p, uint64_t npages);
 
+/* Does [@addr, @addr + @size), which is in the arena, touch such a page? */
+int memory_is_ours(uint64_t addr, uint64_t size);
+
 call_fn memory_brk, memory_map, memory_unmap, memory_remap, memory_protect, memory_advise;

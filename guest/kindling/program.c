@@ -41,13 +41,18 @@ static uint64_t program_map_image(const struct abi_boot_info *info, uint64_t pa)
 		const struct elf_segment *s = &image.segments[i];
 		uint64_t start = bytes_round_down(s->vaddr, LAYOUT_PAGE);
 		uint64_t size = bytes_round_up(s->vaddr + s->memsz, LAYOUT_PAGE) - start;
-		uint8_t *frames = tables_direct(pa);
 		uint32_t allow;
+		uint8_t *frames;
+
+		/* Where large pages can serve, they must: there is little room for tables. */
+		if (size >= LAYOUT_HUGE_PAGE)
+			pa += (start - pa) & (LAYOUT_HUGE_PAGE - 1);
 
 		if (pa > limit || size > limit - pa)
 			log_die("program needs %lu KiB for segment %u, but %lu KiB are free: "
 				"give the machine more memory",
 				size / 1024, i, (limit - min(pa, limit)) / 1024);
+		frames = tables_direct(pa);
 		memcpy(frames + (s->vaddr - start), file + s->offset, s->filesz);
 		allow = (s->allow & ELF_WRITE ? TABLES_WRITE : 0) |
 			(s->allow & ELF_EXEC ? TABLES_EXEC : 0);

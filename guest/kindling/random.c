@@ -58,18 +58,22 @@ static void chacha_block(uint64_t counter, uint32_t *out)
 	}
 	for (unsigned int i = 0; i < BLOCK_WORDS; i++)
 		out[i] += in[i];
+	bytes_wipe(in, sizeof(in));
 }
 
-/* Add 32 bytes of entropy to the key so that both count. */
-static void key_mix(const volatile uint8_t *entropy)
+/* Add 32 bytes of entropy to the key so that both count, and clear them. */
+static void key_mix(volatile uint8_t *entropy)
 {
 	uint32_t block[BLOCK_WORDS];
 	uint8_t *k = (uint8_t *)key;
 
-	for (unsigned int i = 0; i < sizeof(key); i++)
+	for (unsigned int i = 0; i < sizeof(key); i++) {
 		k[i] ^= entropy[i];
+		entropy[i] = 0;
+	}
 	chacha_block(0, block);
 	memcpy(key, block, sizeof(key));
+	bytes_wipe(block, sizeof(block));
 }
 
 /* The first block becomes the next key; the blocks after it go out. */
@@ -93,8 +97,8 @@ void random_fill(void *dst, uint64_t size)
 		size -= n;
 	}
 	memcpy(key, next_key, sizeof(key));
-	memset(next_key, 0, sizeof(next_key));
-	memset(block, 0, sizeof(block));
+	bytes_wipe(next_key, sizeof(next_key));
+	bytes_wipe(block, sizeof(block));
 }
 
 int64_t random_get(const struct regs *r)

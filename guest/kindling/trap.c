@@ -13,6 +13,8 @@
 
 enum { NOWHERE, AT_RIP, AT_CR2 };
 
+#define DEBUG		   1u
+#define FLAG_TF		   0x100ul
 #define PAGE_FAULT	   14u
 #define PAGE_FAULT_PRESENT 1u /* error code: the page is there, the access is not allowed */
 #define X87_FAULT	   16u
@@ -23,7 +25,7 @@ static const struct {
 	uint8_t signal, code, where;
 } kinds[32] = {
 	[0] = { SIGFPE, FPE_INTDIV, AT_RIP },		 /* #DE */
-	[1] = { SIGTRAP, TRAP_TRACE, AT_RIP },		 /* #DB */
+	[DEBUG] = { SIGTRAP, TRAP_TRACE, AT_RIP },	 /* #DB */
 	[3] = { SIGTRAP, SI_KERNEL, NOWHERE },		 /* #BP */
 	[6] = { SIGILL, ILL_ILLOPN, AT_RIP },		 /* #UD */
 	[11] = { SIGBUS, SI_KERNEL, NOWHERE },		 /* #NP */
@@ -68,14 +70,25 @@ static struct signal_event event_of(const struct regs *r, uint64_t cr2)
 	return e;
 }
 
+static int is_kindling(const struct regs *r)
+{
+	return r->rip >= LAYOUT_KERNEL && r->rip < LAYOUT_KERNEL_END;
+}
+
 void trap_serve(struct regs *r, uint64_t cr2)
 {
 	struct signal_event e = event_of(r, cr2);
-	int ours = (r->cs & 3) == 0 || (r->rip >= LAYOUT_KERNEL && r->rip < LAYOUT_KERNEL_END);
 
-	if (ours)
-		log_line("a defect of kindling: exception %lu at 0x%lx in ring %lu, error code "
-			 "0x%lx, address 0x%lx",
+	/* A SYSCALL that stays in ring 3 takes the program's single steps along. It gets them
+	 * back with its flags: the next step is the instruction after the call. */
+	if (r->vector == DEBUG && (r->cs & 3) && is_kindling(r)) {
+		r->rflags &= ~FLAG_TF;
+		regs_resume(r);
+	}
+	if ((r->cs & 3) == 0 || is_kindling(r))
+		log_line("a defect of kindling, or the program wrote to its memory: exception "
+			 "%lu "
+			 "at 0x%lx in ring %lu, error code 0x%lx, address 0x%lx",
 			 r->vector, r->rip, r->cs & 3, r->error_code, cr2);
 	else if (signal_fault(r, &e) == 0)
 		regs_resume(r);

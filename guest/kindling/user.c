@@ -4,6 +4,7 @@
 #include <linux/errno.h>
 
 #include "guest/kindling/bytes.h"
+#include "guest/kindling/memory.h"
 #include "guest/kindling/tables.h"
 
 struct user_range user_write_ranges[USER_MAX_RANGES], user_read_ranges[USER_MAX_RANGES];
@@ -46,9 +47,14 @@ int user_can_read(uint64_t addr, uint64_t size)
 	return size == 0 || size <= range_left(user_read_ranges, user_read_end, addr);
 }
 
+/* Not into the pages that kindling has of the arena: a wild pointer would end in a riddle. */
 int user_can_write(uint64_t addr, uint64_t size)
 {
-	return size == 0 || size <= range_left(user_write_ranges, user_write_end, addr);
+	if (size == 0)
+		return 1;
+	if (size > range_left(user_write_ranges, user_write_end, addr))
+		return 0;
+	return addr < LAYOUT_ARENA || !memory_is_ours(addr, size);
 }
 
 int user_get(void *dst, uint64_t addr, uint64_t size)

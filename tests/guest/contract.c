@@ -16,6 +16,9 @@
  *	fault			fault			a bad buffer costs no event
  *	vector			vec|tor			readv and writev
  *	vecto			vec|to			readv does not start another event
+ *	skip			skip			readv with empty buffers in front
+ *	64 bytes, the second	over			readv over its own vector
+ *	half of them 0xff
  *	dup			dup			other descriptors of the streams
  *	bye
  */
@@ -123,6 +126,22 @@ static void vectors(void)
 	CHECK(writev(4, out, 3) == 6);
 }
 
+static void odd_vectors(void)
+{
+	/* The first buffer is the rest of the vector: what lands there is none any more. */
+	static struct iovec over[4];
+	struct iovec in[] = { { NULL, 0 }, { big, 0 }, { big, 100 } };
+
+	CHECK(readv(3, in, 3) == 4 && memcmp(big, "skip", 4) == 0);
+	reply("skip");
+	for (int i = 1; i < 4; i++)
+		over[i] = (struct iovec){ big, 16 };
+	over[0] = (struct iovec){ over + 1, sizeof(over) - sizeof(over[0]) };
+	CHECK(readv(3, over, 4) == 48); /* the last entry is 0xff bytes by then */
+	CHECK(read(3, big, 100) == 16);
+	reply("over");
+}
+
 static void other_descriptors(void)
 {
 	int in = dup(3), out = dup(4);
@@ -144,6 +163,7 @@ int main(void)
 	longest();
 	bad_buffers();
 	vectors();
+	odd_vectors();
 	other_descriptors();
 	CHECK(next_is("bye"));
 	return 0;

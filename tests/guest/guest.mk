@@ -1,18 +1,20 @@
 # guest.mk - programs that run inside machines to test them, static, in $G/tests. Included by
 # the root Makefile, which defines CC, Q, say, std, warn, G and FORCE. Sets guest_tests.
 #
-# Each program is one C file of this folder. calls and files are also built as a
+# Each program is one C file of this folder. Those that test system calls are also built as a
 # position-independent executable and, where musl-gcc is installed, against another C library.
 
 guest_names := $(basename $(notdir $(wildcard tests/guest/*.c)))
-guest_musl  := $(if $(shell command -v musl-gcc 2>/dev/null),calls_musl files_musl)
-guest_tests := $(addprefix $G/tests/,$(guest_names) calls_pie files_pie $(guest_musl))
+guest_twice := calls files signals waits writes
+guest_musl  := $(if $(shell command -v musl-gcc 2>/dev/null),$(addsuffix _musl,$(guest_twice)))
+guest_tests := $(addprefix $G/tests/,$(guest_names) $(addsuffix _pie,$(guest_twice)) $(guest_musl))
 
 guest_cflags := $(std) $(warn) $(if $(WERROR),-Werror) -O2 -fno-strict-aliasing
 
 guest_compile = $Q$1 $(guest_cflags) $2 -MMD -MP -MF $@.d -o $@ $(filter %.c %.S,$^)
 
 $G/tests/vectors: tests/guest/vectors_call.S
+$G/tests/big: private guest_cflags += -Wl,-z,max-page-size=65536
 $G/tests/%: tests/guest/%.c $G/tests/flags
 	$(call say,CC)
 	$(call guest_compile,$(CC),-static)
@@ -21,7 +23,7 @@ $G/tests/%_pie: tests/guest/%.c $G/tests/flags
 	$(call guest_compile,$(CC),-static-pie -fPIE)
 $G/tests/%_musl: tests/guest/%.c $G/tests/flags
 	$(call say,CC)
-	$(call guest_compile,musl-gcc,-static)
+	$(call guest_compile,musl-gcc,-Wno-sign-conversion -static) # FD_SET of musl does not pass
 
 $G/tests/flags: FORCE
 	@mkdir -p $(@D)
