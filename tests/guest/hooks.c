@@ -21,6 +21,8 @@ _Static_assert(THAW_AFTER_THAW == ABI_HOOK_AFTER_THAW, "one number");
 
 static char said[1024], event[64];
 
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 static void say(const char *fmt, ...)
 {
 	va_list args;
