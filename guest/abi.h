@@ -132,7 +132,8 @@ struct abi_mailbox {
 	uint32_t version;
 	uint32_t reserved0;
 	uint64_t generation; /* another value after every restore and rewind; never 0 */
-	uint8_t entropy[ABI_ENTROPY_SIZE]; /* fresh with every generation */
+	uint8_t entropy[ABI_ENTROPY_SIZE]; /* fresh with every generation; the guest clears
+					      it when it has taken it */
 	struct abi_clock clock;
 	uint64_t event_number; /* 1 for the first event of this machine's life */
 	uint64_t event_size;   /* bytes in the event area */

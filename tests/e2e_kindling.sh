@@ -57,6 +57,36 @@ else
 	skip "writes: the same on Linux" "needs root"
 fi
 
+# ---- an interpreter ----
+
+cat >"$root/script.lua" <<'END'
+local t = {}
+for i = 1, 5000 do t[i] = (i * 7919) % 5003 end
+table.sort(t)
+print(t[1], t[2500], t[5000], #string.rep("abc", 1000000, ","))
+local numbers = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i * i) end end)
+print(numbers(), numbers(), numbers())
+print(("%5.3f|%q|%x"):format(math.pi, "a\nb", 255), ("hello"):gsub("l", "L"))
+print(pcall(error, { code = 1 }) == false, select("#", table.unpack({}, 1, 200)))
+local name = os.tmpname()
+local f = assert(io.open(name, "w+"))
+for i = 1, 1000 do f:write(i, "\n") end
+f:seek("set", 0)
+local sum = 0
+for line in f:lines() do sum = sum + tonumber(line) end
+f:close()
+print(sum, os.rename(name, name .. "x"), os.remove(name .. "x"), io.open(name) == nil)
+local big = {}
+for i = 1, 200000 do big[i] = { i } end
+big = nil
+collectgarbage()
+print(os.time({ year = 2024, month = 2, day = 29, hour = 12 }), os.date("!%c", 0))
+print(pcall(string.rep, "x", -1), 2^53 | 0, 7 // 2, -7 % 3, "10" + 5)
+END
+"$GUEST/tests/script" "$root/script.lua" >"$WORK/want" 2>&1
+expect_status 0 "a Lua script" "$THAW" boot --files "$root" "$GUEST/tests/script" /script.lua
+expect_same_file "a Lua script prints what it prints here" "$E2E_OUT" "$WORK/want"
+
 # ---- waits that nobody could end ----
 
 for kind in futex poll select read write pause suspend; do

@@ -47,8 +47,10 @@ int file_find(uint64_t dirfd, uint64_t addr, int follow, struct node **n)
 	struct place p;
 	int ret = file_walk(dirfd, addr, follow, &p);
 
-	*n = ret == 0 ? p.node : NULL;
-	return ret == 0 && !p.node ? -ENOENT : ret;
+	if (ret < 0)
+		return ret;
+	*n = p.node;
+	return p.node ? 0 : -ENOENT;
 }
 
 int file_find_empty(uint64_t dirfd, uint64_t addr, uint64_t flags, struct node **n,

@@ -48,8 +48,8 @@
 #define LAYOUT_USER_CS	 0x33
 #define LAYOUT_TSS	 0x40
 
-#define LAYOUT_SERVE_STACK 16384 /* ours: system calls; the deepest path takes under 4 KiB */
-#define LAYOUT_TRAP_STACK  8192	 /* ours: an exception's frame and the crash report */
+#define LAYOUT_SERVE_STACK 16384 /* ours: system calls; the deepest path takes under 6 KiB */
+#define LAYOUT_TRAP_STACK  8192 /* ours: an exception's frame, the crash report or a handler's */
 
 /* guest/abi.h in assembly's words. */
 #define LAYOUT_REGS_GPA		  0xd0000000

@@ -44,7 +44,7 @@ struct node *tmp_make_link(const struct place *p, const char *target)
 		memory_give_back(copy, 1);
 		return NULL;
 	}
-	memcpy(copy, target, size);
+	memcpy(copy, target, size + 1);
 	n->data = copy;
 	n->size = size;
 	n->own_data = 1;

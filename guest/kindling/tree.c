@@ -219,10 +219,34 @@ static const char *skip_slashes(const char *s)
 	return s;
 }
 
+/*
+ * @p->node may be a link, and @tail is what comes behind it: go where it leads.
+ * @s: where to walk on from, if it is another place than before.
+ * Returns 0, -ELOOP or -ENAMETOOLONG.
+ */
+static int walk_follow(struct place *p, const char *tail, uint32_t *links, const char **s)
+{
+	struct node *dir = p->dir, *n = p->node;
+
+	if (n->kind == KIND_FD)
+		n = p->node = walk_fd(n);
+	if (!n || n->kind != KIND_LINK)
+		return 0;
+	if (++*links > MAX_LINKS)
+		return -ELOOP;
+	if (walk_link(n, tail))
+		return -ENAMETOOLONG;
+	p->node = *rest == '/' ? &tree_root : dir;
+	p->name_len = 0; /* the target may be only slashes */
+	*s = rest;
+	return 0;
+}
+
 int tree_walk(struct node *start, const char *path, int follow, struct place *p)
 {
 	uint32_t links = 0, len;
 	const char *s;
+	int ret = 0;
 
 	if (!*path)
 		return -ENOENT;
@@ -231,7 +255,7 @@ int tree_walk(struct node *start, const char *path, int follow, struct place *p)
 	memcpy(rest, path, strlen(path) + 1);
 	*p = (struct place){ .node = *rest == '/' ? &tree_root : start };
 
-	for (s = skip_slashes(rest); *s; s = skip_slashes(s + len)) {
+	for (s = skip_slashes(rest); *s && ret == 0; s = skip_slashes(s)) {
 		struct node *dir = p->node;
 
 		len = part_length(s);
@@ -242,22 +266,12 @@ int tree_walk(struct node *start, const char *path, int follow, struct place *p)
 		if (len > TREE_NAME_MAX)
 			return -ENAMETOOLONG;
 		walk_part(dir, s, len, p);
-		if (!p->node || (!s[len] && !follow))
-			continue;
-		if (p->node->kind == KIND_FD)
-			p->node = walk_fd(p->node);
-		if (!p->node || p->node->kind != KIND_LINK)
-			continue;
-		if (++links > MAX_LINKS)
-			return -ELOOP;
-		if (walk_link(p->node, s + len))
-			return -ENAMETOOLONG;
-		p->node = *rest == '/' ? &tree_root : dir;
-		s = rest;
-		len = 0;
+		s += len;
+		if (p->node && (*s || follow))
+			ret = walk_follow(p, s, &links, &s);
 	}
 	p->slash = s > rest && s[-1] == '/';
-	if (p->slash && p->node && p->node->kind != KIND_DIRECTORY)
+	if (ret == 0 && p->slash && p->node && p->node->kind != KIND_DIRECTORY)
 		return -ENOTDIR;
-	return 0;
+	return ret;
 }

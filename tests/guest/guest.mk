@@ -11,9 +11,12 @@ guest_tests := $(addprefix $G/tests/,$(guest_names) $(addsuffix _pie,$(guest_twi
 
 guest_cflags := $(std) $(warn) $(if $(WERROR),-Werror) -O2 -fno-strict-aliasing
 
-guest_compile = $Q$1 $(guest_cflags) $2 -MMD -MP -MF $@.d -o $@ $(filter %.c %.S,$^)
+guest_compile = $Q$1 $(guest_cflags) $2 -MMD -MP -MF $@.d -o $@ $(filter %.c %.S,$^) $(guest_libs)
 
 $G/tests/vectors: tests/guest/vectors_call.S
+# Lua's library offers to load C modules, which would need shared libraries. The script does not.
+$G/tests/script: private guest_cflags += -Wl,--no-warnings
+$G/tests/script: private guest_libs := -llua5.4 -lm
 $G/tests/big: private guest_cflags += -Wl,-z,max-page-size=65536
 $G/tests/%: tests/guest/%.c $G/tests/flags
 	$(call say,CC)

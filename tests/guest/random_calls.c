@@ -49,7 +49,9 @@ static uint64_t draw_name(void)
 	};
 	char *to = scratch + draw() % (SCRATCH - 64);
 
-	strcpy(to, names[draw() % (sizeof(names) / sizeof(names[0]))]);
+	const char *name = names[draw() % (sizeof(names) / sizeof(names[0]))];
+
+	memcpy(to, name, strlen(name) + 1);
 	return (uintptr_t)to;
 }
 
@@ -138,18 +140,20 @@ static void one_call(void)
 
 static void answer(const char *event)
 {
-	unsigned long long seed, count;
-	char reply[64];
+	unsigned long seed, count;
+	char reply[64], *end;
 
 	if (strcmp(event, "ping") == 0) {
 		CHECK(write(4, "pong", 4) == 4);
 		return;
 	}
-	CHECK(sscanf(event, "%llu %llu", &seed, &count) == 2);
+	seed = strtoul(event, &end, 10);
+	count = strtoul(end, &end, 10);
+	CHECK(!*end && count);
 	state = seed;
-	for (unsigned long long i = 0; i < count; i++)
+	for (unsigned long i = 0; i < count; i++)
 		one_call();
-	snprintf(reply, sizeof(reply), "%llu %llu done", seed, count);
+	snprintf(reply, sizeof(reply), "%lu %lu done", seed, count);
 	CHECK(write(4, reply, strlen(reply)) == (ssize_t)strlen(reply));
 }
 
