@@ -34,12 +34,19 @@ echo x >"$root/a/b/f"
 echo x >"$root/a/run"
 chmod 755 "$root/a/run"
 
+# QEMU's emulated CPUs raise no SSE exceptions: asked on this host itself, without a machine.
+without=
+if ! "$GUEST/tests/signals" sse 2>/dev/null; then
+	without=no-sse
+	skip "signals: SSE exceptions" "this host's CPU raises none"
+fi
+
 for variant in '' _pie _musl; do
 	ends_with 42 "system calls" "calls$variant" one 'two three' && [ -z "$variant" ] &&
 		expect_equal "a missing system call is named once" \
 			"$(grep -c 'system call 41 (socket) is not supported' "$E2E_ERR")" 1
 	ends_with 0 "files" "files$variant"
-	ends_with 0 "signals" "signals$variant"
+	ends_with 0 "signals" "signals$variant" $without
 	ends_with 0 "waits" "waits$variant"
 	ends_with 0 "files that are written" "writes$variant"
 done
@@ -48,9 +55,8 @@ ends_with 0 "no secrets are kept" secrets
 expect_status 0 "600 MiB of zeros" "$THAW" boot --mem 1G "$GUEST/tests/big"
 
 # What these tests ask for is what Linux does.
-for program in signals waits; do
-	expect_status 0 "$program: the same on Linux" "$GUEST/tests/$program"
-done
+expect_status 0 "signals: the same on Linux" "$GUEST/tests/signals" $without
+expect_status 0 "waits: the same on Linux" "$GUEST/tests/waits"
 if [ "$(id -u)" -eq 0 ]; then
 	expect_status 0 "writes: the same on Linux" "$GUEST/tests/writes"
 else
