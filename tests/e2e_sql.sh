@@ -43,6 +43,11 @@ while IFS= read -r query; do
 done <"$WORK/queries"
 expect_equal "fifty random queries have sqlite3's answers" "$same of $asked" "$queries of $queries"
 
+for _ in 1 2 3 4; do
+	"$THAW" run --payload 'select random() as r' "$WORK/sql" 2>/dev/null
+done >"$WORK/drawn"
+expect_equal "clones draw different random numbers" "$(jq '.[].r' "$WORK/drawn" | sort -u | wc -l)" 4
+
 expect_status 0 "restores of one row by its key" "$THAW" run --json -n $((100 / SLOW)) --tier map \
 	--payload 'select * from orders where id=4711' "$WORK/sql"
 # Initialisation once against the median of the restores, both on this host in this run.

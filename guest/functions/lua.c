@@ -26,8 +26,10 @@
 #include "guest/functions/event.h"
 #include "guest/functions/lua_json.h"
 #include "guest/functions/reply.h"
+#include "guest/thaw.h"
 
 #define ERROR_SIZE ((size_t)16 * 1024) /* ours: bytes of an error's text that are replied */
+#define RANDOMSEED "randomseed"	       /* math.randomseed in the registry */
 
 /* What every script finds: files of the image, and no shared libraries. */
 static const char prelude[] = "package.path = '/?.lua;/?/init.lua'\n"
@@ -123,26 +125,38 @@ static void error_answer(lua_State *L, struct reply *reply)
 
 /* ---- events ---- */
 
-/* Clones must not draw the same numbers; a handler may still seed as it likes. */
-static void random_seed(lua_State *L, int randomseed)
+/* (): seed math.random with what no other clone has. */
+static int random_seed(lua_State *L)
 {
 	lua_Integer seed[2];
 
 	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
 		luaL_error(L, "no random numbers to seed math.random with");
-	lua_pushvalue(L, randomseed);
+	lua_getfield(L, LUA_REGISTRYINDEX, RANDOMSEED);
 	lua_pushinteger(L, seed[0]);
 	lua_pushinteger(L, seed[1]);
 	lua_call(L, 2, 0);
+	return 0;
 }
 
-/* (EVENT, REPLY), with the handler and math.randomseed as upvalues. */
+/* A hook: clones must not draw the same numbers, whatever the script did while it was loaded. */
+static void random_renew(void *arg)
+{
+	lua_State *L = arg;
+
+	lua_pushcfunction(L, random_seed);
+	if (lua_pcall(L, 0, 0, 0) == LUA_OK)
+		return;
+	error_print(L);
+	exit(1);
+}
+
+/* (EVENT, REPLY), with the handler as upvalue. */
 static int event_answer(lua_State *L)
 {
 	const struct event *event = lua_touserdata(L, 1);
 	struct reply *reply = lua_touserdata(L, 2);
 
-	random_seed(L, lua_upvalueindex(2));
 	lua_pushvalue(L, lua_upvalueindex(1));
 	if (event->size)
 		lua_json_decode(L, event->text, event->size);
@@ -196,7 +210,7 @@ static int script_load(lua_State *L)
 		lua_error(L);
 	lua_getglobal(L, "math");
 	lua_getfield(L, -1, "randomseed"); /* now: the script may replace it */
-	lua_insert(L, 1);
+	lua_setfield(L, LUA_REGISTRYINDEX, RANDOMSEED);
 	lua_pop(L, 1);
 
 	luaL_checkstack(L, script->argc, "too many arguments");
@@ -208,8 +222,7 @@ static int script_load(lua_State *L)
 	if (!lua_isfunction(L, -1))
 		luaL_error(L, "%s returns no function, and defines no function 'handler'",
 			   name);
-	lua_pushvalue(L, 1);
-	lua_pushcclosure(L, event_answer, 2);
+	lua_pushcclosure(L, event_answer, 1);
 	return 1;
 }
 
@@ -239,7 +252,8 @@ int main(int argc, char **argv)
 	}
 	lua_gc(L, LUA_GCCOLLECT);
 	malloc_trim(0); /* what loading left behind would be frozen too */
-	events_answer(L);
+	if (thaw_after_thaw(random_renew, L) == 0)
+		events_answer(L);
 	lua_close(L);
 	return 1;
 }

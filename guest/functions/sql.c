@@ -20,6 +20,7 @@
 #include "guest/functions/orders.h"
 #include "guest/functions/reply.h"
 #include "guest/functions/sql_json.h"
+#include "guest/thaw.h"
 
 /* SQLite would look for /dev/urandom, and else seed from the time, as every clone does. */
 static int random_read(sqlite3_vfs *vfs, int size, char *out)
@@ -28,6 +29,14 @@ static int random_read(sqlite3_vfs *vfs, int size, char *out)
 
 	(void)vfs;
 	return n < 0 ? 0 : (int)n;
+}
+
+/* A hook: clones must not draw the same numbers. SQLite's generator seeds itself when it is next
+ * asked for some. */
+static void random_renew(void *arg)
+{
+	(void)arg;
+	sqlite3_randomness(0, NULL);
 }
 
 static int database_failed(sqlite3 *db, const char *what)
@@ -113,7 +122,6 @@ static void events_answer(sqlite3 *db)
 		ret = reply_init(&reply);
 	while (ret == 0 && (ret = event_read(&event)) == 0) {
 		reply_begin(&reply);
-		sqlite3_randomness(0, NULL); /* clones must not draw the same numbers */
 		ret = sql_answer(db, event.text, &reply);
 		if (ret == 0)
 			ret = reply_flush(&reply);
@@ -137,6 +145,7 @@ int main(int argc, char **argv)
 		return 1;
 	malloc_trim(0); /* what sorting left behind would be frozen too */
 	fprintf(stderr, "sql: %u orders are ready\n", ORDERS_ROWS);
-	events_answer(db);
+	if (thaw_after_thaw(random_renew, NULL) == 0)
+		events_answer(db);
 	return 1;
 }

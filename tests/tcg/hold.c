@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hold.c - `hold PROGRAM ARG...`: run a program in what the tests of an emulated host need:
- * THAW_SLOW in the environment when the CPU is QEMU's TCG, and one VM with one vCPU in existence.
+ * THAW_SLOW in the environment when the CPU is QEMU's TCG, and one VM of each kind in existence.
  *
- * The first VM and the last one make Linux patch its own code, also that of its scheduler
- * (preempt_notifier_key). QEMU before 8.0 may translate a page of code while another CPU writes
- * to it, and then keeps executing the breakpoint that was there for a moment: "Oops: int3".
- * With one VM from the beginning to the end there is nothing to patch in between. Started by
- * tests/tcg/init.
+ * The first VM of a kind and the last one make Linux patch its own code, also that of its
+ * scheduler (preempt_notifier_key, kvm_has_noapic_vcpu). QEMU before 8.0 may translate a page of
+ * code while another CPU writes to it, and then keeps executing the breakpoint that was there
+ * for a moment: "Oops: int3". With VMs from the beginning to the end there is nothing to patch
+ * in between. Started by tests/tcg/init.
  */
 #include <cpuid.h>
 #include <fcntl.h>
@@ -18,7 +18,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define SLOW "20" /* seen: 10 to 45, by what a test does */
+#define SLOW	    "20" /* seen: 10 to 45, by what a test does */
+#define IOAPIC_PINS 24
 
 static int cpu_is_tcg(void)
 {
@@ -28,12 +29,24 @@ static int cpu_is_tcg(void)
 	return memcmp(id + 1, "TCGTCGTCGTCG", 12) == 0;
 }
 
+/* A VM with one vCPU, for as long as anyone has its descriptor. APIC: in the kernel, as reset
+ * leaves it, or none. Negative when KVM refuses. */
+static int hold_vm(int kvm, int apic)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
+	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+
+	if (apic && ioctl(vm, KVM_ENABLE_CAP, &cap) < 0)
+		return -1;
+	if (ioctl(vm, KVM_CREATE_VCPU, 0) < 0)
+		return -1;
+	/* KVM's descriptors are closed on exec; the duplicate is not, here and in every child. */
+	return dup(vm);
+}
+
 int main(int argc, char **argv)
 {
-	/* The vCPU's APIC is as reset leaves it, which keeps KVM's own keys: for that it needs
-	 * one in the kernel. 24: the pins of an IOAPIC. */
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
-	int kvm, vm;
+	int kvm;
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: hold PROGRAM ARG...\n");
@@ -42,13 +55,10 @@ int main(int argc, char **argv)
 	if (cpu_is_tcg())
 		setenv("THAW_SLOW", SLOW, 1);
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	if (ioctl(vm, KVM_ENABLE_CAP, &cap) < 0 || ioctl(vm, KVM_CREATE_VCPU, 0) < 0 ||
-	    dup(vm) < 0) {
+	if (hold_vm(kvm, 1) < 0 || hold_vm(kvm, 0) < 0) {
 		perror("hold: /dev/kvm");
 		return 1;
 	}
-	/* KVM's descriptors are closed on exec; the duplicate is not, here and in every child. */
 	execvp(argv[1], argv + 1);
 	perror(argv[1]);
 	return 1;

@@ -4,10 +4,12 @@
 L1 ?= 6.12
 T  := $B/tcg
 
-# Scripts that do not ask for KVM have nothing to gain there.
-tcg_tests := tests/tcg/crossing.sh $(kvm) $(shell grep -l ^need_kvm $(e2e))
-tcg_files := $(tcg_tests) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh tests/e2e.sh \
-	tests/tcg/refusal.sh docs/tutorial.md docs/embed.md $(wildcard tests/e2e/* guest/functions/lua/*) $(shell find tests/golden -type f)
+# Scripts that do not ask for KVM have nothing to gain there. The long ones first: the two
+# processors are to end together.
+tcg_tests := $(shell grep -l ^need_kvm $(e2e)) $(kvm) tests/tcg/crossing.sh
+tcg_files := $(tcg_tests) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh \
+	tests/e2e.sh tests/tcg/workers.sh tests/tcg/refusal.sh docs/tutorial.md docs/embed.md \
+	$(wildcard tests/e2e/* guest/functions/lua/*) $(shell find tests/golden -type f)
 
 tcg_helpers := $T/hold $T/leave
 $(tcg_helpers): $T/%: tests/tcg/%.c $O/flags
