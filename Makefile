@@ -1,4 +1,4 @@
-# make [all] | demo | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz
+# make [all] | demo | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
 #      | check-style | format | install | uninstall | deps | clean
 #
 # V=1 shows commands, WERROR=1 stops at warnings, CC=clang, MODE=debug, PREFIX= and DESTDIR=
@@ -165,6 +165,12 @@ fuzz:
 	+$Q$(sub) MODE=fuzz fuzz-run
 fuzz-run: $(fuzzers)
 	$(run) $(fuzzers)
+# What takes minutes: ten thousand rewinds of machines that do their worst, each verified.
+soak:
+	$Qsh tools/deps.sh build check
+	+$Q$(sub) soak-run
+soak-run: $O/tests/kvm_rewind $(thaw) $(samples) $(guest_tests)
+	$QREWINDS=10000 sh tests/run.sh $O/tests/kvm_rewind
 -include tests/tcg/tcg.mk
 
 demo:
@@ -230,7 +236,7 @@ uninstall:
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run check check-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+.PHONY: all demo demo-run check check-run soak soak-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:

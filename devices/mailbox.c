@@ -211,8 +211,6 @@ int mailbox_attach(struct mailbox *mb, int fd, struct err *err)
 	if (mmap(mb->window, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		 fd, 0) == MAP_FAILED)
 		return err_sys(err, "map a mailbox");
-	header(mb)->magic = ABI_MAILBOX_MAGIC;
-	header(mb)->version = ABI_MAILBOX_VERSION;
 	return 0;
 }
 
@@ -227,6 +225,8 @@ int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_now now, uint32_t tsc_khz,
 
 	if (getrandom(&fresh, sizeof(fresh), 0) != (ssize_t)sizeof(fresh))
 		return err_set(err, EIO, "no %zu bytes of randomness to be had", sizeof(fresh));
+	h->magic = ABI_MAILBOX_MAGIC;
+	h->version = ABI_MAILBOX_VERSION;
 	h->generation = fresh.generation | 1; /* never 0 */
 	memcpy(h->entropy, fresh.entropy, sizeof(h->entropy));
 	explicit_bzero(&fresh, sizeof(fresh));

@@ -43,6 +43,7 @@ struct kvm {
 	bool tsc_scaling;    /* KVM_CAP_TSC_CONTROL */
 	bool xsave2;	     /* KVM_CAP_XSAVE2 */
 	bool kvmclock_ctrl;  /* KVM_CAP_KVMCLOCK_CTRL */
+	bool sync_regs;	     /* KVM_CAP_SYNC_REGS with registers, system registers, events */
 	uint32_t nmsrs;
 	uint32_t msrs[KVM_MSRS_MAX]; /* every MSR that belongs to a vCPU's state */
 	struct cpuid cpuid;	     /* what KVM offers to a guest */

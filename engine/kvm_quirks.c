@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "engine/err.h"
 #include "engine/kvm.h"
@@ -46,14 +47,17 @@ static enum kvm_kind find_kind(void)
 	return KVM_KIND_UNKNOWN;
 }
 
-/* Does writing the TSC change it? Half an hour ahead is far from any rounding. */
+/* Is the guest's TSC the host's, and does writing it not change it? Half an hour ahead is far
+ * from any rounding. */
 static bool tsc_is_fixed(int vcpu, uint32_t khz)
 {
 	uint64_t ahead = (uint64_t)khz * 1000 * 1800;
+	uint64_t from = __rdtsc();
 	uint64_t before, after;
 
-	return !vcpu_msr_get(vcpu, MSR_IA32_TSC, &before) ||
-	       !vcpu_msr_set(vcpu, MSR_IA32_TSC, before + ahead) ||
+	if (!vcpu_msr_get(vcpu, MSR_IA32_TSC, &before) || before < from || before > __rdtsc())
+		return false;
+	return !vcpu_msr_set(vcpu, MSR_IA32_TSC, before + ahead) ||
 	       !vcpu_msr_get(vcpu, MSR_IA32_TSC, &after) || after - before < ahead / 2;
 }
 

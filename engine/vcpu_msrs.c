@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <x86intrin.h>
 
 #define LOG "vcpu"
 #include "engine/clock.h"
@@ -140,18 +141,29 @@ int vcpu_tsc_read(int fd, struct vcpu_tsc_now *now, struct err *err)
 	return 0;
 }
 
-int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_now *now,
-		   struct err *err)
+/* Where the guest's TSC is the host's, there is no need to ask KVM: __rdtsc is in user space. */
+static int tsc_after_load(const struct kvm *kvm, int fd, struct vcpu_tsc_now *now,
+			  struct err *err)
+{
+	if (!(kvm->quirks & QUIRK_TSC_FIXED))
+		return vcpu_tsc_read(fd, now, err);
+	now->host_ns = clock_monotonic();
+	now->guest = __rdtsc();
+	return 0;
+}
+
+int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+		   struct vcpu_tsc_now *now, struct err *err)
 {
 	int ret;
 
 	/* Away from it first: KVM before 6.6 takes a value within a second of what the new VM's
 	 * TSC would be for an attempt to synchronise, and ignores it. */
-	vcpu_msr_set(fd, MSR_IA32_TSC, s->tsc.value ^ TSC_FAR);
+	if (!(kvm->quirks & QUIRK_TSC_FIXED))
+		vcpu_msr_set(fd, MSR_IA32_TSC, s->tsc.value ^ TSC_FAR);
 	ret = msrs_set(fd, &s->msrs, err);
-	if (ret < 0)
-		return ret;
-	ret = vcpu_tsc_read(fd, now, err);
+	if (ret == 0)
+		ret = tsc_after_load(kvm, fd, now, err);
 	if (ret < 0)
 		return ret;
 	return s->tsc.deadline != 0 ? deadline_load(fd, &s->tsc, now->guest, err) : 0;

@@ -23,8 +23,8 @@ int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
  * stops at the first one that it refuses: one that has the wanted value already is fine, any
  * other is -ERR_UNFIT by name.
  */
-int vcpu_msrs_load(int fd, const struct vcpu_state *s, struct vcpu_tsc_now *now,
-		   struct err *err) must_check;
+int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+		   struct vcpu_tsc_now *now, struct err *err) must_check;
 
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err) must_check;
 int vcpu_cpuid_load(int fd, const struct cpuid *cpuid, struct err *err) must_check;

@@ -97,3 +97,10 @@ int vcpu_state_orders_check(struct err *err) must_check;
  */
 int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 		    struct vcpu_tsc_now *now, struct err *err) must_check;
+
+/*
+ * vcpu_state_load_hidden - only the parts that struct kvm_run does not show: XCR0, XSAVE, debug
+ * registers, local APIC, MSRs and TSC. For vcpu_reset.h.
+ */
+int vcpu_state_load_hidden(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+			   struct vcpu_tsc_now *now, struct err *err) must_check;

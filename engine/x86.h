@@ -14,6 +14,7 @@
 #define CR4_PGE	       (1ull << 7)
 #define CR4_OSFXSR     (1ull << 9)
 #define CR4_OSXMMEXCPT (1ull << 10)
+#define CR4_LA57       (1ull << 12)
 #define CR4_FSGSBASE   (1ull << 16)
 #define CR4_OSXSAVE    (1ull << 18)
 
@@ -34,6 +35,12 @@
 /* Model-specific registers: SDM vol. 4 */
 #define MSR_IA32_TSC	      0x00000010u
 #define MSR_IA32_TSC_DEADLINE 0x000006e0u
+
+/* Offset of the current count, which runs, in the APIC page: SDM vol. 3A, 11.4.1 */
+#define APIC_CURRENT_COUNT 0x390u
+
+/* XSTATE_BV in the XSAVE area, as an index of 8-byte words: SDM vol. 1, 13.4.2 */
+#define XSAVE_BV_WORD 64u
 
 /* RFLAGS: SDM vol. 1, 3.4.3 */
 #define RFLAGS_FIXED (1ull << 1)

@@ -10,8 +10,7 @@
 #include "snapshot/format.h"
 #include "snapshot/machine.h"
 
-/* Bytes that the state of a device takes in machine_state.devices. */
-static size_t device_room(const struct device_type *type)
+size_t machine_state_room(const struct device_type *type)
 {
 	return ALIGN_UP((size_t)type->state.size, 8);
 }
@@ -21,7 +20,7 @@ int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err
 	size_t size = 8; /* of a list without devices, too */
 
 	for (const struct device_type *const *t = device_types; *t; t++)
-		size += device_room(*t);
+		size += machine_state_room(*t);
 	*s = (struct machine_state){ .nvcpus = nvcpus };
 	s->vcpus = calloc(nvcpus, sizeof(*s->vcpus));
 	s->devices = calloc(1, size);
@@ -50,7 +49,7 @@ static int devices_save(struct machine_state *s, struct machine *m, struct err *
 		if (ret < 0)
 			return err_wrap(err, ret, "device %s", dev->type->name);
 		memcpy(to, device_state(dev), dev->type->state.size);
-		to += device_room(dev->type);
+		to += machine_state_room(dev->type);
 	}
 	return 0;
 }
@@ -70,7 +69,7 @@ int machine_state_save(struct machine_state *s, struct machine *m, struct err *e
 	return ret < 0 ? ret : devices_save(s, m, err);
 }
 
-static int devices_load(const struct machine_state *s, struct machine *m, struct err *err)
+int machine_devices_load(const struct machine_state *s, struct machine *m, struct err *err)
 {
 	const uint8_t *from = s->devices;
 
@@ -79,7 +78,7 @@ static int devices_load(const struct machine_state *s, struct machine *m, struct
 		int ret;
 
 		memcpy(device_state(dev), from, dev->type->state.size);
-		from += device_room(dev->type);
+		from += machine_state_room(dev->type);
 		ret = dev->type->load ? dev->type->load(dev, err) : 0;
 		if (ret < 0)
 			return err_wrap(err, ret, "device %s", dev->type->name);
@@ -100,7 +99,7 @@ int machine_state_load(const struct machine_state *s, struct machine *m,
 		if (i == 0)
 			*now = pair;
 	}
-	return ret < 0 ? ret : devices_load(s, m, err);
+	return ret < 0 ? ret : machine_devices_load(s, m, err);
 }
 
 /* Where a section's elements lie in a vCPU's state, and how many there are. */
@@ -138,7 +137,7 @@ int machine_state_encode(const struct machine_state *s, struct state_writer *w, 
 		ret = vcpu_encode(&s->vcpus[i], i, w, err);
 	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
 		ret = state_writer_add(w, &(*t)->state, 0, dev, (*t)->state.size, err);
-		dev += device_room(*t);
+		dev += machine_state_room(*t);
 	}
 	return ret < 0 ? ret : state_writer_finish(w, err);
 }
@@ -172,7 +171,7 @@ int machine_state_decode(struct machine_state *s, struct state_file *f, struct e
 		ret = vcpu_decode(&s->vcpus[i], i, f, err);
 	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
 		ret = state_file_load(f, &(*t)->state, 0, dev, err);
-		dev += device_room(*t);
+		dev += machine_state_room(*t);
 	}
 	return ret < 0 ? ret : state_file_finish(f, err);
 }

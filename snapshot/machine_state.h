@@ -20,6 +20,9 @@ struct machine_state {
 	uint8_t *devices; /* the state structs of device_types, in order, each 8-byte aligned */
 };
 
+/* Bytes that the state of a device takes in machine_state.devices. */
+size_t machine_state_room(const struct device_type *type);
+
 /* Room for @nvcpus. Errors: -ENOMEM. machine_state_fini is safe after a failed init. */
 int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err) must_check;
 void machine_state_fini(struct machine_state *s);
@@ -33,6 +36,10 @@ int machine_state_save(struct machine_state *s, struct machine *m, struct err *e
  */
 int machine_state_load(const struct machine_state *s, struct machine *m,
 		       struct vcpu_tsc_now *now, struct err *err) must_check;
+
+/* Only the devices' part of it. */
+int machine_devices_load(const struct machine_state *s, struct machine *m,
+			 struct err *err) must_check;
 
 int machine_state_encode(const struct machine_state *s, struct state_writer *w,
 			 struct err *err) must_check;

@@ -13,6 +13,7 @@
 #include "snapshot/inspect.h"
 #include "snapshot/machine.h"
 #include "snapshot/restore.h"
+#include "snapshot/rewind.h"
 #include "snapshot/template.h"
 #include "snapshot/tier.h"
 #include "snapshot/version.h"
@@ -36,6 +37,9 @@ struct thaw_clone {
 	const struct thaw_template *template;
 	int mailbox_fd;
 	struct machine machine;
+	struct rewind rewind; /* open when is_rewindable */
+	bool is_rewindable;
+	bool is_rewound; /* and has not been invoked since */
 	struct phases phases;
 	thaw_log *log;
 	void *log_arg;
@@ -146,7 +150,8 @@ static int choose_tier(struct thaw_template *t, const char *tier, unsigned int s
 	t->tier = tier_find(tier);
 	t->why = "asked for";
 	if (!t->tier)
-		return err_set(err, EINVAL, "tier is '%s', expected auto, map or eager", tier);
+		return err_set(err, EINVAL, "tier is '%s', expected auto, map, warm or eager",
+			       tier);
 	return 0;
 }
 
@@ -185,7 +190,7 @@ void thaw_template_close(struct thaw_template *t)
 
 const char *const *thaw_tiers(void)
 {
-	static const char *const names[] = { "auto", "map", "eager", NULL };
+	static const char *const names[] = { "auto", "map", "warm", "eager", NULL };
 
 	return names;
 }
@@ -204,6 +209,19 @@ static void clone_log(void *arg, uint32_t stream, const void *data, size_t len)
 	c->log(c->log_arg, stream, data, len);
 }
 
+static int clone_ready_rewind(struct thaw_clone *c, struct err *err)
+{
+	int ret;
+
+	if (c->is_rewindable)
+		return 0;
+	ret = rewind_open(&c->rewind, &c->machine, &c->template->template, err);
+	if (ret < 0)
+		rewind_close(&c->rewind);
+	c->is_rewindable = ret == 0;
+	return ret;
+}
+
 static int clone_start(struct thaw_clone *c, struct err *err)
 {
 	const struct thaw_template *t = c->template;
@@ -220,6 +238,8 @@ static int clone_start(struct thaw_clone *c, struct err *err)
 	if (c->log)
 		c->machine.mailbox->ops = (struct mailbox_ops){ .log = clone_log, .arg = c };
 	ret = restore(&c->machine, &t->template, t->tier, &c->phases, err);
+	if (ret == 0 && t->tier->rewinds)
+		ret = clone_ready_rewind(c, err);
 	if (ret < 0)
 		machine_destroy(&c->machine);
 	return ret;
@@ -254,6 +274,8 @@ void thaw_clone_close(struct thaw_clone *clone)
 {
 	if (!clone)
 		return;
+	if (clone->is_rewindable)
+		rewind_close(&clone->rewind);
 	machine_destroy(&clone->machine);
 	close(clone->mailbox_fd);
 	free(clone);
@@ -262,10 +284,16 @@ void thaw_clone_close(struct thaw_clone *clone)
 int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 		      unsigned int timeout_ms, struct thaw_reply *reply, struct thaw_err *err)
 {
-	bool first = clone->phases.at[PHASE_FIRST_RESPONSE] == 0;
 	struct invocation inv = { .event = event, .len = len };
 	struct mailbox_reply r;
+	bool first;
 	int ret;
+
+	if (clone->is_rewound) {
+		clone->phases = (struct phases){ .at[PHASE_REQUEST] = clock_monotonic() };
+		clone->is_rewound = false;
+	}
+	first = clone->phases.at[PHASE_FIRST_RESPONSE] == 0;
 
 	if (timeout_ms > 0)
 		inv.deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
@@ -274,6 +302,33 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 	if (ret == 0)
 		*reply = (struct thaw_reply){ .data = r.data, .len = r.len };
 	return ret;
+}
+
+int thaw_clone_rewind(struct thaw_clone *clone, int verify, struct thaw_err *err)
+{
+	int ret = clone_ready_rewind(clone, inner(err));
+
+	if (ret == 0)
+		ret = rewind_machine(&clone->rewind, &clone->machine, inner(err));
+	if (ret < 0)
+		return ret;
+	phase_mark(&clone->phases, PHASE_RELEASED);
+	clone->is_rewound = true;
+	return verify ? rewind_verify(&clone->rewind, &clone->machine, inner(err)) : 0;
+}
+
+void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rewinds)
+{
+	const struct rewind_stats *s = &clone->rewind.stats;
+
+	*rewinds = (struct thaw_rewinds){
+		.rewinds = s->rewinds,
+		.pages_compared = s->pages_compared,
+		.pages_copied = s->pages_copied,
+		.pages_given_back = s->pages_given_back,
+		.flushes = s->flushes,
+		.full_loads = s->full_loads,
+	};
 }
 
 const char *thaw_clone_crash(struct thaw_clone *clone)
@@ -297,5 +352,6 @@ void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamp
 		.state = at[PHASE_STATE],
 		.first_instruction = at[PHASE_FIRST_INSTRUCTION],
 		.first_response = at[PHASE_FIRST_RESPONSE],
+		.released = at[PHASE_RELEASED],
 	};
 }

@@ -83,8 +83,9 @@ THAW_CHECK int thaw_image_inspect(const struct thaw_image *image, char **json,
 
 /*
  * thaw_template_open - make an image ready on @host.
- * @tier: "map": decoded now, once, pages come when a clone touches them; "eager": decoded into
- *        each clone; "auto" or NULL: what suits @starts, the number of clones expected.
+ * @tier: "map": decoded now, once, pages come when a clone touches them; "warm": the same, for
+ *        clones that are rewound and used again; "eager": decoded into each clone; "auto" or
+ *        NULL: what suits @starts, the number of clones expected.
  * Errors: -EINVAL no such tier; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM.
  */
 THAW_CHECK int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
@@ -126,21 +127,46 @@ THAW_CHECK int thaw_clone_invoke(struct thaw_clone *clone, const void *event, si
 				 unsigned int timeout_ms, struct thaw_reply *reply,
 				 struct thaw_err *err);
 
+/*
+ * thaw_clone_rewind - bring a clone back to the exact state in which it was restored, with a
+ * new generation and fresh entropy: what it changed is undone, and it waits for its first event
+ * again. Much cheaper than another clone, also after it crashed or ran out of time. The stamps
+ * begin anew; the reply of the last event is gone. For templates of tier "warm" or "map".
+ * @verify: not 0: compare all of its memory and state with the template afterwards: slow.
+ * Errors: -EINVAL another tier; -EILSEQ @verify found a difference; what KVM says. A clone that
+ * could not be rewound can only be closed.
+ */
+THAW_CHECK int thaw_clone_rewind(struct thaw_clone *clone, int verify, struct thaw_err *err);
+
+/* What the rewinds of a clone came to, summed up. */
+struct thaw_rewinds {
+	uint64_t rewinds;
+	uint64_t pages_compared;
+	uint64_t pages_copied; /* they were different */
+	uint64_t
+		pages_given_back; /* never different, or too many: the next use is a page fault */
+	uint64_t flushes;	  /* page tables had changed, and KVM was made to notice */
+	uint64_t full_loads; /* rewinds that could not take the short way to the registers */
+};
+THAW_PUBLIC void thaw_clone_rewinds(const struct thaw_clone *clone,
+				    struct thaw_rewinds *rewinds);
+
 /* The registers of a program that died of a signal, as text of several lines, or NULL. Lives
  * as long as @clone. */
 THAW_PUBLIC const char *thaw_clone_crash(struct thaw_clone *clone);
 
 /*
- * When what happened in the life of a clone: CLOCK_MONOTONIC, ns; 0: it did not. The last two
- * are of the first invocation.
+ * When what happened in the life of a clone, or since it was rewound last: CLOCK_MONOTONIC, ns;
+ * 0: it did not. The two "first" are of the first invocation.
  */
 struct thaw_stamps {
-	uint64_t request; /* thaw_clone_open was called */
+	uint64_t request; /* thaw_clone_open was called; after a rewind: thaw_clone_invoke */
 	uint64_t shell;	  /* a virtual machine was there, empty */
 	uint64_t memory;  /* guest memory attached */
 	uint64_t state;	  /* vCPU and devices set, generation, entropy and clocks renewed */
 	uint64_t first_instruction; /* by the guest's own clock */
 	uint64_t first_response;
+	uint64_t released; /* thaw_clone_rewind was done with that start */
 };
 THAW_PUBLIC void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamps);
 

@@ -39,13 +39,21 @@ const struct tier tier_map = {
 	.attach = attach_map,
 };
 
+const struct tier tier_warm = {
+	.name = "warm",
+	.meaning = "one machine for all starts, rewound after each",
+	.needs_fill = true,
+	.rewinds = true,
+	.attach = attach_map,
+};
+
 const struct tier tier_eager = {
 	.name = "eager",
 	.meaning = "everything decoded before the first instruction",
 	.attach = attach_eager,
 };
 
-const struct tier *const tiers[] = { &tier_map, &tier_eager, NULL };
+const struct tier *const tiers[] = { &tier_map, &tier_warm, &tier_eager, NULL };
 
 const struct tier *tier_find(const char *name)
 {

@@ -17,12 +17,14 @@ struct tier {
 	const char *name;
 	const char *meaning;
 	bool needs_fill; /* template_fill() comes before the first start */
+	bool rewinds;	 /* clones are made to be rewound and used again (rewind.h) */
 	/* Put the template's memory behind @m's regions, in place. */
 	int (*attach)(struct machine *m, const struct template *t, struct err *err);
 };
 
 extern const struct tier
 	tier_map; /* private mapping of the template, pages come when touched */
+extern const struct tier tier_warm;	 /* the same, and rewound after each event */
 extern const struct tier tier_eager;	 /* everything decoded before the first instruction */
 extern const struct tier *const tiers[]; /* NULL at the end */
 

@@ -16,10 +16,16 @@
 #include "tests/helpers_image.h"
 #include "tools/thaw/blob.h"
 
-#define TEST_RAM     (64u << 20)
 #define TEST_TIMEOUT (slow() * 10 * NSEC_PER_SEC)
 
 extern const uint8_t kindling_elf_start[], kindling_elf_end[];
+
+static uint64_t ram_size = 64u << 20;
+
+void booted_ram(uint64_t size)
+{
+	ram_size = size;
+}
 
 unsigned int slow(void)
 {
@@ -44,7 +50,7 @@ void booted_shell(struct booted *b)
 	struct err err = { 0 };
 
 	cr_assert(eq(int, kvm_open(&b->kvm, &err), 0), "%s", err.text);
-	shape_of_host(&shape, &b->kvm, TEST_RAM);
+	shape_of_host(&shape, &b->kvm, ram_size);
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),
@@ -65,7 +71,7 @@ void booted_make(struct booted *b, const char *program, const char *const *argv)
 	};
 
 	booted_shell(b);
-	cr_assert(eq(int, blob_read(&file, program, TEST_RAM, &err), 0), "%s", err.text);
+	cr_assert(eq(int, blob_read(&file, program, ram_size, &err), 0), "%s", err.text);
 	cfg.program = (struct boot_blob){ file.data, file.size };
 	cr_assert(eq(int, machine_boot(&b->machine, &cfg, &err), 0), "%s", err.text);
 	blob_free(&file);

@@ -25,6 +25,8 @@ struct booted {
 	int mailbox_fd;
 	struct machine machine;
 };
+/* RAM in bytes of machines booted from here on; 64 MiB to begin with. */
+void booted_ram(uint64_t size);
 /* A shell with nothing in it. */
 void booted_shell(struct booted *b);
 void booted_make(struct booted *b, const char *program, const char *const *argv);

@@ -15,7 +15,15 @@
 
 #define RUN_MAX_STARTS 1000000u /* ours: bounds the memory for stamps */
 
-enum { OPT_TIER = 256, OPT_PAYLOAD, OPT_PAYLOAD_FILE, OPT_TIMEOUT, OPT_TIMELINE, OPT_JSON };
+enum {
+	OPT_TIER = 256,
+	OPT_PAYLOAD,
+	OPT_PAYLOAD_FILE,
+	OPT_TIMEOUT,
+	OPT_TIMELINE,
+	OPT_JSON,
+	OPT_VERIFY
+};
 
 static const struct option options[] = {
 	{ "tier", required_argument, NULL, OPT_TIER },
@@ -24,6 +32,7 @@ static const struct option options[] = {
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "timeline", optional_argument, NULL, OPT_TIMELINE },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ 0 },
 };
 
@@ -38,10 +47,13 @@ struct run {
 	bool timeline;
 	const char *timeline_file;
 	bool json;
+	bool warm;   /* the tier keeps one clone for all starts */
+	bool verify; /* its rewinds */
 
 	struct thaw_host *host;
 	struct thaw_image *image;
 	struct thaw_template *template;
+	struct thaw_clone *clone; /* of a warm run */
 	struct blob event;
 	struct start_plan plan;
 	struct samples samples;
@@ -68,7 +80,7 @@ static int take_tier(struct run *r, const char *value)
 			return 0;
 		}
 	}
-	return cmd_usage(&cmd_run, "--tier is '%s', expected auto, map or eager", value);
+	return cmd_usage(&cmd_run, "--tier is '%s', expected auto, map, warm or eager", value);
 }
 
 static int take_option(struct run *r, int opt, const char *value)
@@ -93,6 +105,9 @@ static int take_option(struct run *r, int opt, const char *value)
 	case OPT_JSON:
 		r->json = true;
 		return 0;
+	case OPT_VERIFY:
+		r->verify = true;
+		return 0;
 	default:
 		return cmd_usage(&cmd_run, "unknown option");
 	}
@@ -112,6 +127,9 @@ static int take_arguments(struct run *r, int argc, char **argv)
 		return cmd_usage(&cmd_run, "more than one payload");
 	if (r->starts == 0)
 		return cmd_usage(&cmd_run, "-n is 0, expected at least 1");
+	r->warm = strcmp(r->tier, "warm") == 0;
+	if (r->verify && !r->warm)
+		return cmd_usage(&cmd_run, "--verify is of rewinds, expected --tier warm");
 	r->dir = argv[0];
 	return 0;
 }
@@ -145,6 +163,7 @@ static int prepare(struct run *r, struct thaw_err *err)
 		.event = r->event.data,
 		.event_len = r->event.size,
 		.timeout_ms = (unsigned int)r->timeout_ms,
+		.verify = r->verify,
 	};
 	r->prepare_ns = clock_monotonic() - start;
 	return 0;
@@ -188,7 +207,9 @@ static int start_one(struct run *r, bool first, struct thaw_err *err)
 	result->crash[0] = '\0';
 	result->phases = (struct phases){ 0 };
 	phase_mark(&result->phases, PHASE_REQUEST);
-	if (r->repeat)
+	if (r->warm)
+		start_warm(&r->plan, &r->clone, result);
+	else if (r->repeat)
 		start_in_child(&r->plan, !first, result);
 	else
 		start_here(&r->plan, false, result);
@@ -210,15 +231,29 @@ static int start_all(struct run *r, struct thaw_err *err)
 	return ret;
 }
 
+static json_t *rewinds_json(const struct thaw_clone *clone)
+{
+	struct thaw_rewinds w;
+
+	thaw_clone_rewinds(clone, &w);
+	return json_pack("{sI sI sI sI sI sI}", "rewinds", (json_int_t)w.rewinds,
+			 "pages_compared", (json_int_t)w.pages_compared, "pages_copied",
+			 (json_int_t)w.pages_copied, "pages_given_back",
+			 (json_int_t)w.pages_given_back, "flushes", (json_int_t)w.flushes,
+			 "full_loads", (json_int_t)w.full_loads);
+}
+
 static int report_json(const struct run *r, const struct timeline *t)
 {
-	return cmd_print_json(stderr,
-			      json_pack("{ss ss ss ss sI sI sf so}", "image", r->dir, "id",
-					thaw_image_id(r->image), "tier", t->tier, "tier_reason",
-					t->why, "starts", (json_int_t)r->samples.n,
-					"differing_replies", (json_int_t)r->differing,
-					"prepare_us", (double)r->prepare_ns / 1e3, "stamps",
-					samples_json(&r->samples)));
+	json_t *doc = json_pack(
+		"{ss ss ss ss sI sI sf so}", "image", r->dir, "id", thaw_image_id(r->image),
+		"tier", t->tier, "tier_reason", t->why, "starts", (json_int_t)r->samples.n,
+		"differing_replies", (json_int_t)r->differing, "prepare_us",
+		(double)r->prepare_ns / 1e3, "stamps", samples_json(&r->samples));
+
+	if (doc && r->clone)
+		json_object_set_new(doc, "rewinds", rewinds_json(r->clone));
+	return cmd_print_json(stderr, doc);
 }
 
 static int report(const struct run *r, struct err *err)
@@ -243,6 +278,7 @@ static int report(const struct run *r, struct err *err)
 
 static void run_fini(struct run *r)
 {
+	thaw_clone_close(r->clone);
 	thaw_template_close(r->template);
 	thaw_image_close(r->image);
 	thaw_host_close(r->host);
@@ -289,7 +325,9 @@ const struct cmd cmd_run = {
 		"  --payload-file F   the event is the content of F\n"
 		"  -                  the event is read from stdin\n"
 		"  -n N               N starts, each in a process of its own, with latencies\n"
-		"  --tier T           auto, map or eager (auto)\n"
+		"  --tier T           auto, map, warm or eager (auto); warm: one machine for\n"
+		"                     all starts, rewound after each\n"
+		"  --verify           compare each rewound machine with its image\n"
 		"  --timeout MS       give up when there is no reply by then\n"
 		"  --timeline[=FILE]  every stamp, as text, or as a Chrome trace (FILE.json)\n"
 		"  --json             latencies as one JSON object on stderr\n",

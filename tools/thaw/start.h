@@ -16,6 +16,7 @@ struct start_plan {
 	const void *event;
 	size_t event_len;
 	unsigned int timeout_ms; /* of the answer; 0: none */
+	bool verify;		 /* each rewind */
 };
 
 /* What came of one start. Lies in memory that parent and child share. */
@@ -30,6 +31,14 @@ struct start_result {
 
 /* start_here - in the calling process. @quiet: what the guest prints goes nowhere. */
 void start_here(const struct start_plan *plan, bool quiet, struct start_result *r);
+
+/*
+ * start_warm - on a clone that stays: made by the first call, rewound after each reply. The
+ * request is when it was asked for the event. @clone: NULL before the first call; the caller
+ * closes it.
+ */
+void start_warm(const struct start_plan *plan, struct thaw_clone **clone,
+		struct start_result *r);
 
 /*
  * start_in_child - fork, start_here in the child, wait for it. A child that outlives its

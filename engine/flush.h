@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flush.h - translations that KVM keeps of guest page tables, and how to make it forget them
+ * after the host has put other bytes there. KVM sees what the guest writes to a table, not what
+ * the host does: with shadow paging, and in the TLBs of hardware, the old entry stays in use.
+ */
+#pragma once
+
+#include "engine/util.h"
+
+struct err;
+struct kvm;
+struct vm;
+
+enum flush_way {
+	/* Giving a page of tables back to the file that it is a private copy of, by
+	 * MADV_DONTNEED, is enough. So it is where hardware walks the tables (EPT, NPT): KVM
+	 * takes the page out and flushes the TLBs. Shadow page tables stay as they are. */
+	FLUSH_BY_PAGE,
+	/* Take all of RAM's memory slots away and put them back. */
+	FLUSH_BY_SLOT,
+};
+
+/*
+ * flush_way_find - the cheapest way that works on this host, found by trying: a guest looks
+ * through a page-table entry that the host swaps behind its back. Tried once per process, in
+ * about a millisecond; any thread may ask.
+ * Errors: -ERR_NO_KVM no way works; what making a VM says.
+ */
+int flush_way_find(const struct kvm *kvm, enum flush_way *way, struct err *err) must_check;
+
+/* "page" or "slot" */
+const char *flush_way_name(enum flush_way way);
+
+/*
+ * flush_slots - FLUSH_BY_SLOT: 0.2 ms, and all of memory is mapped anew as it is touched. No
+ * vCPU runs. Errors: what KVM_SET_USER_MEMORY_REGION says: the VM is of no use then.
+ */
+int flush_slots(struct vm *vm, struct err *err) must_check;

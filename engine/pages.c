@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+#include "engine/mem.h"
+
+/*
+ * PAGEMAP_SCAN, which the headers of older systems do not have. Source: Linux,
+ * include/uapi/linux/fs.h and Documentation/admin-guide/mm/pagemap.rst.
+ */
+struct scan_region {
+	uint64_t start, end;
+	uint64_t categories;
+};
+
+struct scan_arg {
+	uint64_t size; /* of this struct */
+	uint64_t flags;
+	uint64_t start, end;
+	uint64_t walk_end; /* out: where it stopped */
+	uint64_t vec;	   /* struct scan_region[] */
+	uint64_t vec_len;
+	uint64_t max_pages; /* 0: no limit */
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
+
+enum { SCAN_FILE = 1u << 2, SCAN_PRESENT = 1u << 3, SCAN_SWAPPED = 1u << 4 };
+
+/* One word a page. Source: Documentation/admin-guide/mm/pagemap.rst */
+#define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_SWAPPED (1ull << 62)
+#define PAGEMAP_FILE	(1ull << 61) /* of a file, or shared */
+
+#define REGIONS	      256u /* found by one call; ours */
+#define PAGEMAP_WORDS 512u /* read by one call; ours */
+
+/* Does this kernel have the ioctl? An empty range is fine where it does. */
+static bool scan_works(int fd)
+{
+	struct scan_arg arg = { .size = sizeof(arg), .return_mask = SCAN_PRESENT };
+
+	return ioctl(fd, SCAN_IOCTL, &arg) == 0;
+}
+
+int pages_open(struct pages *p, struct err *err)
+{
+	p->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (p->pagemap_fd < 0)
+		return err_sys(err, "/proc/self/pagemap");
+	p->has_scan = scan_works(p->pagemap_fd);
+	return 0;
+}
+
+void pages_close(struct pages *p)
+{
+	if (p->pagemap_fd >= 0)
+		close(p->pagemap_fd);
+	p->pagemap_fd = -1;
+}
+
+static void set_range(uint64_t *bitmap, uint64_t from, uint64_t to)
+{
+	for (uint64_t i = from; i < to; i++)
+		pages_set(bitmap, i);
+}
+
+static int find_by_scan(int fd, enum pages_kind kind, uint64_t base, uint64_t size,
+			uint64_t *bitmap, struct err *err)
+{
+	struct scan_region found[REGIONS];
+	struct scan_arg arg = { .size = sizeof(arg),
+				.end = base + size,
+				.walk_end = base,
+				.vec = (uintptr_t)found,
+				.vec_len = REGIONS,
+				.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
+				.return_mask = SCAN_PRESENT };
+
+	if (kind == PAGES_PRIVATE)
+		arg.category_mask = arg.category_inverted = SCAN_FILE;
+	while (arg.walk_end < arg.end) {
+		int n;
+
+		arg.start = arg.walk_end;
+		n = ioctl(fd, SCAN_IOCTL, &arg);
+		if (n < 0)
+			return err_sys(err, "PAGEMAP_SCAN");
+		for (int i = 0; i < n; i++)
+			set_range(bitmap, (found[i].start - base) / MEM_PAGE_SIZE,
+				  (found[i].end - base) / MEM_PAGE_SIZE);
+	}
+	return 0;
+}
+
+static bool word_is(uint64_t word, enum pages_kind kind)
+{
+	return word & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED) &&
+	       (kind == PAGES_PRESENT || !(word & PAGEMAP_FILE));
+}
+
+static int find_by_pagemap(int fd, enum pages_kind kind, uint64_t base, uint64_t size,
+			   uint64_t *bitmap, struct err *err)
+{
+	uint64_t words[PAGEMAP_WORDS];
+
+	for (uint64_t page = 0; page < size / MEM_PAGE_SIZE; page += PAGEMAP_WORDS) {
+		uint64_t n = MIN((uint64_t)PAGEMAP_WORDS, size / MEM_PAGE_SIZE - page);
+		off_t at = (off_t)((base / MEM_PAGE_SIZE + page) * sizeof(words[0]));
+		ssize_t got = pread(fd, words, (size_t)n * sizeof(words[0]), at);
+
+		if (got != (ssize_t)(n * sizeof(words[0])))
+			return err_set(err, got < 0 ? errno : EIO,
+				       "/proc/self/pagemap: read of %llu pages failed",
+				       (unsigned long long)n);
+		for (uint64_t i = 0; i < n; i++) {
+			if (word_is(words[i], kind))
+				pages_set(bitmap, page + i);
+		}
+	}
+	return 0;
+}
+
+int pages_find(const struct pages *p, enum pages_kind kind, const void *base, uint64_t size,
+	       uint64_t *bitmap, struct err *err)
+{
+	if (p->has_scan)
+		return find_by_scan(p->pagemap_fd, kind, (uintptr_t)base, size, bitmap, err);
+	return find_by_pagemap(p->pagemap_fd, kind, (uintptr_t)base, size, bitmap, err);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/vcpu_reset.h"
+
+#include <string.h>
+
+#include "engine/vm.h"
+
+void vcpu_reset_prepare(struct vcpu *v)
+{
+	if (v->vm->kvm->sync_regs)
+		v->run->kvm_valid_regs = KVM_SYNC_X86_SREGS;
+}
+
+/*
+ * Did it stop at a write of up to 4 bytes? Such an instruction is over: KVM has moved RIP on,
+ * and finishing the exit changes nothing. A wider one may have a second piece to come.
+ */
+static bool stopped_at_write(const struct vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+
+	return run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write && run->mmio.len <= 4;
+}
+
+/* What the short way leaves alone is what it was: the system registers as KVM told them at the
+ * exit, and the MP state, which at such an exit is "runnable". */
+static bool is_short(const struct vcpu *v, const struct vcpu_state *s)
+{
+	return v->run->kvm_valid_regs & KVM_SYNC_X86_SREGS && stopped_at_write(v) &&
+	       s->mp_state.mp_state == KVM_MP_STATE_RUNNABLE &&
+	       memcmp(&v->run->s.regs.sregs, &s->sregs, sizeof(s->sregs)) == 0;
+}
+
+int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+	       struct err *err)
+{
+	const struct kvm *kvm = v->vm->kvm;
+	int ret;
+
+	if (!is_short(v, s)) {
+		ret = vcpu_complete(v, err);
+		return ret < 0 ? ret : vcpu_state_load(kvm, v->fd, s, now, err);
+	}
+	ret = vcpu_state_load_hidden(kvm, v->fd, s, now, err);
+	if (ret < 0)
+		return ret;
+	v->run->s.regs.regs = s->regs;
+	v->run->s.regs.events = s->events;
+	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS;
+	return 1;
+}

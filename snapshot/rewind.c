@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/rewind.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/err.h"
+#include "engine/vcpu_reset.h"
+#include "snapshot/io.h"
+#include "snapshot/machine.h"
+#include "snapshot/machine_state.h"
+#include "snapshot/rewind_tables.h"
+#include "snapshot/template.h"
+
+/* ---- getting ready ---- */
+
+static int add_area(struct rewind *r, uint8_t *host, const uint8_t *origin, uint64_t size,
+		    struct err *err)
+{
+	struct rewind_area *a = &r->areas[r->nareas++];
+
+	*a = (struct rewind_area){ .host = host,
+				   .origin = origin,
+				   .npages = size / MEM_PAGE_SIZE };
+	a->owned = calloc(1, pages_bitmap_size(a->npages));
+	a->given = calloc(1, pages_bitmap_size(a->npages));
+	if (!a->owned || !a->given)
+		return err_set(err, ENOMEM, "no memory to rewind %llu pages",
+			       (unsigned long long)a->npages);
+	return 0;
+}
+
+static int add_areas(struct rewind *r, const struct machine *m, struct err *err)
+{
+	const struct mem *mem = &m->vm.mem;
+	uint64_t at = 0, longest = ABI_WINDOW_SIZE;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < mem->nregions && ret == 0; i++) {
+		const struct mem_region *region = &mem->regions[i];
+
+		ret = add_area(r, region->host, r->memory + at, region->size, err);
+		at += region->size;
+		longest = MAX(longest, region->size);
+	}
+	if (ret == 0)
+		ret = add_area(r, m->mailbox->window, NULL, ABI_WINDOW_SIZE, err);
+	if (ret < 0)
+		return ret;
+	r->found = calloc(1, pages_bitmap_size(longest / MEM_PAGE_SIZE));
+	return r->found ? 0 : err_set(err, ENOMEM, "no memory for a bitmap of pages");
+}
+
+/* The bits of areas[0..] that are page tables, by the template's own registers. */
+static int note_tables(struct rewind *r, const struct machine *m, struct err *err)
+{
+	struct mem origin = m->vm.mem;
+	uint64_t at = 0;
+
+	for (uint32_t i = 0; i < origin.nregions; i++) {
+		struct rewind_area *a = &r->areas[i];
+
+		origin.regions[i].host = r->memory + at;
+		at += origin.regions[i].size;
+		a->tables = calloc(1, pages_bitmap_size(a->npages));
+		if (!a->tables)
+			return err_set(err, ENOMEM, "no memory for a bitmap of page tables");
+	}
+	for (uint32_t i = 0; i < r->template->state.nvcpus; i++)
+		rewind_tables_mark(r, &origin, &r->template->state.vcpus[i].sregs);
+	return 0;
+}
+
+int rewind_open(struct rewind *r, struct machine *m, const struct template *t, struct err *err)
+{
+	uint64_t size = mem_size(&t->shape.mem);
+	void *memory;
+	int ret;
+
+	*r = (struct rewind){ .template = t, .pages.pagemap_fd = -1 };
+	if (t->memory_fd < 0)
+		return err_set(err, EINVAL,
+			       "a machine of this tier cannot be rewound: its template's "
+			       "memory is not mapped");
+	memory = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, t->memory_fd, 0);
+	if (memory == MAP_FAILED)
+		return err_sys(err, "map a template to rewind to");
+	r->memory = memory;
+	ret = pages_open(&r->pages, err);
+	if (ret == 0)
+		ret = flush_way_find(m->vm.kvm, &r->flush_way, err);
+	if (ret == 0)
+		ret = add_areas(r, m, err);
+	if (ret == 0)
+		ret = note_tables(r, m, err);
+	if (ret < 0)
+		return ret;
+	for (uint32_t i = 0; i < m->vm.nvcpus; i++)
+		vcpu_reset_prepare(&m->vm.vcpus[i]);
+	return 0;
+}
+
+void rewind_close(struct rewind *r)
+{
+	for (uint32_t i = 0; i < r->nareas; i++) {
+		free(r->areas[i].owned);
+		free(r->areas[i].given);
+		free(r->areas[i].tables);
+	}
+	free(r->owned);
+	free(r->found);
+	pages_close(&r->pages);
+	if (r->memory)
+		munmap(r->memory, mem_size(&r->template->shape.mem));
+	*r = (struct rewind){ .pages.pagemap_fd = -1 };
+}
+
+/* ---- memory ---- */
+
+static int own_page(struct rewind *r, uint16_t area, uint64_t page, struct err *err)
+{
+	struct rewind_area *a = &r->areas[area];
+	uint64_t off = page * MEM_PAGE_SIZE;
+
+	if (r->nowned == r->cap) {
+		size_t cap = r->cap ? 2 * r->cap : 256;
+		struct rewind_page *owned = realloc(r->owned, cap * sizeof(*owned));
+
+		if (!owned)
+			return err_set(err, ENOMEM, "no memory for a list of %zu pages", cap);
+		r->owned = owned;
+		r->cap = cap;
+	}
+	r->owned[r->nowned++] = (struct rewind_page){
+		.host = a->host + off,
+		.origin = a->origin ? a->origin + off : NULL,
+		.page = (uint32_t)page,
+		.area = area,
+	};
+	pages_set(a->owned, page);
+	a->nowned++;
+	return 0;
+}
+
+/* The pages that this process has got since the last look. */
+static int find_owned(struct rewind *r, uint16_t area, struct err *err)
+{
+	const struct rewind_area *a = &r->areas[area];
+	size_t words = pages_bitmap_size(a->npages) / sizeof(uint64_t);
+	int ret;
+
+	memset(r->found, 0, words * sizeof(uint64_t));
+	ret = pages_find(&r->pages, a->origin ? PAGES_PRIVATE : PAGES_PRESENT, a->host,
+			 a->npages * MEM_PAGE_SIZE, r->found, err);
+	for (size_t w = 0; w < words && ret == 0; w++) {
+		uint64_t new = r->found[w] & ~a->owned[w];
+
+		for (; new != 0 && ret == 0; new &= new - 1)
+			ret = own_page(r, area, w * 64 + (uint64_t)__builtin_ctzll(new), err);
+	}
+	return ret;
+}
+
+static bool is_different(const struct rewind_page *p)
+{
+	return p->origin ? memcmp(p->host, p->origin, MEM_PAGE_SIZE) != 0
+			 : !io_is_zero(p->host, MEM_PAGE_SIZE);
+}
+
+/* The kernel's copy of this page goes; what is seen there is the template's again, or zeros. */
+static int give_back(struct rewind *r, const struct rewind_page *p, struct err *err)
+{
+	struct rewind_area *a = &r->areas[p->area];
+
+	if (madvise(p->host, MEM_PAGE_SIZE, p->origin ? MADV_DONTNEED : MADV_REMOVE) < 0)
+		return err_sys(err, "give a page back");
+	pages_clear(a->owned, p->page);
+	pages_set(a->given, p->page);
+	a->nowned--;
+	r->stats.pages_given_back++;
+	return 0;
+}
+
+/* Returns 1 to keep the page in the list, 0 when it was given back, or -errno. */
+static int restore_page(struct rewind *r, struct rewind_page *p, struct err *err)
+{
+	const struct rewind_area *a = &r->areas[p->area];
+	bool different = is_different(p);
+	bool table = a->tables && pages_test(a->tables, p->page);
+	uint32_t most = p->origin ? REWIND_PAGES_MAX : REWIND_WINDOW_MAX;
+
+	r->stats.pages_compared++;
+	if (different && table)
+		r->tables_changed = true;
+	p->equal = different || pages_test(a->given, p->page) ? 0 : (uint16_t)(p->equal + 1);
+	if (p->equal > REWIND_EQUAL_MAX || a->nowned > most ||
+	    (different && table && r->flush_way == FLUSH_BY_PAGE))
+		return give_back(r, p, err);
+	if (!different)
+		return 1;
+	if (p->origin) {
+		memcpy(p->host, p->origin, MEM_PAGE_SIZE);
+		r->stats.pages_copied++;
+	} else {
+		memset(p->host, 0, MEM_PAGE_SIZE);
+	}
+	return 1;
+}
+
+static int restore_memory(struct rewind *r, struct err *err)
+{
+	size_t kept = 0;
+	int ret = 0;
+
+	for (uint16_t i = 0; i < r->nareas && ret == 0; i++)
+		ret = find_owned(r, i, err);
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < r->nowned; i++) {
+		ret = restore_page(r, &r->owned[i], err);
+		if (ret < 0)
+			return ret;
+		if (ret == 1)
+			r->owned[kept++] = r->owned[i];
+	}
+	r->nowned = kept;
+	return 0;
+}
+
+/* ---- state ---- */
+
+static int restore_vcpus(struct rewind *r, struct machine *m, struct vcpu_tsc_now *now,
+			 struct err *err)
+{
+	const struct machine_state *s = &r->template->state;
+
+	for (uint32_t i = 0; i < s->nvcpus; i++) {
+		struct vcpu_tsc_now pair = { 0 };
+		int ret = vcpu_reset(&m->vm.vcpus[i], &s->vcpus[i], &pair, err);
+
+		if (ret < 0)
+			return err_wrap(err, ret, "vCPU %u", i);
+		r->stats.full_loads += ret == 0;
+		if (i == 0)
+			*now = pair;
+	}
+	return 0;
+}
+
+/* A guest that went over to page tables of its own may have left translations of them. */
+static bool has_other_tables(const struct machine *m, const struct machine_state *s)
+{
+	const struct kvm_run *run = m->vm.vcpus[0].run;
+
+	return run->kvm_valid_regs & KVM_SYNC_X86_SREGS &&
+	       run->s.regs.sregs.cr3 != s->vcpus[0].sregs.cr3;
+}
+
+static int flush(struct rewind *r, struct machine *m, struct err *err)
+{
+	r->stats.flushes++;
+	/* Pages were given back already where that is enough. */
+	return r->flush_way == FLUSH_BY_SLOT ? flush_slots(&m->vm, err) : 0;
+}
+
+int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
+{
+	struct vcpu_tsc_now now = { 0 };
+	int ret;
+
+	r->tables_changed = has_other_tables(m, &r->template->state);
+	ret = restore_memory(r, err);
+	if (ret == 0 && r->tables_changed)
+		ret = flush(r, m, err);
+	/* After the memory: some MSRs make KVM write to it. */
+	if (ret == 0)
+		ret = vm_state_load(&m->vm, &r->template->state.vm, err);
+	if (ret == 0)
+		ret = restore_vcpus(r, m, &now, err);
+	if (ret == 0)
+		ret = machine_devices_load(&r->template->state, m, err);
+	/* After the devices: the clock goes on from what the mailbox kept. */
+	if (ret == 0)
+		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+	r->stats.rewinds++;
+	return ret < 0 ? err_wrap(err, ret, "rewind") : 0;
+}

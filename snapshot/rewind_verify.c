@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rewind_verify.c - is a machine that was rewound what its template says, byte for byte? */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/err.h"
+#include "engine/x86.h"
+#include "snapshot/io.h"
+#include "snapshot/machine.h"
+#include "snapshot/machine_state.h"
+#include "snapshot/rewind.h"
+#include "snapshot/template.h"
+
+/* ---- memory ---- */
+
+static int verify_ram(const struct rewind_area *a, gpa_t base, struct err *err)
+{
+	for (uint64_t i = 0; i < a->npages; i++) {
+		uint64_t off = i * MEM_PAGE_SIZE;
+
+		if (memcmp(a->host + off, a->origin + off, MEM_PAGE_SIZE) != 0)
+			return err_set(err, EILSEQ,
+				       "the page at guest address 0x%" PRIx64
+				       " is not the template's",
+				       base + off);
+	}
+	return 0;
+}
+
+/* All zeros but what the host has just written there, which lies before event_number. Pages
+ * that nobody has touched are zeros: reading them would make them. */
+static int verify_window(struct rewind *r, const struct rewind_area *a, struct err *err)
+{
+	const size_t written = offsetof(struct abi_mailbox, event_number);
+	int ret;
+
+	memset(r->found, 0, pages_bitmap_size(a->npages));
+	ret = pages_find(&r->pages, PAGES_PRESENT, a->host, a->npages * MEM_PAGE_SIZE, r->found,
+			 err);
+	for (uint64_t i = 0; i < a->npages && ret == 0; i++) {
+		size_t from = i == 0 ? written : 0;
+
+		if (pages_test(r->found, i) &&
+		    !io_is_zero(a->host + i * MEM_PAGE_SIZE + from, MEM_PAGE_SIZE - from))
+			ret = err_set(err, EILSEQ,
+				      "page %" PRIu64 " of the mailbox's window is not empty",
+				      i);
+	}
+	return ret;
+}
+
+static int verify_memory(struct rewind *r, const struct machine *m, struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < m->vm.mem.nregions && ret == 0; i++)
+		ret = verify_ram(&r->areas[i], m->vm.mem.regions[i].gpa, err);
+	return ret < 0 ? ret : verify_window(r, &r->areas[r->nareas - 1], err);
+}
+
+/* ---- state ---- */
+
+static bool msr_runs(uint32_t index)
+{
+	return index == MSR_IA32_TSC || index == MSR_IA32_TSC_DEADLINE;
+}
+
+/* Take over from @want what has to differ, or may: XSTATE_BV tells which components the CPU
+ * believes to be in their initial state, and KVM hands out the same bytes for them either way. */
+static void exempt(struct vcpu_state *is, const struct vcpu_state *want)
+{
+	is->tsc.value = want->tsc.value;
+	is->tsc.deadline = want->tsc.deadline;
+	memcpy(is->lapic.regs + APIC_CURRENT_COUNT, want->lapic.regs + APIC_CURRENT_COUNT,
+	       sizeof(uint32_t));
+	is->xsave[XSAVE_BV_WORD] = want->xsave[XSAVE_BV_WORD];
+	for (uint32_t i = 0; i < MIN(is->msrs.n, want->msrs.n); i++) {
+		if (msr_runs(is->msrs.entries[i].index))
+			is->msrs.entries[i].data = want->msrs.entries[i].data;
+	}
+}
+
+static size_t section_size(const struct vcpu_section *sec, const struct vcpu_state *v)
+{
+	const uint8_t *base = (const uint8_t *)v;
+	uint32_t n = 1;
+
+	if (sec->count_off)
+		memcpy(&n, base + sec->count_off, sizeof(n));
+	return (size_t)n * sec->desc->size;
+}
+
+static int verify_vcpu(const struct vcpu_state *is, const struct vcpu_state *want,
+		       struct err *err)
+{
+	for (uint32_t i = 0; i < vcpu_nsections; i++) {
+		const struct vcpu_section *sec = &vcpu_sections[i];
+		const uint8_t *a = (const uint8_t *)is + sec->off;
+		const uint8_t *b = (const uint8_t *)want + sec->off;
+		size_t size = section_size(sec, want), at = 0;
+
+		if (section_size(sec, is) != size)
+			return err_set(err, EILSEQ, "%s has %zu bytes, the template has %zu",
+				       sec->desc->name, section_size(sec, is), size);
+		while (at < size && a[at] == b[at])
+			at++;
+		if (at < size)
+			return err_set(err, EILSEQ, "%s differs at byte %zu (of element %zu)",
+				       sec->desc->name, at % sec->desc->size,
+				       at / sec->desc->size);
+	}
+	return 0;
+}
+
+static int verify_state(struct machine_state *is, const struct machine_state *want,
+			struct err *err)
+{
+	for (uint32_t i = 0; i < want->nvcpus; i++) {
+		int ret;
+
+		exempt(&is->vcpus[i], &want->vcpus[i]);
+		ret = verify_vcpu(&is->vcpus[i], &want->vcpus[i], err);
+		if (ret < 0)
+			return err_wrap(err, ret, "vCPU %u", i);
+	}
+	return 0;
+}
+
+/* Saving a machine makes its devices write down their time: what they hold is compared first. */
+static int verify_devices(const struct machine *m, const struct machine_state *want,
+			  struct err *err)
+{
+	const uint8_t *state = want->devices;
+
+	for (uint32_t i = 0; i < m->vm.ndevices; i++) {
+		const struct device_type *type = m->vm.devices[i]->type;
+
+		if (memcmp(device_state(m->vm.devices[i]), state, type->state.size) != 0)
+			return err_set(err, EILSEQ, "device %s is not in the template's state",
+				       type->name);
+		state += machine_state_room(type);
+	}
+	return 0;
+}
+
+int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
+{
+	const struct machine_state *want = &r->template->state;
+	struct machine_state is = { 0 };
+	int ret = verify_devices(m, want, err);
+
+	if (ret == 0)
+		ret = verify_memory(r, m, err);
+	if (ret == 0)
+		ret = machine_state_init(&is, want->nvcpus, err);
+	if (ret == 0)
+		ret = machine_state_save(&is, m, err);
+	if (ret == 0)
+		ret = verify_state(&is, want, err);
+	machine_state_fini(&is);
+	/* Saving wrote the time into the mailbox's state. */
+	if (ret == 0)
+		ret = machine_devices_load(want, m, err);
+	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
+}

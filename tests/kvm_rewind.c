@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_rewind.c - machines that did their worst are what their template is after a rewind: by
+ * comparison of all memory and state, and by what the guest itself finds (tests/guest/spoiler.c,
+ * tests/guest/kernels/worst.c).
+ *
+ * REWINDS=N: repetitions of the long ones; else 200, fewer on a slow host.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/err.h"
+#include "snapshot/rewind.h"
+#include "tests/guest/kernels/obey.h"
+#include "tests/guest/kernels/worst.h"
+#include "tests/helpers_kvm.h"
+
+/* A slot: a clone with what it takes to rewind it. */
+struct slot {
+	struct frozen f;
+	struct clone c;
+	struct rewind r;
+};
+
+static unsigned int repetitions(void)
+{
+	const char *text = getenv("REWINDS");
+	unsigned int n = text ? (unsigned int)strtoul(text, NULL, 10) : 200 / slow();
+
+	return n > 0 ? n : 1;
+}
+
+static void slot_open(struct slot *s)
+{
+	struct err err = { 0 };
+
+	clone_make(&s->c, &s->f, &tier_warm);
+	cr_assert(eq(int, rewind_open(&s->r, &s->c.machine, &s->f.template, &err), 0), "%s",
+		  err.text);
+}
+
+static void slot_of_program(struct slot *s, const char *name)
+{
+	frozen_make(&s->f, guest_path(name));
+	slot_open(s);
+}
+
+static void slot_of_kernel(struct slot *s, const char *name)
+{
+	static struct booted b;
+
+	booted_kernel(&b, name, "");
+	frozen_from(&s->f, &b.machine);
+	booted_free(&b);
+	slot_open(s);
+}
+
+static void slot_close(struct slot *s)
+{
+	rewind_close(&s->r);
+	clone_free(&s->c);
+	frozen_free(&s->f);
+}
+
+static void rewind_checked(struct slot *s)
+{
+	struct err err = { 0 };
+
+	cr_assert(eq(int, rewind_machine(&s->r, &s->c.machine, &err), 0), "%s", err.text);
+	cr_assert(eq(int, rewind_verify(&s->r, &s->c.machine, &err), 0), "%s", err.text);
+}
+
+/* Hand over an event of bytes; the reply is copied to @reply. Returns its size. */
+static size_t ask_bytes(struct slot *s, const void *event, size_t len, void *reply, size_t room)
+{
+	struct invocation inv = { .event = event,
+				  .len = len,
+				  .deadline = clock_monotonic() + slow() * 10 * NSEC_PER_SEC };
+	struct mailbox_reply r = { 0 };
+	struct err err = { 0 };
+
+	cr_assert(eq(int, machine_invoke(&s->c.machine, &inv, &r, NULL, &err), 0), "%s",
+		  err.text);
+	memcpy(reply, r.data, MIN(r.len, room));
+	return r.len;
+}
+
+static size_t resident_pages(void)
+{
+	size_t size = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	cr_assert(ne(ptr, f, NULL));
+	cr_assert(eq(int, fscanf(f, "%zu %zu", &size, &resident), 2));
+	fclose(f);
+	return resident;
+}
+
+/* ---- ring 0 ---- */
+
+static void expect_seen(const struct worst_seen *seen, const struct worst_seen *first,
+			const struct worst_event *before)
+{
+	const uint64_t *a = (const uint64_t *)seen, *b = (const uint64_t *)first;
+
+	for (size_t i = 0; i < sizeof(*seen) / sizeof(*a); i++)
+		cr_assert(eq(u64, a[i], b[i]),
+			  "word %zu of struct worst_seen, after event 0x%x of seed %u", i,
+			  before->what, before->seed);
+}
+
+Test(rewind, a_kernel_that_does_its_worst, .timeout = 600)
+{
+	static struct slot s;
+	static struct worst_seen first, seen;
+	struct worst_event e = { 0 };
+	size_t resident = 0;
+	unsigned int n = repetitions();
+
+	booted_ram(16u << 20);
+	slot_of_kernel(&s, "tests/worst.elf");
+	srandom(1);
+	for (unsigned int i = 0; i < n; i++) {
+		struct worst_event before = e;
+
+		/* Each of them alone first, then all, then any. */
+		e.what = i < 8 ? 1u << i : i == 8 ? WORST_ALL : (uint32_t)random() & WORST_ALL;
+		e.seed = (uint32_t)random();
+		cr_assert(eq(sz, ask_bytes(&s, &e, sizeof(e), &seen, sizeof(seen)),
+			     sizeof(seen)));
+		if (i == 0)
+			first = seen;
+		expect_seen(&seen, &first, &before);
+		rewind_checked(&s);
+		if (i == n / 2)
+			resident = resident_pages();
+	}
+	cr_expect(eq(u64, first.look, 0xaaaa));
+	cr_expect(gt(u64, s.r.stats.flushes, n > 8));
+	/* Pages of the allocator's and of libc's may come and go. */
+	cr_expect(lt(sz, resident_pages(), resident + 64));
+	slot_close(&s);
+}
+
+static uint64_t look(struct slot *s, const char *event)
+{
+	uint64_t seen = 0;
+
+	cr_assert(eq(sz, ask_bytes(s, event, 1, &seen, sizeof(seen)), sizeof(seen)));
+	return seen;
+}
+
+/* In ring 3, so that without the flush the entry that was changed back would stay in use. */
+Test(rewind, changed_page_tables_are_noticed, .timeout = 60)
+{
+	static struct slot s;
+
+	booted_ram(16u << 20);
+	slot_of_kernel(&s, "tests/remap.elf");
+	cr_expect(eq(u64, look(&s, "r"), 0xbbbb));
+	rewind_checked(&s);
+	cr_expect(eq(u64, s.r.stats.flushes, 1));
+	cr_expect(eq(u64, look(&s, "l"), 0xaaaa));
+	rewind_checked(&s);
+	cr_expect(eq(u64, s.r.stats.flushes, 1), "only when tables had changed");
+	slot_close(&s);
+}
+
+/* ---- programs ---- */
+
+/* Every fifth event is left half read by a program that dies. */
+Test(rewind, a_program_that_spoils_what_it_can, .timeout = 600)
+{
+	static struct slot s;
+	static char first[256], text[256], event[4096];
+	unsigned int n = repetitions();
+
+	booted_ram(32u << 20);
+	slot_of_program(&s, "tests/spoiler");
+	srandom(2);
+	for (unsigned int i = 0; i < n; i++) {
+		struct invocation inv = { .event = event, .len = sizeof(event) };
+		struct mailbox_reply r;
+		struct err err = { 0 };
+		bool dies = i % 5 == 4;
+
+		memset(event, ' ', sizeof(event));
+		snprintf(event, sizeof(event), "%s%ld", dies ? "die" : "   ",
+			 random() % 4000000);
+		cr_assert(eq(int, machine_invoke(&s.c.machine, &inv, &r, NULL, &err),
+			     dies ? -ERR_CRASHED : 0),
+			  "%s", err.text);
+		if (!dies) {
+			memcpy(text, r.data, sizeof(text) - 1);
+			*strchrnul(text, '\n') = '\0';
+		}
+		if (i == 0)
+			strcpy(first, text);
+		cr_assert(eq(str, text, first), "after %u rewinds", i);
+		rewind_checked(&s);
+		cr_assert(le(sz, s.r.nowned, REWIND_PAGES_MAX + REWIND_WINDOW_MAX));
+	}
+	slot_close(&s);
+}
+
+Test(rewind, every_copy_is_its_own, .timeout = 60)
+{
+	static struct slot s;
+	static char replies[8][160];
+
+	slot_of_program(&s, "tests/barrier");
+	for (int i = 0; i < 8; i++) {
+		memset(replies[i], 0, sizeof(replies[i]));
+		ask_bytes(&s, "go", 2, replies[i], sizeof(replies[i]) - 1);
+		cr_expect(eq(int, strncmp(replies[i], "ok random=", 10), 0), "%s", replies[i]);
+		for (int k = 0; k < i; k++)
+			cr_expect(ne(int, strncmp(replies[i], replies[k], 26), 0));
+		rewind_checked(&s);
+	}
+	slot_close(&s);
+}
+
+Test(rewind, hooks_run_after_each, .timeout = 60)
+{
+	static struct slot s;
+	char reply[256];
+
+	slot_of_program(&s, "tests/hooks");
+	for (int i = 0; i < 3; i++) {
+		memset(reply, 0, sizeof(reply));
+		ask_bytes(&s, "x", 1, reply, sizeof(reply) - 1);
+		cr_expect(eq(int, strncmp(reply, "before 2 1after 1 2 ", 20), 0), "%s", reply);
+		rewind_checked(&s);
+	}
+	slot_close(&s);
+}
+
+/* The short way, and no more pages than were changed. */
+Test(rewind, little_is_done_for_little, .timeout = 60)
+{
+	static struct slot s;
+	char reply[64];
+
+	slot_of_program(&s, "echo");
+	for (int i = 0; i < 200; i++) {
+		struct err err = { 0 };
+
+		cr_assert(eq(sz, ask_bytes(&s, "hello", 5, reply, sizeof(reply)), 5));
+		cr_assert(eq(int, rewind_machine(&s.r, &s.c.machine, &err), 0), "%s", err.text);
+	}
+	cr_expect(eq(u64, s.r.stats.rewinds, 200));
+	cr_expect(le(u64, s.r.stats.full_loads, 1), "the first one may");
+	cr_expect(eq(u64, s.r.stats.flushes, 0));
+	cr_expect(lt(u64, s.r.stats.pages_copied, 200 * 8));
+	slot_close(&s);
+}
+
+/* ---- machines that did not answer ---- */
+
+static int order(struct slot *s, uint32_t what, nsec_t patience)
+{
+	struct order o = { .what = what };
+	struct invocation inv = { .event = &o,
+				  .len = sizeof(o),
+				  .deadline = clock_monotonic() + patience };
+	struct mailbox_reply r;
+	struct err err = { 0 };
+
+	return machine_invoke(&s->c.machine, &inv, &r, NULL, &err);
+}
+
+Test(rewind, after_a_deadline_and_after_a_triple_fault, .timeout = 60)
+{
+	static struct slot s;
+
+	slot_of_kernel(&s, "tests/obey.elf");
+	for (int i = 0; i < 3; i++) {
+		cr_expect(eq(int, order(&s, ORDER_SPIN, 20 * NSEC_PER_MSEC), -ERR_TIMED_OUT));
+		rewind_checked(&s);
+		cr_expect(eq(int, order(&s, ORDER_REPLY, slow() * NSEC_PER_SEC), 0));
+		rewind_checked(&s);
+		cr_expect(eq(int, order(&s, ORDER_FAULT, slow() * NSEC_PER_SEC), -ERR_CRASHED));
+		rewind_checked(&s);
+		cr_expect(eq(int, order(&s, ORDER_TELL, slow() * NSEC_PER_SEC), 0));
+		rewind_checked(&s);
+	}
+	slot_close(&s);
+}
+
+Test(rewind, after_a_crash_of_the_program, .timeout = 60)
+{
+	static struct slot s;
+	struct invocation inv = { .event = "crash", .len = 5 };
+	struct mailbox_reply r;
+	struct err err = { 0 };
+	char reply[64];
+
+	slot_of_program(&s, "tests/moody");
+	for (int i = 0; i < 3; i++) {
+		cr_expect(eq(int, machine_invoke(&s.c.machine, &inv, &r, NULL, &err),
+			     -ERR_CRASHED));
+		rewind_checked(&s);
+		ask_bytes(&s, "hello", 5, reply, sizeof(reply));
+		rewind_checked(&s);
+	}
+	slot_close(&s);
+}
+
+Test(rewind, a_machine_of_another_tier_is_refused, .timeout = 60)
+{
+	static struct slot s;
+	struct err err = { 0 };
+	struct template unfilled;
+
+	frozen_make(&s.f, guest_path("echo"));
+	clone_make(&s.c, &s.f, &tier_eager);
+	unfilled = s.f.template;
+	unfilled.memory_fd = -1;
+	cr_expect(eq(int, rewind_open(&s.r, &s.c.machine, &unfilled, &err), -EINVAL));
+	slot_close(&s);
+}
+
+/* The check that checks: one byte of memory, one register. */
+Test(rewind, verify_sees_what_is_wrong, .timeout = 60)
+{
+	static struct slot s;
+	struct err err = { 0 };
+	uint8_t *byte;
+
+	slot_of_program(&s, "echo");
+	rewind_checked(&s);
+	byte = mem_at(&s.c.machine.vm.mem, 0x300123, 1);
+	*byte ^= 1;
+	cr_expect(eq(int, rewind_verify(&s.r, &s.c.machine, &err), -EILSEQ));
+	cr_expect(ne(ptr, strstr(err.text, "0x300000"), NULL), "%s", err.text);
+	rewind_checked(&s);
+	s.c.machine.mailbox->window[ABI_WINDOW_REPLY + 5] = 1;
+	cr_expect(eq(int, rewind_verify(&s.r, &s.c.machine, &err), -EILSEQ));
+	rewind_checked(&s);
+	s.f.template.state.vcpus[0].regs.r12 ^= 4;
+	cr_expect(eq(int, rewind_verify(&s.r, &s.c.machine, &err), -EILSEQ));
+	cr_expect(ne(ptr, strstr(err.text, "vcpu.regs"), NULL), "%s", err.text);
+	slot_close(&s);
+}
