@@ -15,7 +15,6 @@ Test(flush, a_way_is_found, .timeout = 60)
 
 	cr_assert(eq(int, kvm_open(&kvm, &err), 0), "%s", err.text);
 	cr_assert(eq(int, flush_way_find(&kvm, &way, &err), 0), "%s", err.text);
-	cr_log_warn("flush by %s", flush_way_name(way));
 	cr_assert(eq(int, flush_way_find(&kvm, &again, &err), 0));
 	cr_expect(eq(int, (int)way, (int)again));
 	kvm_close(&kvm);
