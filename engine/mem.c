@@ -7,16 +7,41 @@
 #include "engine/err.h"
 #include "engine/util.h"
 
-void *mem_at(const struct mem *m, gpa_t gpa, uint64_t len)
+/* The region that holds all of [gpa, gpa+len), or NULL. */
+static const struct mem_region *region_of(const struct mem *m, gpa_t gpa, uint64_t len)
 {
 	for (unsigned int i = 0; i < m->nregions; i++) {
 		const struct mem_region *r = &m->regions[i];
 		uint64_t off = gpa - r->gpa;
 
 		if (gpa >= r->gpa && off <= r->size && len <= r->size - off)
-			return r->host + off;
+			return r;
 	}
 	return NULL;
+}
+
+void *mem_at(const struct mem *m, gpa_t gpa, uint64_t len)
+{
+	const struct mem_region *r = region_of(m, gpa, len);
+
+	return r ? r->host + (gpa - r->gpa) : NULL;
+}
+
+bool mem_holds(const struct mem *m, gpa_t gpa, uint64_t len)
+{
+	return region_of(m, gpa, len) != NULL;
+}
+
+uint64_t mem_offset(const struct mem *m, gpa_t gpa)
+{
+	const struct mem_region *r = region_of(m, gpa, 1);
+	uint64_t off = 0;
+
+	if (!r)
+		return MEM_NOWHERE;
+	for (const struct mem_region *before = m->regions; before < r; before++)
+		off += before->size;
+	return off + (gpa - r->gpa);
 }
 
 uint64_t mem_size(const struct mem *m)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,13 @@ struct mem {
 
 /* Host pointer to guest bytes [gpa, gpa+len), or NULL if any byte is outside one region. */
 void *mem_at(const struct mem *m, gpa_t gpa, uint64_t len);
+
+/* Are all guest bytes [gpa, gpa+len) in one region? Host pointers are not looked at. */
+bool mem_holds(const struct mem *m, gpa_t gpa, uint64_t len);
+
+/* Where @gpa is when the regions lie one behind the other, in bytes; MEM_NOWHERE: not in RAM. */
+#define MEM_NOWHERE UINT64_MAX
+uint64_t mem_offset(const struct mem *m, gpa_t gpa);
 
 /* Bytes of RAM in all regions. */
 uint64_t mem_size(const struct mem *m);

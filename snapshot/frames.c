@@ -106,17 +106,6 @@ static int read_table(struct frames *f, const struct digest *expected, struct er
 		       expected_hex);
 }
 
-static bool ram_holds(const struct mem *ram, gpa_t gpa, uint64_t len)
-{
-	for (unsigned int i = 0; i < ram->nregions; i++) {
-		const struct mem_region *r = &ram->regions[i];
-
-		if (gpa >= r->gpa && gpa - r->gpa <= r->size && len <= r->size - (gpa - r->gpa))
-			return true;
-	}
-	return false;
-}
-
 /* @after: end of the frame before, so that frames rise and never overlap. */
 static int check_place(const struct frames_entry *e, uint64_t i, const struct mem *ram,
 		       gpa_t after, struct err *err)
@@ -131,7 +120,7 @@ static int check_place(const struct frames_entry *e, uint64_t i, const struct me
 			       "frame %" PRIu64 " at guest address 0x%" PRIx64
 			       ": %u pages are not whole pages of one aligned 64 KiB",
 			       i, e->gpa, e->pages);
-	if (!ram_holds(ram, e->gpa, frames_size(e)))
+	if (!mem_holds(ram, e->gpa, frames_size(e)))
 		return err_set(err, ERR_DAMAGED,
 			       "frame %" PRIu64 " at guest address 0x%" PRIx64
 			       ": %u pages are not in the machine's memory",
@@ -197,6 +186,32 @@ static int check_table(const struct frames *f, const struct mem *ram, uint64_t f
 	return 0;
 }
 
+static int by_offset(const void *a, const void *b, void *arg)
+{
+	const struct frames_entry *table = arg;
+	uint64_t x = table[*(const uint64_t *)a].offset;
+	uint64_t y = table[*(const uint64_t *)b].offset;
+
+	return x < y ? -1 : x > y;
+}
+
+static int find_order(struct frames *f, struct err *err)
+{
+	uint64_t n = f->header.nframes;
+	bool rising = true;
+
+	f->order = malloc(MAX(n, 1) * sizeof(*f->order));
+	if (!f->order)
+		return err_set(err, ENOMEM, "order of %" PRIu64 " frames: out of memory", n);
+	for (uint64_t i = 0; i < n; i++) {
+		f->order[i] = i;
+		rising = rising && (i == 0 || f->table[i].offset > f->table[i - 1].offset);
+	}
+	if (!rising)
+		qsort_r(f->order, n, sizeof(*f->order), by_offset, f->table);
+	return 0;
+}
+
 int frames_open(struct frames *f, int fd, const struct mem *ram, const struct digest *expected,
 		struct err *err)
 {
@@ -209,6 +224,8 @@ int frames_open(struct frames *f, int fd, const struct mem *ram, const struct di
 		ret = read_table(f, expected, err);
 	if (ret == 0)
 		ret = check_table(f, ram, file_size, err);
+	if (ret == 0)
+		ret = find_order(f, err);
 	if (ret < 0)
 		frames_close(f);
 	return ret;
@@ -217,6 +234,7 @@ int frames_open(struct frames *f, int fd, const struct mem *ram, const struct di
 void frames_close(struct frames *f)
 {
 	free(f->table);
+	free(f->order);
 	*f = (struct frames){ .fd = -1 };
 }
 
@@ -270,13 +288,13 @@ int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struc
 	return ret < 0 ? ret : unpack_to(f, i, scratch, dst, err);
 }
 
-/* Frames [i, result) lie one behind the other in the file and have @len <= READ_SIZE bytes. */
+/* Frames [i, result) of the order lie one behind the other and have @len <= READ_SIZE bytes. */
 static uint64_t run_end(const struct frames *f, uint64_t i, size_t *len)
 {
-	uint64_t off = f->table[i].offset;
+	uint64_t off = f->table[f->order[i]].offset;
 
 	for (*len = 0; i < f->header.nframes; i++) {
-		const struct frames_entry *e = &f->table[i];
+		const struct frames_entry *e = &f->table[f->order[i]];
 
 		if (e->offset != off + *len || *len + e->stored > READ_SIZE)
 			break;
@@ -288,7 +306,7 @@ static uint64_t run_end(const struct frames *f, uint64_t i, size_t *len)
 typedef int use_frame(void *arg, const struct frames *f, uint64_t i, const void *stored,
 		      struct err *err);
 
-/* Read all frames in large pieces and hand each one's stored bytes to @use. */
+/* Read all frames in large pieces, in the order in which they are stored, and hand each one's stored bytes to @use. */
 static int for_each_frame(const struct frames *f, use_frame *use, void *arg, struct err *err)
 {
 	uint8_t *buf = malloc(READ_SIZE);
@@ -303,10 +321,10 @@ static int for_each_frame(const struct frames *f, use_frame *use, void *arg, str
 		size_t len;
 		uint64_t end = run_end(f, i, &len);
 
-		ret = io_read(f->fd, buf, len, f->table[i].offset, err);
+		ret = io_read(f->fd, buf, len, f->table[f->order[i]].offset, err);
 		for (; ret == 0 && i < end; i++) {
-			ret = use(arg, f, i, stored, err);
-			stored += f->table[i].stored;
+			ret = use(arg, f, f->order[i], stored, err);
+			stored += f->table[f->order[i]].stored;
 		}
 	}
 	free(buf);

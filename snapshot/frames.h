@@ -18,6 +18,7 @@
 
 struct err;
 struct io_progress;
+struct wset;
 
 #define FRAMES_MAGIC	 "THAWMEMZ"
 #define FRAMES_VERSION	 1u
@@ -73,6 +74,7 @@ struct frames {
 	int fd; /* not owned */
 	struct frames_header header;
 	struct frames_entry *table; /* header.nframes entries, sorted by gpa, all checked */
+	uint64_t *order;	    /* indices of the table in the order of the stored bytes */
 };
 
 /* What a writer has to tell the manifest. */
@@ -86,10 +88,14 @@ struct frames_info {
 /*
  * frames_write - write the file from offset 0 on.
  * @mem: nobody writes to it meanwhile. @progress: may be NULL.
+ * @wset: NULL or without runs: frames are stored in the order of their addresses. Else its pages
+ *        have frames of their own, and these are stored first: one 2 MiB of guest memory after
+ *        the other in the order of their first touch, in each of them the frames in that order.
  * Errors: -ENOMEM; what pwrite says.
  */
-int frames_write(int fd, const struct mem *mem, const struct io_progress *progress,
-		 struct frames_info *out, struct err *err) __attribute__((warn_unused_result));
+int frames_write(int fd, const struct mem *mem, const struct wset *wset,
+		 const struct io_progress *progress, struct frames_info *out, struct err *err)
+	__attribute__((warn_unused_result));
 
 /*
  * frames_open - read header and table and check every field of them.
@@ -119,7 +125,8 @@ int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *
 int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struct mem *dst,
 		  struct err *err) __attribute__((warn_unused_result));
 
-/* The same for all frames, in reads of about a MiB. Errors: also -ENOMEM. */
+/* The same for all frames, in the order in which they are stored and in reads of about a MiB.
+ * Errors: also -ENOMEM. */
 int frames_decode_all(const struct frames *f, const struct mem *dst, struct err *err)
 	__attribute__((warn_unused_result));
 

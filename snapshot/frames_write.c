@@ -4,30 +4,95 @@
 #include <errno.h>
 #include <lz4.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/err.h"
+#include "engine/util.h"
 #include "snapshot/io.h"
+#include "snapshot/wset.h"
+
+#define COLD UINT32_MAX /* the rank of a page that is in no working set */
+
+/* A frame's place in the order of the stored bytes: of the 2 MiB it lies in, then its own. */
+struct rank {
+	uint32_t group, frame;
+	size_t index; /* in the table */
+};
 
 /* Which frames there will be: the table must be complete before the first data byte's place
  * in the file is known. */
 struct plan {
+	const struct mem *mem;
+	uint32_t *ranks; /* by page of RAM: how many were touched before it; NULL: all COLD */
 	struct frames_entry *table;
+	struct rank *order; /* of the stored bytes; one for each entry of the table */
 	size_t n, cap;
 	uint64_t npages;
 	uint64_t end; /* of the file; set with the data */
 };
 
+/* Note for every page of RAM when it was touched. Without a working set there is nothing to do. */
+static int plan_ranks(struct plan *p, const struct wset *wset, struct err *err)
+{
+	size_t npages = mem_size(p->mem) / MEM_PAGE_SIZE;
+	uint32_t rank = 0;
+
+	if (!wset || wset->nruns == 0)
+		return 0;
+	p->ranks = malloc(npages * sizeof(*p->ranks));
+	if (!p->ranks)
+		return err_set(err, ENOMEM, "ranks of %zu pages: out of memory", npages);
+	memset(p->ranks, 0xff, npages * sizeof(*p->ranks));
+	for (uint32_t i = 0; i < wset->nruns; i++) {
+		uint32_t *at = p->ranks + mem_offset(p->mem, wset->runs[i].gpa) / MEM_PAGE_SIZE;
+
+		for (uint32_t k = 0; k < wset->runs[i].pages; k++)
+			at[k] = rank++;
+	}
+	return 0;
+}
+
+/* The smallest rank of @n pages. */
+static uint32_t first_rank(const uint32_t *ranks, size_t n)
+{
+	uint32_t first = COLD;
+
+	for (size_t i = 0; i < n; i++)
+		first = MIN(first, ranks[i]);
+	return first;
+}
+
+static int plan_grow(struct plan *p, struct err *err)
+{
+	size_t cap = p->cap ? 2 * p->cap : 1024;
+	void *table = realloc(p->table, cap * sizeof(*p->table));
+	void *order;
+
+	if (!table)
+		return err_set(err, ENOMEM, "table of %zu frames: out of memory", cap);
+	p->table = table;
+	order = realloc(p->order, cap * sizeof(*p->order));
+	if (!order)
+		return err_set(err, ENOMEM, "order of %zu frames: out of memory", cap);
+	p->order = order;
+	p->cap = cap;
+	return 0;
+}
+
 static int plan_add(struct plan *p, gpa_t gpa, uint32_t pages, struct err *err)
 {
-	if (p->n == p->cap) {
-		size_t cap = p->cap ? 2 * p->cap : 1024;
-		struct frames_entry *table = realloc(p->table, cap * sizeof(*table));
+	size_t page = mem_offset(p->mem, gpa) / MEM_PAGE_SIZE;
+	size_t group = page & ~(size_t)(MEM_HUGE_SIZE / MEM_PAGE_SIZE - 1);
+	struct rank rank = { .group = COLD, .frame = COLD, .index = p->n };
+	int ret = p->n == p->cap ? plan_grow(p, err) : 0;
 
-		if (!table)
-			return err_set(err, ENOMEM, "table of %zu frames: out of memory", cap);
-		p->table = table;
-		p->cap = cap;
-	}
+	if (ret < 0)
+		return ret;
+	if (p->ranks)
+		rank.frame = first_rank(p->ranks + page, pages);
+	if (rank.frame != COLD)
+		rank.group = first_rank(p->ranks + group, MEM_HUGE_SIZE / MEM_PAGE_SIZE);
+	p->order[p->n] = rank;
 	p->table[p->n++] = (struct frames_entry){ .gpa = gpa, .pages = pages };
 	p->npages += pages;
 	return 0;
@@ -45,23 +110,72 @@ static uint32_t pages_in_use(const uint8_t *p)
 	return mask;
 }
 
+/* Bit i: page i of the 64 KiB at @gpa is in the working set. */
+static uint32_t pages_in_wset(const struct plan *p, gpa_t gpa)
+{
+	size_t page = mem_offset(p->mem, gpa) / MEM_PAGE_SIZE;
+	uint32_t mask = 0;
+
+	for (uint32_t i = 0; p->ranks && i < FRAMES_MAX_PAGES; i++) {
+		if (p->ranks[page + i] != COLD)
+			mask |= 1u << i;
+	}
+	return mask;
+}
+
+/* Pages that follow each other, in use, all of them in the working set or none, are a frame. */
+static int plan_window(struct plan *p, gpa_t gpa, uint32_t used, struct err *err)
+{
+	uint32_t hot = pages_in_wset(p, gpa);
+	int ret = 0;
+
+	while (ret == 0 && used != 0) {
+		uint32_t first = (uint32_t)__builtin_ctz(used);
+		uint32_t alike = used & (hot >> first & 1 ? hot : ~hot);
+		uint32_t pages = (uint32_t)__builtin_ctz(~(alike >> first));
+
+		ret = plan_add(p, gpa + (uint64_t)first * MEM_PAGE_SIZE, pages, err);
+		used &= ~(((1u << pages) - 1) << first);
+	}
+	return ret;
+}
+
 static int plan_region(struct plan *p, const struct mem_region *r, struct err *err)
 {
 	int ret = 0;
 
-	for (uint64_t off = 0; ret == 0 && off < r->size; off += FRAMES_MAX_SIZE) {
-		uint32_t mask = pages_in_use(r->host + off);
-
-		while (ret == 0 && mask != 0) {
-			uint32_t first = (uint32_t)__builtin_ctz(mask);
-			uint32_t pages = (uint32_t)__builtin_ctz(~(mask >> first));
-
-			ret = plan_add(p, r->gpa + off + (uint64_t)first * MEM_PAGE_SIZE, pages,
-				       err);
-			mask &= ~(((1u << pages) - 1) << first);
-		}
-	}
+	for (uint64_t off = 0; ret == 0 && off < r->size; off += FRAMES_MAX_SIZE)
+		ret = plan_window(p, r->gpa + off, pages_in_use(r->host + off), err);
 	return ret;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct rank *x = a, *y = b;
+
+	if (x->group != y->group)
+		return x->group < y->group ? -1 : 1;
+	if (x->frame != y->frame)
+		return x->frame < y->frame ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int plan_all(struct plan *p, const struct wset *wset, struct err *err)
+{
+	int ret = plan_ranks(p, wset, err);
+
+	for (unsigned int i = 0; ret == 0 && i < p->mem->nregions; i++)
+		ret = plan_region(p, &p->mem->regions[i], err);
+	if (ret == 0 && p->n > 0)
+		qsort(p->order, p->n, sizeof(*p->order), by_rank);
+	return ret;
+}
+
+static void plan_fini(struct plan *p)
+{
+	free(p->ranks);
+	free(p->table);
+	free(p->order);
 }
 
 /* Compress one frame into @packed (FRAMES_MAX_SIZE bytes), complete its entry, write it. */
@@ -85,8 +199,8 @@ static int write_frame(int fd, struct frames_entry *e, const uint8_t *pages, cha
 	return ret < 0 ? ret : io_write(fd, stored, e->stored, e->offset, err);
 }
 
-static int write_data(int fd, const struct mem *mem, struct plan *p,
-		      const struct io_progress *progress, struct err *err)
+static int write_data(int fd, struct plan *p, const struct io_progress *progress,
+		      struct err *err)
 {
 	char *packed = malloc(FRAMES_MAX_SIZE);
 	uint64_t done_size = 0;
@@ -96,10 +210,10 @@ static int write_data(int fd, const struct mem *mem, struct plan *p,
 		return err_set(err, ENOMEM, "frame buffer: out of memory");
 	p->end = sizeof(struct frames_header) + p->n * sizeof(*p->table);
 	for (size_t i = 0; ret == 0 && i < p->n; i++) {
-		struct frames_entry *e = &p->table[i];
+		struct frames_entry *e = &p->table[p->order[i].index];
 
 		e->offset = p->end;
-		ret = write_frame(fd, e, mem_at(mem, e->gpa, frames_size(e)), packed, err);
+		ret = write_frame(fd, e, mem_at(p->mem, e->gpa, frames_size(e)), packed, err);
 		p->end += e->stored;
 		done_size += frames_size(e);
 		io_step(progress, done_size, p->npages * MEM_PAGE_SIZE);
@@ -108,8 +222,7 @@ static int write_data(int fd, const struct mem *mem, struct plan *p,
 	return ret;
 }
 
-static int write_table(int fd, const struct mem *mem, const struct plan *p, struct digest *out,
-		       struct err *err)
+static int write_table(int fd, const struct plan *p, struct digest *out, struct err *err)
 {
 	struct frames_header h = { .magic = FRAMES_MAGIC,
 				   .version = FRAMES_VERSION,
@@ -118,7 +231,7 @@ static int write_table(int fd, const struct mem *mem, const struct plan *p, stru
 				   .npages = p->npages,
 				   .table_offset = sizeof(h),
 				   .data_offset = sizeof(h) + p->n * sizeof(*p->table),
-				   .ram_size = mem_size(mem) };
+				   .ram_size = mem_size(p->mem) };
 	int ret;
 
 	h.crc32c = frames_header_crc(&h);
@@ -128,22 +241,20 @@ static int write_table(int fd, const struct mem *mem, const struct plan *p, stru
 	return ret < 0 ? ret : frames_table_digest(&h, p->table, out, err);
 }
 
-int frames_write(int fd, const struct mem *mem, const struct io_progress *progress,
-		 struct frames_info *out, struct err *err)
+int frames_write(int fd, const struct mem *mem, const struct wset *wset,
+		 const struct io_progress *progress, struct frames_info *out, struct err *err)
 {
-	struct plan p = { 0 };
-	int ret = 0;
+	struct plan p = { .mem = mem };
+	int ret = plan_all(&p, wset, err);
 
 	*out = (struct frames_info){ 0 };
-	for (unsigned int i = 0; ret == 0 && i < mem->nregions; i++)
-		ret = plan_region(&p, &mem->regions[i], err);
 	if (ret == 0)
-		ret = write_data(fd, mem, &p, progress, err);
+		ret = write_data(fd, &p, progress, err);
 	if (ret == 0)
-		ret = write_table(fd, mem, &p, &out->table, err);
+		ret = write_table(fd, &p, &out->table, err);
 	out->size = p.end;
 	out->nframes = p.n;
 	out->npages = p.npages;
-	free(p.table);
+	plan_fini(&p);
 	return ret;
 }

@@ -118,42 +118,70 @@ static int read_manifest(struct image *img, struct err *err)
 	return 0;
 }
 
-/* @fd: of state.bin. Its digest first, then its structure. */
-static int parse_state(struct image *img, int fd, size_t size, struct err *err)
+/* @buf: gets all of a file and must have its digest, before anybody looks at it. */
+static int read_checked(int fd, const struct manifest_file *file, void **buf, struct err *err)
 {
-	const struct digest *expected = &img->manifest.files[MANIFEST_STATE].sha256;
 	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
 	struct digest is;
 	int ret;
 
-	if (size > STATE_FILE_MAX_SIZE)
-		return err_set(err, ERR_DAMAGED, "has %zu bytes, largest allowed is %u", size,
-			       STATE_FILE_MAX_SIZE);
-	img->state_buf = malloc(size);
-	if (!img->state_buf)
-		return err_set(err, ENOMEM, "state of %zu bytes: out of memory", size);
-	ret = io_read(fd, img->state_buf, size, 0, err);
+	*buf = malloc(file->size);
+	if (!*buf)
+		return err_set(err, ENOMEM, "%" PRIu64 " bytes: out of memory", file->size);
+	ret = io_read(fd, *buf, file->size, 0, err);
 	if (ret == 0)
-		ret = digest_of(&is, img->state_buf, size, err);
-	if (ret < 0)
+		ret = digest_of(&is, *buf, file->size, err);
+	if (ret < 0 || digest_equal(&is, &file->sha256))
 		return ret;
-	if (digest_equal(&is, expected))
-		return state_file_parse(&img->state, img->state_buf, size, err);
 	digest_hex(&is, is_hex);
-	digest_hex(expected, expected_hex);
+	digest_hex(&file->sha256, expected_hex);
 	return err_set(err, ERR_DAMAGED, "sha256 is %.16s..., expected %.16s...", is_hex,
 		       expected_hex);
 }
 
-static int read_state(struct image *img, struct err *err)
+/* A whole member into memory for free(3), also after an error. */
+static int read_member(const struct image *img, enum manifest_member member, uint64_t max,
+		       void **buf, struct err *err)
 {
-	auto_close int fd = open_described(img, MANIFEST_STATE, err);
+	const struct manifest_file *file = &img->manifest.files[member];
+	auto_close int fd = open_described(img, member, err);
 	int ret;
 
 	if (fd < 0)
 		return fd;
-	ret = parse_state(img, fd, img->manifest.files[MANIFEST_STATE].size, err);
+	if (file->size > max)
+		ret = err_set(err, ERR_DAMAGED,
+			      "has %" PRIu64 " bytes, largest allowed is %" PRIu64, file->size,
+			      max);
+	else
+		ret = read_checked(fd, file, buf, err);
+	return ret < 0 ? image_wrap(img, member, ret, err) : 0;
+}
+
+static int read_state(struct image *img, struct err *err)
+{
+	int ret = read_member(img, MANIFEST_STATE, STATE_FILE_MAX_SIZE, &img->state_buf, err);
+
+	if (ret < 0)
+		return ret;
+	ret = state_file_parse(&img->state, img->state_buf,
+			       img->manifest.files[MANIFEST_STATE].size, err);
 	return ret < 0 ? image_wrap(img, MANIFEST_STATE, ret, err) : 0;
+}
+
+static int read_wset(struct image *img, struct err *err)
+{
+	uint64_t size = img->manifest.files[MANIFEST_WSET].size;
+	auto_free void *buf = NULL;
+	int ret;
+
+	if (size == 0)
+		return 0;
+	ret = read_member(img, MANIFEST_WSET, WSET_MAX_SIZE, &buf, err);
+	if (ret < 0)
+		return ret;
+	ret = wset_parse(&img->wset, buf, size, &img->ram, err);
+	return ret < 0 ? image_wrap(img, MANIFEST_WSET, ret, err) : 0;
 }
 
 static int open_memory(struct image *img, struct err *err)
@@ -196,6 +224,8 @@ int image_open(struct image *img, const char *dir, struct err *err)
 		ret = open_memory(img, err);
 	if (ret == 0)
 		ret = open_raw(img, err);
+	if (ret == 0)
+		ret = read_wset(img, err);
 	if (ret < 0)
 		image_close(img);
 	return ret;
@@ -205,6 +235,7 @@ void image_close(struct image *img)
 {
 	manifest_fini(&img->manifest);
 	frames_close(&img->frames);
+	wset_fini(&img->wset);
 	free(img->state_buf);
 	fd_cleanup(&img->memory_fd);
 	fd_cleanup(&img->raw_fd);

@@ -18,6 +18,7 @@
 #include "snapshot/format.h"
 #include "snapshot/frames.h"
 #include "snapshot/manifest.h"
+#include "snapshot/wset.h"
 
 struct err;
 struct io_progress;
@@ -26,12 +27,13 @@ struct image {
 	char name[100]; /* of the directory, for sentences: a long one loses its head */
 	int dirfd;
 	struct manifest manifest;
-	struct mem ram; /* the machine's regions, host pointers NULL */
-	uint8_t *state_buf;
+	struct mem ram;	 /* the machine's regions, host pointers NULL */
+	void *state_buf; /* owned; the bytes of state.bin */
 	struct state_file state;
 	int memory_fd;
 	struct frames frames;
-	int raw_fd; /* memory.raw; -1: the image has none */
+	int raw_fd;	  /* memory.raw; -1: the image has none */
+	struct wset wset; /* nruns 0: the image has none */
 };
 
 /* What image_verify looked at. */

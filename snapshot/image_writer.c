@@ -17,6 +17,7 @@
 #include "snapshot/frames.h"
 #include "snapshot/io.h"
 #include "snapshot/raw.h"
+#include "snapshot/wset.h"
 
 #define MANIFEST_NAME "manifest.json"
 #define TMP_TRIES     100 /* ours: names to try, of 2^30 */
@@ -276,18 +277,37 @@ void image_writer_abort(struct image_writer *w)
 
 /* ---- a whole image ---- */
 
+/* A member that is there in memory, with its size and digest for the manifest. */
+static int write_member(struct image_writer *w, const struct image_content *c,
+			enum manifest_member member, const void *buf, size_t len,
+			struct err *err)
+{
+	struct manifest_file *file = &c->manifest->files[member];
+	int ret = digest_of(&file->sha256, buf, len, err);
+
+	file->size = len;
+	return ret < 0 ? ret : image_writer_put(w, manifest_member_name(member), buf, len, err);
+}
+
 static int write_state(struct image_writer *w, const struct image_content *c, struct err *err)
 {
-	struct manifest_file *file = &c->manifest->files[MANIFEST_STATE];
 	int ret = state_writer_finish(c->state, err);
 
-	if (ret == 0)
-		ret = digest_of(&file->sha256, c->state->buf, c->state->len, err);
-	file->size = c->state->len;
-	if (ret < 0)
-		return ret;
-	return image_writer_put(w, manifest_member_name(MANIFEST_STATE), c->state->buf,
-				c->state->len, err);
+	return ret < 0 ? ret
+		       : write_member(w, c, MANIFEST_STATE, c->state->buf, c->state->len, err);
+}
+
+static int write_wset(struct image_writer *w, const struct image_content *c, struct err *err)
+{
+	auto_free void *buf = NULL;
+	size_t len;
+	int ret;
+
+	c->manifest->files[MANIFEST_WSET] = (struct manifest_file){ 0 };
+	if (!c->wset || c->wset->nruns == 0)
+		return 0;
+	ret = wset_encode(c->wset, c->mem, &buf, &len, err);
+	return ret < 0 ? ret : write_member(w, c, MANIFEST_WSET, buf, len, err);
 }
 
 static int write_memory(struct image_writer *w, const struct image_content *c, struct err *err)
@@ -300,7 +320,7 @@ static int write_memory(struct image_writer *w, const struct image_content *c, s
 
 	if (fd < 0)
 		return fd;
-	ret = frames_write(fd, c->mem, c->progress, &info, err);
+	ret = frames_write(fd, c->mem, c->wset, c->progress, &info, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s/%s", w->tmp, name);
 	m->files[MANIFEST_MEMORY] =
@@ -352,6 +372,8 @@ int image_write(const char *dir, const struct image_content *c, struct err *err)
 		ret = write_memory(&w, c, err);
 	if (ret == 0)
 		ret = write_raw(&w, c, err);
+	if (ret == 0)
+		ret = write_wset(&w, c, err);
 	if (ret == 0)
 		ret = write_manifest(&w, c->manifest, err);
 	if (ret == 0)

@@ -16,6 +16,7 @@
 
 struct err;
 struct io_progress;
+struct wset;
 
 struct image_writer {
 	int parent_fd;		 /* the directory that holds the image */
@@ -58,8 +59,9 @@ struct image_content {
 	struct manifest *manifest; /* files and memory are filled in here */
 	struct state_writer *state;
 	const struct mem *mem;
-	bool raw;			    /* also memory.raw */
-	bool sync;			    /* as in image_writer_commit */
+	const struct wset *wset; /* NULL, or without runs: no wset.bin, frames by address */
+	bool raw;		 /* also memory.raw */
+	bool sync;		 /* as in image_writer_commit */
 	const struct io_progress *progress; /* may be NULL; begins again with memory.raw */
 };
 

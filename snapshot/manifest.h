@@ -27,8 +27,14 @@ struct json_t; /* jansson's */
 #define MANIFEST_MAX_ARGS     256u	   /* ours */
 #define MANIFEST_ID_SIZE      33u	   /* 32 lower-case hex digits and a NUL */
 
-/* The members that a manifest describes. */
-enum manifest_member { MANIFEST_STATE, MANIFEST_MEMORY, MANIFEST_RAW, MANIFEST_NMEMBERS };
+/* The members that a manifest describes. The last two are optional. */
+enum manifest_member {
+	MANIFEST_STATE,
+	MANIFEST_MEMORY,
+	MANIFEST_RAW,
+	MANIFEST_WSET,
+	MANIFEST_NMEMBERS
+};
 
 struct manifest_file {
 	uint64_t size;	      /* bytes; 0: the image has no such file */

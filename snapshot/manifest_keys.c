@@ -57,10 +57,12 @@ static const struct value_key feature_value =
 static const struct {
 	const char *name;
 	struct value_key digest;
+	bool optional;
 } members[MANIFEST_NMEMBERS] = {
-	[MANIFEST_STATE]  = { "state.bin",  FILE_DIGEST("sha256") },
-	[MANIFEST_MEMORY] = { "memory.lz4", FILE_DIGEST("table_sha256") },
-	[MANIFEST_RAW]	  = { "memory.raw", FILE_DIGEST("sha256") },
+	[MANIFEST_STATE]  = { "state.bin",  FILE_DIGEST("sha256"), false },
+	[MANIFEST_MEMORY] = { "memory.lz4", FILE_DIGEST("table_sha256"), false },
+	[MANIFEST_RAW]	  = { "memory.raw", FILE_DIGEST("sha256"), true },
+	[MANIFEST_WSET]	  = { "wset.bin",   FILE_DIGEST("sha256"), true },
 };
 /* clang-format on */
 
@@ -216,7 +218,7 @@ static int read_files(struct manifest *m, const json_t *doc, struct err *err)
 		const json_t *file = json_object_get(files, members[i].name);
 		char prefix[PATH_SIZE];
 
-		if (!file && i == MANIFEST_RAW)
+		if (!file && members[i].optional)
 			continue;
 		snprintf(prefix, sizeof(prefix), "files.%s.", members[i].name);
 		ret = read_key(&file_size, prefix, file, &m->files[i], err);

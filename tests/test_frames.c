@@ -23,7 +23,7 @@ static void setup(void)
 
 	sample_mem(&mem);
 	sample_mem_empty(&out);
-	cr_assert(eq(int, frames_write(fd, &mem, NULL, &info, &err), 0), "%s", err.text);
+	cr_assert(eq(int, frames_write(fd, &mem, NULL, NULL, &info, &err), 0), "%s", err.text);
 	file = malloc(info.size);
 	cr_assert(eq(int, io_read(fd, file, info.size, 0, &err), 0));
 	close(fd);
@@ -112,7 +112,7 @@ Test(frames, memory_without_content_is_a_header)
 	int fd = bytes_memfd("", 0);
 	struct frames f;
 
-	cr_assert(eq(int, frames_write(fd, &out, NULL, &info, &err), 0));
+	cr_assert(eq(int, frames_write(fd, &out, NULL, NULL, &info, &err), 0));
 	cr_assert(eq(u64, info.size, 64));
 	cr_assert(eq(int, frames_open(&f, fd, &out, &info.table, &err), 0), "%s", err.text);
 	cr_assert(eq(int, frames_decode_all(&f, &out, &err), 0));
@@ -151,7 +151,7 @@ Test(frames, large_memory_is_read_in_pieces)
 	for (size_t page = 0; page < 1536; page += 2)
 		memcpy(big.regions[0].host + page * 4096,
 		       mem.regions[0].host + (100 + page % 3) * 4096, 4096);
-	cr_assert(eq(int, frames_write(fd, &big, NULL, &info, &err), 0));
+	cr_assert(eq(int, frames_write(fd, &big, NULL, NULL, &info, &err), 0));
 	cr_assert(gt(u64, info.size, 3u << 20));
 	cr_assert(eq(int, frames_open(&f, fd, &big, &info.table, &err), 0));
 	cr_assert(eq(int, frames_decode_all(&f, &copy, &err), 0));
@@ -323,7 +323,7 @@ Test(frames, progress_rises_to_its_total)
 	int fd = bytes_memfd("", 0);
 	struct frames f;
 
-	cr_assert(eq(int, frames_write(fd, &mem, &progress, &info, &err), 0));
+	cr_assert(eq(int, frames_write(fd, &mem, NULL, &progress, &info, &err), 0));
 	cr_assert(eq(u64, last, SAMPLE_PAGES * 4096));
 	last = 0;
 	cr_assert(eq(int, frames_open(&f, fd, &mem, NULL, &err), 0));
