@@ -10,6 +10,7 @@
 #include "snapshot/machine.h"
 #include "snapshot/machine_state.h"
 #include "snapshot/manifest.h"
+#include "snapshot/record.h"
 #include "snapshot/version.h"
 
 static int describe_guest(struct manifest *man, const struct save_options *opt, struct err *err)
@@ -44,12 +45,11 @@ int save_check(const struct save_options *opt, struct err *err)
 }
 
 /* The vCPU's own CPUID and XCR0, not the shell's: they are what the image needs. */
-static int describe(struct manifest *man, const struct machine *m,
-		    const struct machine_state *s, const struct save_options *opt,
-		    struct err *err)
+static struct shape shape_of(const struct machine *m, const struct machine_state *s)
 {
 	const struct vcpu_state *v = &s->vcpus[0];
-	struct shape shape = {
+
+	return (struct shape){
 		.mem = m->vm.mem,
 		.nvcpus = s->nvcpus,
 		.tsc_khz = v->tsc.khz,
@@ -57,24 +57,51 @@ static int describe(struct manifest *man, const struct machine *m,
 		.xcr0 = v->xcrs.xcrs[0].value,
 		.cpuid = &v->cpuid,
 	};
+}
+
+static int describe(struct manifest *man, const struct kvm *kvm, const struct shape *shape,
+		    const struct save_options *opt, struct err *err)
+{
 	int ret = manifest_stamp(man, err);
 
 	if (ret == 0)
-		ret = compat_describe(man, m->vm.kvm, &shape, err);
+		ret = compat_describe(man, kvm, shape, err);
 	if (ret == 0)
 		ret = describe_guest(man, opt, err);
 	return ret;
 }
 
-int save(struct machine *m, const char *dir, const struct save_options *opt, struct err *err)
+/* A guest that cannot answer an event now may do so later, and a host without userfaultfd makes
+ * good images: neither is an error of save. */
+static void find_wset(const struct record_source *src, const struct save_options *opt,
+		      struct wset *wset, struct save_report *report)
+{
+	nsec_t start = clock_monotonic();
+
+	*report = (struct save_report){ 0 };
+	if (!opt->record)
+		return;
+	report->record_ret = record(src, opt->record, wset, &report->record_err);
+	report->record_ns = clock_monotonic() - start;
+}
+
+/* Everything but the memory is in @state. */
+static int write_image(struct machine *m, const char *dir, const struct machine_state *state,
+		       const struct save_options *opt, struct save_report *report,
+		       struct err *err)
 {
 	struct manifest *man = calloc(1, sizeof(*man));
-	struct machine_state state = { 0 };
+	struct shape shape = shape_of(m, state);
+	struct record_source src = {
+		.kvm = m->vm.kvm, .shape = &shape, .state = state, .mem = &m->vm.mem
+	};
 	struct state_writer writer = { 0 };
+	struct wset wset = { 0 };
 	struct image_content content = {
 		.manifest = man,
 		.state = &writer,
 		.mem = &m->vm.mem,
+		.wset = &wset,
 		.raw = opt->raw,
 		.sync = opt->sync,
 		.progress = opt->progress,
@@ -83,18 +110,31 @@ int save(struct machine *m, const char *dir, const struct save_options *opt, str
 
 	if (!man)
 		return err_set(err, ENOMEM, "no memory for a manifest");
-	ret = machine_state_init(&state, m->vm.nvcpus, err);
+	ret = machine_state_encode(state, &writer, err);
+	if (ret == 0)
+		ret = describe(man, m->vm.kvm, &shape, opt, err);
+	if (ret == 0) {
+		find_wset(&src, opt, &wset, report);
+		ret = image_write(dir, &content, err);
+	}
+	wset_fini(&wset);
+	state_writer_fini(&writer);
+	manifest_fini(man);
+	free(man);
+	return ret;
+}
+
+int save(struct machine *m, const char *dir, const struct save_options *opt,
+	 struct save_report *report, struct err *err)
+{
+	struct machine_state state = { 0 };
+	struct save_report unread;
+	int ret = machine_state_init(&state, m->vm.nvcpus, err);
+
 	if (ret == 0)
 		ret = machine_state_save(&state, m, err);
 	if (ret == 0)
-		ret = machine_state_encode(&state, &writer, err);
-	if (ret == 0)
-		ret = describe(man, m, &state, opt, err);
-	if (ret == 0)
-		ret = image_write(dir, &content, err);
-	state_writer_fini(&writer);
+		ret = write_image(m, dir, &state, opt, report ? report : &unread, err);
 	machine_state_fini(&state);
-	manifest_fini(man);
-	free(man);
 	return ret;
 }

@@ -121,7 +121,7 @@ void frozen_from(struct frozen *f, struct machine *m)
 
 	scratch_make(f->scratch);
 	f->dir = strdup(scratch_path(f->scratch, "image"));
-	cr_assert(eq(int, save(m, f->dir, &opt, &err), 0), "%s", err.text);
+	cr_assert(eq(int, save(m, f->dir, &opt, NULL, &err), 0), "%s", err.text);
 	frozen_open(f);
 }
 
