@@ -10,6 +10,7 @@
 #include "engine/util.h"
 #include "snapshot/frames.h"
 #include "snapshot/io.h"
+#include "snapshot/wset.h"
 #include "tests/helpers_image.h"
 
 static struct mem mem, out;
@@ -134,6 +135,91 @@ Test(frames, frames_can_be_had_one_by_one_in_any_order)
 	free(scratch);
 	frames_close(&f);
 	close(fd);
+}
+
+/* ---- a working set ---- */
+
+/* Write the sample with this working set, open it, check that it is the same memory. */
+static void write_with(struct frames *f, struct wset_run *runs, uint32_t nruns)
+{
+	struct wset wset = { .record_runs = 1, .nruns = nruns, .runs = runs };
+	int fd = bytes_memfd("", 0);
+
+	cr_assert(eq(int, frames_write(fd, &mem, &wset, NULL, &info, &err), 0));
+	cr_assert(eq(int, frames_open(f, fd, &mem, &info.table, &err), 0), "%s", err.text);
+	cr_assert(eq(int, frames_decode_all(f, &out, &err), 0), "%s", err.text);
+	cr_assert(eq(int, frames_verify(f, NULL, &err), 0), "%s", err.text);
+	cr_assert(sample_mem_equal(&mem, &out));
+	cr_assert(eq(u64, f->header.npages, SAMPLE_PAGES));
+}
+
+static void expect_order(const struct frames *f, const struct frames_entry *expected, size_t n)
+{
+	uint64_t off = f->header.data_offset;
+
+	cr_assert(eq(sz, f->header.nframes, n));
+	for (size_t i = 0; i < n; i++) {
+		const struct frames_entry *e = &f->table[f->order[i]];
+
+		cr_expect(eq(u64, e->gpa, expected[i].gpa), "place %zu", i);
+		cr_expect(eq(u32, e->pages, expected[i].pages), "place %zu", i);
+		cr_expect(eq(u64, e->offset, off), "place %zu", i);
+		off += e->stored;
+	}
+	for (size_t i = 1; i < n; i++)
+		cr_expect(lt(u64, f->table[i - 1].gpa, f->table[i].gpa));
+	cr_assert(eq(u64, off, info.size));
+}
+
+Test(frames, the_working_set_is_stored_first_by_groups_of_2_mib)
+{
+	/* The high 2 MiB is touched first, so all of it that is hot comes before the low one. */
+	struct wset_run runs[] = { { .gpa = 0x9ff000, .pages = 1 },
+				   { .gpa = 0x14000, .pages = 2 },
+				   { .gpa = 0x811000, .pages = 1 },
+				   { .gpa = 0x50000, .pages = 1 }, /* zero: not stored */
+				   { .gpa = 0xb000, .pages = 1 },
+				   { .gpa = 0x13000, .pages = 1 } };
+	static const struct frames_entry expected[] = {
+		{ .gpa = 0x9ff000, .pages = 1 },
+		{ .gpa = 0x811000, .pages = 1 },
+		/* 0x13000 lies before 0x14000 in memory: one frame, as early as its first page */
+		{ .gpa = 0x13000, .pages = 3 },
+		{ .gpa = 0xb000, .pages = 1 },
+		/* the rest by address, without them */
+		{ .gpa = 0, .pages = 1 },
+		{ .gpa = 0xa000, .pages = 1 },
+		{ .gpa = 0xc000, .pages = 4 },
+		{ .gpa = 0x10000, .pages = 3 },
+		{ .gpa = 0x16000, .pages = 10 },
+		{ .gpa = 0x20000, .pages = 12 },
+		{ .gpa = 0x64000, .pages = 3 },
+	};
+	struct frames f;
+
+	write_with(&f, runs, ARRAY_SIZE(runs));
+	expect_order(&f, expected, ARRAY_SIZE(expected));
+	close(f.fd);
+	frames_close(&f);
+}
+
+Test(frames, a_working_set_of_everything_or_of_zeros_changes_no_frame)
+{
+	struct wset_run all[] = { { .gpa = 0, .pages = 512 },
+				  { .gpa = 0x800000, .pages = 512 } };
+	struct wset_run zeros[] = { { .gpa = 0x30000, .pages = 4 } };
+	struct frames f;
+
+	write_with(&f, all, 2);
+	cr_assert(eq(u64, f.header.nframes, 7));
+	close(f.fd);
+	frames_close(&f);
+	write_with(&f, zeros, 1);
+	cr_assert(eq(u64, f.header.nframes, 7));
+	for (uint64_t i = 0; i < 7; i++)
+		cr_expect(eq(u64, f.order[i], i));
+	close(f.fd);
+	frames_close(&f);
 }
 
 /* Enough for several large reads, whose ends fall inside frames. */
