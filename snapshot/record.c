@@ -123,11 +123,8 @@ static int recorder_arm(struct recorder *r, struct err *err)
 }
 
 /* From the frozen state to the reply. */
-static int recorder_run(struct recorder *r, const struct record_event *event, struct err *err)
+static int recorder_run(struct recorder *r, struct invocation *inv, struct err *err)
 {
-	struct invocation inv = { .event = event->data,
-				  .len = event->len,
-				  .deadline = clock_monotonic() + RECORD_TIMEOUT };
 	struct machine *m = &r->machine;
 	struct mailbox_reply reply;
 	struct vcpu_tsc_now now;
@@ -135,7 +132,7 @@ static int recorder_run(struct recorder *r, const struct record_event *event, st
 
 	if (ret == 0)
 		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
-	return ret < 0 ? ret : machine_invoke(m, &inv, &reply, NULL, err);
+	return ret < 0 ? ret : machine_invoke(m, inv, &reply, NULL, err);
 }
 
 static int recorder_init(struct recorder *r, struct err *err)
@@ -154,12 +151,12 @@ static int recorder_init(struct recorder *r, struct err *err)
 	return ret;
 }
 
-static int record_one(struct recorder *r, const struct record_event *event, struct err *err)
+static int record_one(struct recorder *r, struct invocation *inv, struct err *err)
 {
 	int ret = recorder_init(r, err);
 
 	if (ret == 0) {
-		ret = recorder_run(r, event, err);
+		ret = recorder_run(r, inv, err);
 		stop_thread(r);
 		machine_destroy(&r->machine);
 		/* What stopped the thread is why the guest did not get on. */
@@ -177,11 +174,15 @@ static int record_all(struct recorder *r, const struct record_plan *plan, struct
 	unsigned int n = plan->runs * plan->nevents;
 
 	for (unsigned int i = 0; i < n; i++) {
+		const struct record_event *event = &plan->events[i % plan->nevents];
+		struct invocation inv = { .event = event->data,
+					  .len = event->len,
+					  .deadline = clock_monotonic() + plan->timeout };
 		int ret = wset_builder_begin(r->builder, err);
 
 		r->uffd.fd = r->stop_fd = r->mailbox_fd = -1;
 		if (ret == 0)
-			ret = record_one(r, &plan->events[i % plan->nevents], err);
+			ret = record_one(r, &inv, err);
 		if (ret < 0)
 			return err_wrap(err, ret, "record run %u of %u", i + 1, n);
 	}

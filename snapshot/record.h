@@ -36,6 +36,7 @@ struct record_plan {
 	unsigned int runs; /* of each event, 1 to RECORD_MAX_RUNS */
 	unsigned int nevents;
 	const struct record_event *events;
+	nsec_t timeout; /* to answer one event */
 };
 
 /* A machine that waits for an event. Nobody writes to its memory meanwhile. */

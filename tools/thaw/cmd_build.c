@@ -110,7 +110,8 @@ static int plan_record(struct build *b, struct err *err)
 	}
 	b->plan = (struct record_plan){ .runs = (unsigned int)b->runs,
 					.nevents = MAX(b->nsamples, 1u),
-					.events = b->events };
+					.events = b->events,
+					.timeout = RECORD_TIMEOUT };
 	b->save.record = b->runs > 0 ? &b->plan : NULL;
 	return ret < 0 ? err_wrap(err, ret, "--sample") : 0;
 }
