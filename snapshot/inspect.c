@@ -85,6 +85,29 @@ static json_t *section_json(const struct state_section *s)
 	return doc;
 }
 
+static json_t *wset_json(const struct wset *w)
+{
+	struct wset_counts n = wset_count(w);
+	json_t *runs;
+
+	if (w->nruns == 0)
+		return json_null();
+	runs = json_array();
+	for (uint32_t i = 0; i < w->nruns; i++) {
+		const struct wset_run *r = &w->runs[i];
+
+		json_array_append_new(runs,
+				      json_pack("{so sI si sb}", "gpa",
+						json_sprintf("0x%" PRIx64, r->gpa), "pages",
+						(json_int_t)r->pages, "seen", (int)r->seen,
+						"dirtied", (r->flags & WSET_DIRTIED) != 0));
+	}
+	return json_pack("{sI sI sI sI so}", "record_runs", (json_int_t)w->record_runs,
+			 "touched_pages", (json_int_t)n.touched, "always_pages",
+			 (json_int_t)n.always, "dirtied_pages", (json_int_t)n.dirtied, "runs",
+			 runs);
+}
+
 int image_inspect(const struct image *img, char **json, struct err *err)
 {
 	json_t *sections = json_array();
@@ -94,9 +117,10 @@ int image_inspect(const struct image *img, char **json, struct err *err)
 
 	while (state_file_next(&img->state, &off, &s))
 		json_array_append_new(sections, section_json(&s));
-	doc = json_pack("{sO so s{sI sI}}", "manifest", img->manifest.doc, "sections", sections,
-			"memory", "frames", (json_int_t)img->frames.header.nframes, "pages",
-			(json_int_t)img->frames.header.npages);
+	doc = json_pack("{sO so s{sI sI} so}", "manifest", img->manifest.doc, "sections",
+			sections, "memory", "frames", (json_int_t)img->frames.header.nframes,
+			"pages", (json_int_t)img->frames.header.npages, "working_set",
+			wset_json(&img->wset));
 	*json = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
 	json_decref(doc);
 	if (!*json)

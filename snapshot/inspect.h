@@ -9,7 +9,8 @@ struct image;
 
 /*
  * image_inspect - one JSON object: "manifest"; "sections": each with its name, version,
- * instance, size and, where this version knows it, "elements" with every field; "memory".
+ * instance, size and, where this version knows it, "elements" with every field; "memory";
+ * "working_set", null when the image has none.
  * Fields are hexadecimal strings: a JSON number is not safe beyond 2^53.
  * @json: for free(3). Errors: -ENOMEM.
  */

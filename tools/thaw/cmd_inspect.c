@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/util.h"
+#include "snapshot/image.h"
 #include "tools/thaw/cmd.h"
+#include "tools/thaw/memory_map.h"
 
 #define SHOWN_CHARS 32u /* of a byte string, in text */
 #define SHOWN_ITEMS 4u	/* of an array, in text */
@@ -14,6 +17,7 @@
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "state", no_argument, NULL, 's' },
+	{ "png", required_argument, NULL, 'p' },
 	{ 0 },
 };
 
@@ -25,9 +29,14 @@ static const char *text_at(const json_t *doc, const char *key, const char *inner
 	return text ? text : "";
 }
 
+static long long int_of(const json_t *obj, const char *key)
+{
+	return json_integer_value(json_object_get(obj, key));
+}
+
 static long long int_at(const json_t *doc, const char *key, const char *inner)
 {
-	return json_integer_value(json_object_get(json_object_get(doc, key), inner));
+	return int_of(json_object_get(doc, key), inner);
 }
 
 static void print_value(const json_t *value)
@@ -88,6 +97,18 @@ static void print_sections(const json_t *sections, bool fields)
 	}
 }
 
+static void print_wset(const json_t *w)
+{
+	if (!json_is_object(w)) {
+		printf("starts    not recorded: no working set\n");
+		return;
+	}
+	printf("starts    %lld recorded: %lld pages touched, %lld of them by every start, "
+	       "%lld written to; %zu runs\n",
+	       int_of(w, "record_runs"), int_of(w, "touched_pages"), int_of(w, "always_pages"),
+	       int_of(w, "dirtied_pages"), json_array_size(json_object_get(w, "runs")));
+}
+
 static void print_text(const json_t *doc, bool fields)
 {
 	const json_t *m = json_object_get(doc, "manifest");
@@ -109,6 +130,7 @@ static void print_text(const json_t *doc, bool fields)
 	       int_at(m, "memory", "stored_pages"), int_at(m, "memory", "nonzero_bytes") >> 10,
 	       int_at(doc, "memory", "frames"), int_at(files, "memory.lz4", "size_bytes") >> 10,
 	       json_object_get(files, "memory.raw") ? ", and as memory.raw" : "");
+	print_wset(json_object_get(doc, "working_set"));
 	printf("state     %zu sections, %lld bytes\n", json_array_size(sections),
 	       int_at(files, "state.bin", "size_bytes"));
 	print_sections(sections, fields);
@@ -126,41 +148,64 @@ static int inspect(const char *dir, char **json, struct thaw_err *err)
 	return ret;
 }
 
+static int draw(const char *dir, const char *path)
+{
+	static struct image img; /* too large for the stack */
+	struct err err = { 0 };
+	int ret = image_open(&img, dir, &err);
+
+	if (ret < 0)
+		return cmd_fail(ret, &err);
+	ret = memory_map_write(&img, path, &err);
+	image_close(&img);
+	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
+}
+
+static int describe(const char *dir, bool as_json, bool state)
+{
+	struct thaw_err err = { 0 };
+	auto_free char *json = NULL;
+	int ret = inspect(dir, &json, &err);
+	json_t *doc;
+
+	if (ret < 0)
+		return cmd_fail(ret, cmd_err(&err));
+	if (as_json) {
+		puts(json);
+		return EXIT_OK;
+	}
+	doc = json_loads(json, 0, NULL);
+	print_text(doc, state);
+	json_decref(doc);
+	return EXIT_OK;
+}
+
 static int run_inspect(int argc, char **argv)
 {
 	bool as_json = false, state = false;
-	struct thaw_err err = { 0 };
-	char *json = NULL;
-	json_t *doc;
-	int opt, ret;
+	const char *png = NULL;
+	int opt, code;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == '?')
 			return cmd_usage(&cmd_inspect, "unknown option");
 		as_json |= opt == 'j';
 		state |= opt == 's';
+		png = opt == 'p' ? optarg : png;
 	}
 	if (optind != argc - 1)
 		return cmd_usage(&cmd_inspect, "expected one image, got %d", argc - optind);
-	ret = inspect(argv[optind], &json, &err);
-	if (ret < 0)
-		return cmd_fail(ret, cmd_err(&err));
-	if (as_json) {
-		puts(json);
-	} else {
-		doc = json_loads(json, 0, NULL);
-		print_text(doc, state);
-		json_decref(doc);
-	}
-	free(json);
-	return EXIT_OK;
+	code = png ? draw(argv[optind], png) : EXIT_OK;
+	return code == EXIT_OK ? describe(argv[optind], as_json, state) : code;
 }
 
 const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.run = run_inspect,
-	.usage = "[--state] [--json] DIR",
+	.usage = "[--state] [--json] [--png FILE] DIR",
 	.summary = "show what is in an image; needs no KVM",
 	.options = "  --state            also every register and field of the frozen state\n"
-		   "  --json             everything, as one JSON object on stdout\n",
+		   "  --json             everything, as one JSON object on stdout\n"
+		   "  --png FILE         also draw a map of guest memory: zero, cold, touched, "
+		   "written to\n",
 };
