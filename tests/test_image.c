@@ -14,8 +14,13 @@
 #include "snapshot/image_writer.h"
 #include "tests/helpers_image.h"
 
-static const char *const members[] = { "manifest.json", "state.bin", "memory.lz4",
+static const char *const members[] = { "manifest.json", "state.bin", "memory.lz4", "wset.bin",
 				       "memory.raw" };
+#define CHECKED 4u /* of them, in the image of setup() */
+
+/* Whole frames: there are as many as without it. */
+static struct wset_run runs[] = { { 0x9ff000, 1, 2, WSET_DIRTIED }, { 0x10000, 16, 1, 0 } };
+static struct wset wset = { .record_runs = 2, .nruns = ARRAY_SIZE(runs), .runs = runs };
 
 static char dir[256], path[300]; /* the scratch directory, and the image in it */
 static struct mem mem;
@@ -25,7 +30,9 @@ static struct err err;
 
 static int write_image(bool raw)
 {
-	struct image_content c = { .manifest = &manifest, .mem = &mem, .raw = raw };
+	struct image_content c = {
+		.manifest = &manifest, .mem = &mem, .wset = &wset, .raw = raw
+	};
 	struct state_writer state;
 	int ret;
 
@@ -78,6 +85,9 @@ static int read_image(void)
 		cr_assert(eq(int, memcmp(&clock, &sample_clock, sizeof(clock)), 0));
 		cr_assert(eq(int, memcmp(regs, sample_regs, sizeof(regs)), 0));
 		cr_assert(eq(str, img.manifest.id, manifest.id));
+		cr_assert(eq(u32, img.wset.nruns, wset.nruns));
+		cr_assert(
+			eq(int, memcmp(img.wset.runs, runs, wset.nruns * sizeof(runs[0])), 0));
 	}
 	mem_unmap(&out);
 	image_close(&img);
@@ -99,7 +109,7 @@ Test(image, what_was_written_is_read)
 	struct image_report report;
 
 	cr_assert(eq(int, read_image(), 0), "%s", err.text);
-	cr_assert(eq(int, entries_in(path), 3));
+	cr_assert(eq(int, entries_in(path), 4));
 	cr_assert(eq(int, entries_in(dir), 1));
 	cr_assert(eq(int, image_open(&img, path, &err), 0));
 	cr_assert(eq(int, image_verify(&img, NULL, &report, &err), 0));
@@ -107,6 +117,29 @@ Test(image, what_was_written_is_read)
 	cr_assert(eq(u64, report.nframes, 7));
 	cr_assert(eq(u64, report.npages, SAMPLE_PAGES));
 	cr_assert(eq(u64, report.raw_size, 0));
+	image_close(&img);
+}
+
+Test(image, an_image_without_a_working_set_is_whole)
+{
+	wset.nruns = 0;
+	cr_assert(eq(int, write_image(false), 0), "%s", err.text);
+	cr_assert(eq(int, entries_in(path), 3));
+	cr_assert(eq(int, image_open(&img, path, &err), 0), "%s", err.text);
+	cr_assert(eq(u32, img.wset.nruns, 0));
+	cr_assert(eq(u64, img.manifest.files[MANIFEST_WSET].size, 0));
+	image_close(&img);
+	cr_assert(eq(int, image_open(&img, path, &err), 0));
+	cr_assert(eq(int, image_verify(&img, NULL, NULL, &err), 0), "%s", err.text);
+	image_close(&img);
+}
+
+Test(image, the_working_set_lies_first_in_the_file)
+{
+	cr_assert(eq(int, image_open(&img, path, &err), 0), "%s", err.text);
+	cr_expect(eq(u64, img.frames.table[img.frames.order[0]].gpa, 0x9ff000));
+	cr_expect(eq(u64, img.frames.table[img.frames.order[1]].gpa, 0x10000));
+	cr_expect(eq(u64, img.frames.table[img.frames.order[2]].gpa, 0));
 	image_close(&img);
 }
 
@@ -146,7 +179,7 @@ Test(image, files_are_as_open_as_the_umask_allows)
 
 Test(image, every_flipped_byte_of_every_file_is_damage_or_reads_the_same, .timeout = 120)
 {
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < CHECKED; i++) {
 		const char *member = scratch_path(path, members[i]);
 		size_t len, step = 1;
 		uint8_t *buf = bytes_read(member, &len);
@@ -173,7 +206,7 @@ Test(image, every_flipped_byte_of_every_file_is_damage_or_reads_the_same, .timeo
 
 Test(image, every_truncated_file_is_damage)
 {
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < CHECKED; i++) {
 		const char *member = scratch_path(path, members[i]);
 		size_t len;
 		uint8_t *buf = bytes_read(member, &len);
@@ -189,7 +222,7 @@ Test(image, every_truncated_file_is_damage)
 
 Test(image, a_member_that_is_no_regular_file_is_damage)
 {
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < CHECKED; i++) {
 		const char *member = scratch_path(path, members[i]);
 		const char *aside = scratch_path(dir, "aside");
 		char expected[100];
@@ -292,6 +325,16 @@ static void raw_file(struct manifest *m)
 	m->files[MANIFEST_RAW].size = m->ram_size;
 }
 
+static void wset_size(struct manifest *m)
+{
+	m->files[MANIFEST_WSET].size = 1ull << 40;
+}
+
+static void wset_digest(struct manifest *m)
+{
+	m->files[MANIFEST_WSET].sha256.bytes[31] ^= 0x80;
+}
+
 static void regions(struct manifest *m)
 {
 	m->regions[1].gpa += MEM_HUGE_SIZE; /* the frames are where no RAM is now */
@@ -305,7 +348,37 @@ Test(image, a_manifest_that_lies_is_found_out)
 	lie(table_digest, -ERR_DAMAGED, "/memory.lz4: header and table: sha256 is ");
 	lie(stored_pages, -ERR_DAMAGED, "/memory.lz4: stores 40 pages, manifest.json says 39");
 	lie(raw_file, -ERR_DAMAGED, "/memory.raw: is missing from the image");
+	lie(wset_size, -ERR_DAMAGED, "/wset.bin: has 96 bytes, expected 1099511627776");
+	lie(wset_digest, -ERR_DAMAGED, "/wset.bin: sha256 is ");
 	lie(regions, -ERR_DAMAGED, "/memory.lz4: frame 5 at guest address 0x811000: ");
+}
+
+/* Right digests over a file that is none: the table alone protects. */
+Test(image, a_working_set_that_lies_is_found_out)
+{
+	struct wset elsewhere = { .record_runs = 1, .nruns = 1, .runs = runs };
+	struct manifest m;
+	size_t len;
+	char *text;
+	void *buf;
+
+	runs[0].gpa = 0x400000; /* between the regions */
+	cr_assert(eq(int, wset_encode(&elsewhere, &mem, &buf, &len, &err), 0));
+	bytes_write(scratch_path(path, "wset.bin"), buf, len);
+	cr_assert(eq(int, image_open(&img, path, &err), -ERR_DAMAGED));
+	text = (char *)bytes_read(scratch_path(path, "manifest.json"), &len);
+	cr_assert(eq(int, manifest_parse(&m, text, len, &err), 0));
+	m.files[MANIFEST_WSET].size = 80;
+	cr_assert(eq(int, digest_of(&m.files[MANIFEST_WSET].sha256, buf, 80, &err), 0));
+	free(text);
+	cr_assert(eq(int, manifest_format(&m, &text, &len, &err), 0));
+	bytes_write(scratch_path(path, "manifest.json"), text, len);
+	cr_expect(eq(int, image_open(&img, path, &err), -ERR_DAMAGED));
+	says("/wset.bin: run 0 at guest address 0x400000: 1 pages are not whole pages of the "
+	     "machine's memory");
+	manifest_fini(&m);
+	free(text);
+	free(buf);
 }
 
 /* ---- writing ---- */
@@ -315,14 +388,14 @@ Test(image, an_image_is_replaced_as_a_whole)
 	char tail[300];
 
 	cr_assert(eq(int, write_image(true), 0));
-	cr_assert(eq(int, entries_in(path), 4));
+	cr_assert(eq(int, entries_in(path), 5));
 	strcpy(manifest.id, "ffeeddccbbaa99887766554433221100");
 	snprintf(tail, sizeof(tail), "%s", path);
 	strcat(path, "///");
 	cr_assert(eq(int, write_image(false), 0), "%s", err.text);
 	strcpy(path, tail);
 	cr_assert(eq(int, read_image(), 0), "%s", err.text);
-	cr_assert(eq(int, entries_in(path), 3));
+	cr_assert(eq(int, entries_in(path), 4));
 	cr_assert(eq(int, entries_in(dir), 1));
 }
 

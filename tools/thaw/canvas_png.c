@@ -93,7 +93,7 @@ int canvas_write_png(const struct canvas *c, FILE *to, struct err *err)
 				     .depth = 8,
 				     .colour_type = COLOUR_PALETTE };
 	auto_free uint8_t *data = NULL;
-	uint32_t len;
+	uint32_t len = 0;
 	int ret = deflate_rows(c, &data, &len, err);
 
 	if (ret < 0)
