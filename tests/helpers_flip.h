@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FLIP_FILES 3u /* manifest.json, state.bin, memory.lz4 */
+#define FLIP_FILES 4u /* manifest.json, state.bin, memory.lz4; wset.bin where there is one */
 
 struct flip_file {
 	char path[300]; /* of the scratch copy */
 	uint8_t *bytes;
-	size_t size;
+	size_t size; /* 0: the image has no such file */
 };
 
 struct flip {

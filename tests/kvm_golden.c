@@ -18,19 +18,21 @@
 #include "tests/helpers_image.h"
 #include "tests/helpers_kvm.h"
 
-#define GOLDEN "tests/golden/v1/tiny"
-#define FLIPS  (2000 / (int)slow())
+#define GOLDEN	    "tests/golden/v1/tiny"
+#define GOLDEN_WSET "tests/golden/v1/tiny-wset"
+#define FLIPS	    (2000 / (int)slow())
 
 extern char **environ;
 
-Test(golden, answers_where_it_fits_and_is_refused_elsewhere, .timeout = 30)
+static void answers_or_is_refused(const char *dir)
 {
-	static struct frozen f = { .dir = GOLDEN };
+	static struct frozen f;
 	static struct clone c;
 	struct err err = { 0 };
 	char *reply;
 	int ret;
 
+	f = (struct frozen){ .dir = dir };
 	cr_assert(eq(int, kvm_open(&f.kvm, &err), 0), "%s", err.text);
 	cr_assert(eq(int, image_open(&f.image, f.dir, &err), 0), "%s", err.text);
 	ret = template_open(&f.template, &f.image, &f.kvm, &err);
@@ -54,6 +56,12 @@ Test(golden, answers_where_it_fits_and_is_refused_elsewhere, .timeout = 30)
 	template_close(&f.template);
 	image_close(&f.image);
 	kvm_close(&f.kvm);
+}
+
+Test(golden, answers_where_it_fits_and_is_refused_elsewhere, .timeout = 60)
+{
+	answers_or_is_refused(GOLDEN);
+	answers_or_is_refused(GOLDEN_WSET);
 }
 
 /* What a run of the program left: exit code, and both outputs. */

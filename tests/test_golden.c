@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_golden.c - the committed image of format version 1: every later version reads it on
- * every host, and notices when any byte of it is wrong. kvm_golden.c restores it.
+ * test_golden.c - the committed images of format version 1, from before there were working sets
+ * and with one: every later version reads them on every host, and notices when any byte is
+ * wrong. kvm_golden.c restores them.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -16,16 +17,17 @@
 #include "tests/helpers_flip.h"
 #include "tests/helpers_image.h"
 
-#define GOLDEN "tests/golden/v1/tiny"
+#define GOLDEN	    "tests/golden/v1/tiny"
+#define GOLDEN_WSET "tests/golden/v1/tiny-wset"
 
-Test(golden, verifies_and_decodes_on_every_host, .timeout = 30)
+static void verify_and_decode(const char *dir)
 {
 	static struct image img;
 	struct machine_state state;
 	struct image_report report;
 	struct err err = { 0 };
 
-	cr_assert(eq(int, image_open(&img, GOLDEN, &err), 0), "%s", err.text);
+	cr_assert(eq(int, image_open(&img, dir, &err), 0), "%s", err.text);
 	cr_assert(eq(int, image_verify(&img, NULL, &report, &err), 0), "%s", err.text);
 	cr_expect(eq(str, img.manifest.guest_program, "tiny"));
 	cr_expect(gt(u64, report.npages, 0));
@@ -33,6 +35,33 @@ Test(golden, verifies_and_decodes_on_every_host, .timeout = 30)
 	cr_assert(eq(int, machine_state_decode(&state, &img.state, &err), 0), "%s", err.text);
 	cr_expect(ne(u64, state.vcpus[0].regs.rip, 0));
 	machine_state_fini(&state);
+	image_close(&img);
+}
+
+Test(golden, verifies_and_decodes_on_every_host, .timeout = 30)
+{
+	verify_and_decode(GOLDEN);
+	verify_and_decode(GOLDEN_WSET);
+}
+
+Test(golden, the_working_set_is_what_it_was)
+{
+	static struct image img;
+	struct wset_counts n;
+	struct err err = { 0 };
+
+	cr_assert(eq(int, image_open(&img, GOLDEN, &err), 0), "%s", err.text);
+	cr_expect(eq(u32, img.wset.nruns, 0));
+	image_close(&img);
+	cr_assert(eq(int, image_open(&img, GOLDEN_WSET, &err), 0), "%s", err.text);
+	n = wset_count(&img.wset);
+	cr_expect(eq(u32, img.wset.record_runs, 3));
+	cr_expect(eq(u32, img.wset.nruns, 18));
+	cr_expect(eq(u64, n.touched, 22));
+	cr_expect(eq(u64, n.always, 22));
+	cr_expect(eq(u64, n.dirtied, 4));
+	cr_expect(
+		ne(u64, img.frames.order[0], 0)); /* what is touched first is not the lowest */
 	image_close(&img);
 }
 

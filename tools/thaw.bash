@@ -57,19 +57,22 @@ _thaw() {
 		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
 		return
 		;;
-	-o | --output | --files | --payload-file | --timeline)
+	-o | --output | --files | --payload-file | --timeline | --sample | --png)
 		_thaw_words "$cur" ""
 		return
 		;;
-	--env | --payload | --timeout | -n) # whatever the user has in mind
+	--env | --payload | --timeout | --record-runs | -n) # whatever the user has in mind
 		return
 		;;
 	esac
 	case $command in
-	build) _thaw_program "$cur" "-o --output $guest --raw --no-sync --timeout --json" ;;
+	build)
+		_thaw_program "$cur" "-o --output $guest --sample --record-runs --raw --no-sync \
+			--timeout --json"
+		;;
 	boot) _thaw_program "$cur" "$guest" ;;
 	run) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --timeline --json" ;;
-	inspect) _thaw_image "$cur" "--state --json" ;;
+	inspect) _thaw_image "$cur" "--state --json --png" ;;
 	verify) _thaw_image "$cur" "--json" ;;
 	version) _thaw_words "$cur" "--host --json" ;;
 	help) ((COMP_CWORD > 2)) || _thaw_words "$cur" "$commands" ;;

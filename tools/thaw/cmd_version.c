@@ -11,6 +11,7 @@
 #include "snapshot/frames.h"
 #include "snapshot/manifest.h"
 #include "snapshot/version.h"
+#include "snapshot/wset.h"
 #include "tools/thaw/cmd.h"
 
 static const struct option options[] = {
@@ -84,9 +85,10 @@ static int run_version(int argc, char **argv)
 			return cmd_fail(ret, &err);
 	}
 	if (json) {
-		doc = json_pack("{ss si si si}", "thaw", THAW_VERSION, "manifest_version",
+		doc = json_pack("{ss si si si si}", "thaw", THAW_VERSION, "manifest_version",
 				MANIFEST_VERSION, "state_version", (int)STATE_FILE_VERSION,
-				"memory_version", (int)FRAMES_VERSION);
+				"memory_version", (int)FRAMES_VERSION, "wset_version",
+				(int)WSET_VERSION);
 		if (host)
 			json_object_set_new(doc, "host", host_json(&kvm));
 		return cmd_print_json(stdout, doc);
