@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/wset.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -105,8 +106,11 @@ static int by_gpa(const void *a, const void *b)
 static int check_overlap(const struct wset *w, struct err *err)
 {
 	size_t size = w->nruns * sizeof(*w->runs);
-	auto_free struct wset_run *sorted = malloc(size);
+	auto_free struct wset_run *sorted = NULL;
 
+	if (w->nruns < 2)
+		return 0;
+	sorted = malloc(size);
 	if (!sorted)
 		return err_set(err, ENOMEM, "%u runs: out of memory", w->nruns);
 	memcpy(sorted, w->runs, size);
@@ -129,6 +133,7 @@ static int read_runs(struct wset *w, const struct wset_header *h, const void *ru
 	uint32_t crc = digest_crc32c(0, runs, size);
 	int ret = 0;
 
+	assert(size > 0); /* check_header has seen to it */
 	if (crc != h->runs_crc32c)
 		return err_set(err, ERR_DAMAGED,
 			       "runs at offset %zu: crc32c is 0x%08x, expected 0x%08x",

@@ -73,7 +73,7 @@ expect_status 0 "build" "$THAW" build -o "$WORK/echo" --env GREETING=hello "$GUE
 expect_status 0 "build again replaces" "$THAW" build --raw -o "$WORK/echo" "$GUEST/echo" a b
 expect_equal "nothing else is left" "$(find "$WORK" -maxdepth 1 -name '*echo*' -printf '%f ')" "echo "
 expect_equal "members" "$(cd "$WORK/echo" && echo *)" \
-	"manifest.json memory.lz4 memory.raw state.bin"
+	"manifest.json memory.lz4 memory.raw state.bin wset.bin"
 
 expect_status 0 "verify" "$THAW" verify --json "$WORK/echo"
 expect_equal "verify --json" "$(jq .good "$E2E_OUT")" true

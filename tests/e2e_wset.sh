@@ -10,6 +10,7 @@ expect_status 2 "usage: record runs that are no number" "$THAW" build -o x --rec
 expect_status 2 "usage: inspect --png without a file" "$THAW" inspect --png
 need_kvm
 
+# shellcheck disable=SC2317 # expect_status calls it
 build() { # IMAGE [ARG]...
 	image=$1
 	shift

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/err.h"
@@ -55,18 +56,12 @@ struct deflate {
 	uint8_t level[ISAL_DEF_LVL1_DEFAULT];
 };
 
-/* 10: one zlib stream. @out: for free(3). */
-static int deflate_rows(const struct canvas *c, uint8_t **out, uint32_t *len, struct err *err)
+/* 10: one zlib stream. @room: bytes at @out. @len: what it has. */
+static int deflate_rows(struct deflate *d, uint8_t *rows, size_t size, uint8_t *out,
+			size_t room, uint32_t *len)
 {
-	size_t size, room;
-	auto_free uint8_t *rows = filtered_rows(c, &size);
-	auto_free struct deflate *d = malloc(sizeof(*d));
 	int ret;
 
-	room = size + size / 1000 + 4096; /* stored blocks, which is the worst, and the frame */
-	*out = malloc(room);
-	if (!rows || !d || !*out)
-		return err_set(err, ENOMEM, "%zu bytes of pixels: out of memory", size);
 	isal_deflate_stateless_init(&d->stream);
 	d->stream.level = 1;
 	d->stream.level_buf = d->level;
@@ -75,14 +70,33 @@ static int deflate_rows(const struct canvas *c, uint8_t **out, uint32_t *len, st
 	d->stream.end_of_stream = 1;
 	d->stream.next_in = rows;
 	d->stream.avail_in = (uint32_t)size;
-	d->stream.next_out = *out;
+	d->stream.next_out = out;
 	d->stream.avail_out = (uint32_t)room;
 	ret = isal_deflate_stateless(&d->stream);
-	if (ret != COMP_OK)
-		return err_set(err, EIO, "compressing %zu bytes of pixels: ISA-L error %d",
-			       size, ret);
 	*len = d->stream.total_out;
-	return 0;
+	return ret;
+}
+
+static int put_pixels(const struct canvas *c, FILE *to, struct err *err)
+{
+	size_t size;
+	uint8_t *rows = filtered_rows(c, &size);
+	struct deflate *d = malloc(sizeof(*d));
+	size_t room = size + size / 1000 + 4096; /* stored blocks, the worst, and the frame */
+	uint8_t *out = malloc(room);
+	uint32_t len = 0;
+	int ret;
+
+	if (!rows || !d || !out)
+		ret = err_set(err, ENOMEM, "%zu bytes of pixels: out of memory", size);
+	else if (deflate_rows(d, rows, size, out, room, &len) != COMP_OK)
+		ret = err_set(err, EIO, "%zu bytes of pixels do not compress", size);
+	else
+		ret = put_chunk(to, "IDAT", out, len, err);
+	free(rows);
+	free(d);
+	free(out);
+	return ret;
 }
 
 int canvas_write_png(const struct canvas *c, FILE *to, struct err *err)
@@ -92,12 +106,8 @@ int canvas_write_png(const struct canvas *c, FILE *to, struct err *err)
 				     .height = htobe32(c->height),
 				     .depth = 8,
 				     .colour_type = COLOUR_PALETTE };
-	auto_free uint8_t *data = NULL;
-	uint32_t len = 0;
-	int ret = deflate_rows(c, &data, &len, err);
+	int ret;
 
-	if (ret < 0)
-		return ret;
 	if (fwrite(signature, sizeof(signature), 1, to) != 1)
 		return err_sys(err, "write a PNG signature");
 	ret = put_chunk(to, "IHDR", &header, sizeof(header), err);
@@ -105,6 +115,6 @@ int canvas_write_png(const struct canvas *c, FILE *to, struct err *err)
 		ret = put_chunk(to, "PLTE", c->colours,
 				c->ncolours * (uint32_t)sizeof(*c->colours), err);
 	if (ret == 0)
-		ret = put_chunk(to, "IDAT", data, len, err);
+		ret = put_pixels(c, to, err);
 	return ret < 0 ? ret : put_chunk(to, "IEND", NULL, 0, err);
 }

@@ -27,9 +27,10 @@ static const char *const class_names[NCOLOURS] = {
 	[DIRTIED] = "written to by a start",
 };
 
-#define BLOCK_COLS 32u /* pages */
-#define BLOCK_ROWS 16u
-#define GAP	   1u /* pixels between blocks */
+#define BLOCK_COLS  32u /* pages */
+#define BLOCK_ROWS  16u
+#define BLOCK_PAGES 512u
+#define GAP	    1u /* pixels between blocks */
 
 _Static_assert(BLOCK_COLS *BLOCK_ROWS *MEM_PAGE_SIZE == MEM_HUGE_SIZE, "a block is 2 MiB");
 
@@ -91,7 +92,7 @@ static uint32_t block_height(const struct map *m)
 /* About twice as wide as high, and a power of two, so that rows begin at round addresses. */
 static void arrange(struct map *m)
 {
-	uint32_t nblocks = (uint32_t)(m->npages / (BLOCK_COLS * BLOCK_ROWS));
+	uint32_t nblocks = (uint32_t)(m->npages / BLOCK_PAGES);
 
 	for (m->cols = 4; m->cols * m->cols < nblocks;)
 		m->cols *= 2;
@@ -138,8 +139,8 @@ static void draw_row_label(struct map *m, uint64_t page, uint32_t y)
 static void draw_pages(struct map *m)
 {
 	for (uint64_t page = 0; page < m->npages; page++) {
-		uint32_t block = (uint32_t)(page / (BLOCK_COLS * BLOCK_ROWS));
-		uint32_t inside = (uint32_t)(page % (BLOCK_COLS * BLOCK_ROWS));
+		uint32_t block = (uint32_t)(page / BLOCK_PAGES);
+		uint32_t inside = (uint32_t)(page % BLOCK_PAGES);
 		struct canvas_box box = {
 			.x = m->left + block % m->cols * block_width(m) +
 			     inside % BLOCK_COLS * m->scale,
