@@ -231,3 +231,16 @@ Test(record, a_guest_without_an_answer_is_an_error_and_leaves_nothing)
 	cr_expect(eq(int, count_entries("/proc/self/fd"), fds));
 	cr_expect(eq(int, count_entries("/proc/self/task"), tasks));
 }
+
+/* The thread that places pages gives up: the guest must not wait for it. */
+Test(record, a_page_that_cannot_be_had_is_an_error_and_no_hang)
+{
+	static const char *const events[] = { "r1 w2" };
+	uint64_t off = gpas[2] - mem.regions[0].gpa;
+
+	munmap(mem.regions[0].host + off, MEM_PAGE_SIZE);
+	cr_assert(eq(int, record_these(events, 1, 1, slow() * 10 * NSEC_PER_SEC), -EFAULT));
+	cr_expect(
+		eq(str, err.text, "record run 1 of 1: UFFDIO_COPY of 4096 bytes: Bad address"));
+	cr_expect(eq(u32, wset.nruns, 0));
+}

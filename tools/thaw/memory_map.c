@@ -56,7 +56,7 @@ struct map {
 
 static void mark(struct map *m, gpa_t gpa, uint64_t pages, enum colour class)
 {
-	memset(m->classes + mem_offset(&m->img->ram, gpa) / MEM_PAGE_SIZE, class, pages);
+	memset(m->classes + mem_offset(&m->img->ram, gpa) / MEM_PAGE_SIZE, (int)class, pages);
 }
 
 static int classify(struct map *m, struct err *err)
