@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/frames.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <lz4.h>
 #include <stdlib.h>
@@ -44,9 +45,11 @@ static int plan_ranks(struct plan *p, const struct wset *wset, struct err *err)
 		return err_set(err, ENOMEM, "ranks of %zu pages: out of memory", npages);
 	memset(p->ranks, 0xff, npages * sizeof(*p->ranks));
 	for (uint32_t i = 0; i < wset->nruns; i++) {
-		uint32_t *at = p->ranks + mem_offset(p->mem, wset->runs[i].gpa) / MEM_PAGE_SIZE;
+		const struct wset_run *r = &wset->runs[i];
+		uint32_t *at = p->ranks + mem_offset(p->mem, r->gpa) / MEM_PAGE_SIZE;
 
-		for (uint32_t k = 0; k < wset->runs[i].pages; k++)
+		assert(mem_holds(p->mem, r->gpa, wset_run_size(r)));
+		for (uint32_t k = 0; k < r->pages; k++)
 			at[k] = rank++;
 	}
 	return 0;

@@ -76,7 +76,8 @@ THAW_CHECK int thaw_image_verify(const struct thaw_image *image, struct thaw_err
 
 /*
  * thaw_image_inspect - everything that is in an image but the memory, as one JSON object:
- * "manifest", "sections" with every field, "memory". @json: for free(3). Errors: -ENOMEM.
+ * "manifest", "sections" with every field, "memory", "working_set". @json: for free(3).
+ * Errors: -ENOMEM.
  */
 THAW_CHECK int thaw_image_inspect(const struct thaw_image *image, char **json,
 				  struct thaw_err *err);

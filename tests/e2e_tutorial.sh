@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # docs/tutorial.md as it stands: its files are written, its commands run one after the other, and
 # what they print is compared. A file's block has its name as the second word of its first line.
-# In a `console` block a line "$ COMMAND" is run, and what follows is its output: times and sizes
-# may be others, and from a line "..." on it may be anything.
+# In a `console` block a line "$ COMMAND" is run, and what follows is its output: times, sizes
+# and numbers of pages may be others, and from a line "..." on it may be anything.
 # shellcheck source=tests/e2e.sh
 . tests/e2e.sh
 need_kvm
@@ -37,7 +37,8 @@ blocks_write() { # DOCUMENT DIR
 }
 
 numbers_hide() {
-	sed -E 's/[0-9.]+ ms/N ms/g; s/[0-9.]+ [KM]iB of n/N of n/; s/image [0-9.]+ [KM]iB/image N/'
+	sed -E 's/[0-9.]+ ms/N ms/g; s/[0-9.]+ [KM]iB of n/N of n/; s/image [0-9.]+ [KM]iB/image N/
+		s/touches [0-9]+ pages and writes to [0-9]+/touches N pages and writes to N/'
 }
 
 # Cut both off where WANT says that anything may follow.
