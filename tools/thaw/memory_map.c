@@ -127,13 +127,16 @@ static gpa_t page_gpa(const struct map *m, uint64_t page)
 	return r->gpa + off;
 }
 
-static void draw_row_label(struct map *m, uint64_t page, uint32_t y)
+/* Rows that are lower than a line of text have a label now and then. */
+static void draw_row_label(struct map *m, uint64_t page, uint32_t row)
 {
+	uint32_t every = (LINE + block_height(m) - 1) / block_height(m);
+	struct canvas_pen pen = pen_at(0, m->top + row * block_height(m));
 	char text[32];
 
 	snprintf(text, sizeof(text), "%6lluM", (unsigned long long)(page_gpa(m, page) >> 20));
-	if (block_height(m) >= LINE) /* else labels would run into each other */
-		canvas_text(&m->canvas, pen_at(0, y), text);
+	if (row % every == 0)
+		canvas_text(&m->canvas, pen, text);
 }
 
 static void draw_pages(struct map *m)
@@ -152,7 +155,7 @@ static void draw_pages(struct map *m)
 
 		canvas_fill(&m->canvas, box, m->classes[page]);
 		if (inside == 0 && block % m->cols == 0)
-			draw_row_label(m, page, box.y);
+			draw_row_label(m, page, block / m->cols);
 	}
 }
 
