@@ -99,8 +99,8 @@ static int read_sizes(struct kvm *kvm, struct err *err)
 			       kvm->xsave_size, KVM_XSAVE_MAX);
 	kvm->tsc_scaling = check_cap(kvm, KVM_CAP_TSC_CONTROL) > 0;
 	kvm->kvmclock_ctrl = check_cap(kvm, KVM_CAP_KVMCLOCK_CTRL) > 0;
-	kvm->sync_regs = (check_cap(kvm, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_VALID_FIELDS) ==
-			 KVM_SYNC_X86_VALID_FIELDS;
+	kvm->sync_regs = (~(unsigned int)check_cap(kvm, KVM_CAP_SYNC_REGS) &
+			  KVM_SYNC_X86_VALID_FIELDS) == 0;
 	return 0;
 }
 

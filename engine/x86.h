@@ -36,6 +36,11 @@
 #define MSR_IA32_TSC	      0x00000010u
 #define MSR_IA32_TSC_DEADLINE 0x000006e0u
 
+/* Clocks that KVM offers to guests for Hyper-V. Source: Microsoft, Hypervisor Top-Level Functional
+ * Specification, 12.4 and 7.8 */
+#define MSR_HV_VP_RUNTIME     0x40000010u
+#define MSR_HV_TIME_REF_COUNT 0x40000020u
+
 /* Offset of the current count, which runs, in the APIC page: SDM vol. 3A, 11.4.1 */
 #define APIC_CURRENT_COUNT 0x390u
 

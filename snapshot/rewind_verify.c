@@ -64,7 +64,8 @@ static int verify_memory(struct rewind *r, const struct machine *m, struct err *
 
 static bool msr_runs(uint32_t index)
 {
-	return index == MSR_IA32_TSC || index == MSR_IA32_TSC_DEADLINE;
+	return index == MSR_IA32_TSC || index == MSR_IA32_TSC_DEADLINE ||
+	       index == MSR_HV_VP_RUNTIME || index == MSR_HV_TIME_REF_COUNT;
 }
 
 /* Take over from @want what has to differ, or may: XSTATE_BV tells which components the CPU
@@ -92,9 +93,28 @@ static size_t section_size(const struct vcpu_section *sec, const struct vcpu_sta
 	return (size_t)n * sec->desc->size;
 }
 
+/* By name, before the section as a whole. */
+static int verify_msrs(const struct vcpu_msrs *is, const struct vcpu_msrs *want,
+		       struct err *err)
+{
+	for (uint32_t i = 0; i < MIN(is->n, want->n); i++) {
+		const struct kvm_msr_entry *a = &is->entries[i], *b = &want->entries[i];
+
+		if (a->index == b->index && a->data != b->data)
+			return err_set(err, EILSEQ,
+				       "MSR 0x%x is 0x%llx, the template has 0x%llx", a->index,
+				       a->data, b->data);
+	}
+	return 0;
+}
+
 static int verify_vcpu(const struct vcpu_state *is, const struct vcpu_state *want,
 		       struct err *err)
 {
+	int ret = verify_msrs(&is->msrs, &want->msrs, err);
+
+	if (ret < 0)
+		return ret;
 	for (uint32_t i = 0; i < vcpu_nsections; i++) {
 		const struct vcpu_section *sec = &vcpu_sections[i];
 		const uint8_t *a = (const uint8_t *)is + sec->off;

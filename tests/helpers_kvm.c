@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/helpers_kvm.h"
 
+#include <cpuid.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fcntl.h>
@@ -35,6 +36,14 @@ unsigned int slow(void)
 
 	cr_assert(n >= 1 && n <= 1000, "THAW_SLOW is '%s', expected 1 to 1000", text);
 	return (unsigned int)n;
+}
+
+bool host_is_tcg(void)
+{
+	unsigned int id[4];
+
+	__cpuid(0x40000000, id[0], id[1], id[2], id[3]); /* the leaf that hypervisors name */
+	return memcmp(id + 1, "TCGTCGTCGTCG", 12) == 0;
 }
 
 const char *guest_path(const char *name)

@@ -16,6 +16,9 @@
  * multiplied with it, numbers of repetitions divided by it. */
 unsigned int slow(void);
 
+/* Is this host's CPU QEMU's TCG? */
+bool host_is_tcg(void);
+
 /* The guest programs that the Makefile built: "echo", "sql", "tests/barrier". */
 const char *guest_path(const char *name);
 
