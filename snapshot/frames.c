@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <lz4.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,6 @@
 #include "engine/err.h"
 #include "engine/util.h"
 #include "snapshot/io.h"
-
-#define READ_SIZE (1u << 20) /* ours: large enough to hide the cost of a system call */
 
 uint32_t frames_header_crc(const struct frames_header *h)
 {
@@ -218,7 +215,7 @@ int frames_open(struct frames *f, int fd, const struct mem *ram, const struct di
 	uint64_t file_size;
 	int ret;
 
-	*f = (struct frames){ .fd = fd };
+	*f = (struct frames){ .fd = fd, .direct_fd = -1 };
 	ret = read_header(f, mem_size(ram), &file_size, err);
 	if (ret == 0)
 		ret = read_table(f, expected, err);
@@ -235,151 +232,5 @@ void frames_close(struct frames *f)
 {
 	free(f->table);
 	free(f->order);
-	*f = (struct frames){ .fd = -1 };
-}
-
-/* ---- decoding ---- */
-
-int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *pages,
-		  struct err *err)
-{
-	const struct frames_entry *e = &f->table[i];
-	uint32_t crc = digest_crc32c(0, stored, e->stored);
-	int size = (int)frames_size(e);
-	int n;
-
-	if (crc != e->crc32c)
-		return err_set(err, ERR_DAMAGED,
-			       "frame %" PRIu64 " at offset %" PRIu64
-			       ": crc32c is 0x%08x, expected 0x%08x",
-			       i, e->offset, crc, e->crc32c);
-	if (e->flags == FRAMES_RAW) {
-		memcpy(pages, stored, e->stored);
-		return 0;
-	}
-	n = LZ4_decompress_safe(stored, pages, (int)e->stored, size);
-	if (n != size)
-		return err_set(err, ERR_DAMAGED,
-			       "frame %" PRIu64 " at offset %" PRIu64
-			       ": lz4 data do not give the %d bytes of its pages",
-			       i, e->offset, size);
-	return 0;
-}
-
-static int unpack_to(const struct frames *f, uint64_t i, const void *stored,
-		     const struct mem *dst, struct err *err)
-{
-	const struct frames_entry *e = &f->table[i];
-	void *pages = mem_at(dst, e->gpa, frames_size(e));
-
-	if (!pages)
-		return err_set(err, ERANGE,
-			       "frame %" PRIu64 ": no memory at guest address 0x%" PRIx64, i,
-			       e->gpa);
-	return frames_unpack(f, i, stored, pages, err);
-}
-
-int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struct mem *dst,
-		  struct err *err)
-{
-	const struct frames_entry *e = &f->table[i];
-	int ret = io_read(f->fd, scratch, e->stored, e->offset, err);
-
-	return ret < 0 ? ret : unpack_to(f, i, scratch, dst, err);
-}
-
-/* Frames [i, result) of the order lie one behind the other and have @len <= READ_SIZE bytes. */
-static uint64_t run_end(const struct frames *f, uint64_t i, size_t *len)
-{
-	uint64_t off = f->table[f->order[i]].offset;
-
-	for (*len = 0; i < f->header.nframes; i++) {
-		const struct frames_entry *e = &f->table[f->order[i]];
-
-		if (e->offset != off + *len || *len + e->stored > READ_SIZE)
-			break;
-		*len += e->stored;
-	}
-	return i;
-}
-
-typedef int use_frame(void *arg, const struct frames *f, uint64_t i, const void *stored,
-		      struct err *err);
-
-/* Read all frames in large pieces, in the order in which they are stored, and hand each one's stored bytes to @use. */
-static int for_each_frame(const struct frames *f, use_frame *use, void *arg, struct err *err)
-{
-	uint8_t *buf = malloc(READ_SIZE);
-	uint64_t i = 0;
-	int ret = 0;
-
-	if (!buf)
-		return err_set(err, ENOMEM, "read buffer of %u bytes: out of memory",
-			       READ_SIZE);
-	while (ret == 0 && i < f->header.nframes) {
-		const uint8_t *stored = buf;
-		size_t len;
-		uint64_t end = run_end(f, i, &len);
-
-		ret = io_read(f->fd, buf, len, f->table[f->order[i]].offset, err);
-		for (; ret == 0 && i < end; i++) {
-			ret = use(arg, f, f->order[i], stored, err);
-			stored += f->table[f->order[i]].stored;
-		}
-	}
-	free(buf);
-	return ret;
-}
-
-static int decode_one(void *arg, const struct frames *f, uint64_t i, const void *stored,
-		      struct err *err)
-{
-	return unpack_to(f, i, stored, arg, err);
-}
-
-int frames_decode_all(const struct frames *f, const struct mem *dst, struct err *err)
-{
-	struct mem copy = *dst;
-
-	return for_each_frame(f, decode_one, &copy, err);
-}
-
-struct verify {
-	uint8_t *pages;	    /* FRAMES_MAX_SIZE bytes */
-	uint64_t done_size; /* bytes of guest memory */
-	const struct io_progress *progress;
-};
-
-static int verify_one(void *arg, const struct frames *f, uint64_t i, const void *stored,
-		      struct err *err)
-{
-	const struct frames_entry *e = &f->table[i];
-	struct verify *v = arg;
-	struct digest is;
-	int ret = frames_unpack(f, i, stored, v->pages, err);
-
-	if (ret == 0)
-		ret = digest_of(&is, v->pages, frames_size(e), err);
-	if (ret < 0)
-		return ret;
-	if (!digest_equal(&is, &e->sha256))
-		return err_set(err, ERR_DAMAGED,
-			       "frame %" PRIu64 " at offset %" PRIu64
-			       ": its pages do not have the sha256 of the table",
-			       i, e->offset);
-	v->done_size += frames_size(e);
-	io_step(v->progress, v->done_size, f->header.npages * MEM_PAGE_SIZE);
-	return 0;
-}
-
-int frames_verify(const struct frames *f, const struct io_progress *progress, struct err *err)
-{
-	struct verify v = { .pages = malloc(FRAMES_MAX_SIZE), .progress = progress };
-	int ret;
-
-	if (!v.pages)
-		return err_set(err, ENOMEM, "frame buffer: out of memory");
-	ret = for_each_frame(f, verify_one, &v, err);
-	free(v.pages);
-	return ret;
+	*f = (struct frames){ .fd = -1, .direct_fd = -1 };
 }

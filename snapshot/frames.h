@@ -71,7 +71,8 @@ int frames_table_digest(const struct frames_header *h, const struct frames_entry
 	__attribute__((warn_unused_result));
 
 struct frames {
-	int fd; /* not owned */
+	int fd;	       /* not owned */
+	int direct_fd; /* the same file with O_DIRECT, -1: not to be had; not owned */
 	struct frames_header header;
 	struct frames_entry *table; /* header.nframes entries, sorted by gpa, all checked */
 	uint64_t *order;	    /* indices of the table in the order of the stored bytes */
@@ -125,8 +126,16 @@ int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *
 int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struct mem *dst,
 		  struct err *err) __attribute__((warn_unused_result));
 
-/* The same for all frames, in the order in which they are stored and in reads of about a MiB.
- * Errors: also -ENOMEM. */
+/*
+ * frames_decode_list - the same for @n frames, read in the order of @list while earlier ones are
+ * decoded, by two threads where that is worth it.
+ * Errors: also -ENOMEM. What else was decoded is unspecified then.
+ */
+int frames_decode_list(const struct frames *f, const uint64_t *list, uint64_t n,
+		       const struct mem *dst, struct err *err)
+	__attribute__((warn_unused_result));
+
+/* The same for all frames, in the order in which they are stored. */
 int frames_decode_all(const struct frames *f, const struct mem *dst, struct err *err)
 	__attribute__((warn_unused_result));
 

@@ -31,6 +31,7 @@ struct image {
 	void *state_buf; /* owned; the bytes of state.bin */
 	struct state_file state;
 	int memory_fd;
+	int direct_fd; /* memory.lz4 with O_DIRECT; -1: not to be had */
 	struct frames frames;
 	int raw_fd;	  /* memory.raw; -1: the image has none */
 	struct wset wset; /* nruns 0: the image has none */

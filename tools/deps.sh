@@ -9,8 +9,8 @@
 # shellcheck disable=SC2086 # lists of package names are split on purpose
 set -eu
 
-build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev libarchive-dev
-	libsqlite3-dev liblua5.4-dev sqlite3 jq'
+build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev liburing-dev
+	libarchive-dev libsqlite3-dev liblua5.4-dev sqlite3 jq'
 check='libcriterion-dev strace musl-tools pkg-config busybox-static'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
 tcg='qemu-system-x86 busybox-static cpio xz-utils'

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* thread.h - threads that help the one which runs a machine. */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "engine/util.h"
+
+/*
+ * thread_start - a joinable thread with all signals blocked: they are for the thread that runs
+ * the machine, and for the program. Errors: -EAGAIN.
+ */
+int thread_start(pthread_t *thread, void *(*body)(void *), void *arg) must_check;
+
+/* May this process run on more than one CPU? */
+bool thread_has_company(void);
