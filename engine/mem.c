@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mem.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/err.h"
 #include "engine/util.h"
@@ -42,6 +46,18 @@ uint64_t mem_offset(const struct mem *m, gpa_t gpa)
 	for (const struct mem_region *before = m->regions; before < r; before++)
 		off += before->size;
 	return off + (gpa - r->gpa);
+}
+
+gpa_t mem_gpa(const struct mem *m, const void *host)
+{
+	for (unsigned int i = 0; i < m->nregions; i++) {
+		const struct mem_region *r = &m->regions[i];
+		uint64_t off = (uintptr_t)host - (uintptr_t)r->host;
+
+		if (off < r->size)
+			return r->gpa + off;
+	}
+	return MEM_NOWHERE;
 }
 
 uint64_t mem_size(const struct mem *m)
@@ -126,4 +142,30 @@ void mem_advise_huge(const struct mem *m)
 {
 	for (unsigned int i = 0; i < m->nregions; i++)
 		madvise(m->regions[i].host, m->regions[i].size, MADV_HUGEPAGE);
+}
+
+int mem_prefault(void *host, size_t len, struct err *err)
+{
+	madvise(host, len, MADV_HUGEPAGE);
+	if (madvise(host, len, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return err_sys(err, "populate %zu bytes of guest memory", len);
+	/* Before Linux 5.14. Nobody else writes to it yet. */
+	for (size_t at = 0; at < len; at += MEM_PAGE_SIZE)
+		*((volatile uint8_t *)host + at) |= 0;
+	return 0;
+}
+
+bool mem_has_huge(void)
+{
+	auto_close int fd =
+		open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+	char text[64];
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return strstr(text, "[never]") == NULL;
 }

@@ -41,6 +41,9 @@ bool mem_holds(const struct mem *m, gpa_t gpa, uint64_t len);
 #define MEM_NOWHERE UINT64_MAX
 uint64_t mem_offset(const struct mem *m, gpa_t gpa);
 
+/* The guest address of @host, which points into a mapped region. */
+gpa_t mem_gpa(const struct mem *m, const void *host);
+
 /* Bytes of RAM in all regions. */
 uint64_t mem_size(const struct mem *m);
 
@@ -54,3 +57,12 @@ void mem_unmap(struct mem *m);
 
 /* Ask for huge pages behind anonymous memory that will be filled soon. Best effort. */
 void mem_advise_huge(const struct mem *m);
+
+/*
+ * mem_prefault - have writable pages behind @len bytes at @host now, huge ones if there are any.
+ * Zero where there was nothing. Errors: -ENOMEM and what MADV_POPULATE_WRITE says.
+ */
+int mem_prefault(void *host, size_t len, struct err *err) __attribute__((warn_unused_result));
+
+/* Does this host give huge pages to who asks for them (transparent_hugepage/enabled)? */
+bool mem_has_huge(void);

@@ -234,3 +234,18 @@ void frames_close(struct frames *f)
 	free(f->order);
 	*f = (struct frames){ .fd = -1, .direct_fd = -1 };
 }
+
+uint64_t frames_find(const struct frames *f, gpa_t gpa)
+{
+	uint64_t low = 0, high = f->header.nframes;
+
+	while (low < high) {
+		uint64_t mid = low + (high - low) / 2;
+
+		if (f->table[mid].gpa + frames_size(&f->table[mid]) <= gpa)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}

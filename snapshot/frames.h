@@ -109,6 +109,9 @@ int frames_open(struct frames *f, int fd, const struct mem *ram, const struct di
 		struct err *err) __attribute__((warn_unused_result));
 void frames_close(struct frames *f);
 
+/* The first frame that holds @gpa or anything behind it; nframes: there is none. */
+uint64_t frames_find(const struct frames *f, gpa_t gpa);
+
 /*
  * frames_unpack - stored bytes of frame @i to guest pages, the CRC checked first.
  * @stored: table[i].stored bytes. @pages: room for table[i].pages pages; unspecified after an

@@ -282,11 +282,17 @@ int image_verify(const struct image *img, const struct io_progress *progress,
 	return 0;
 }
 
-int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
+int image_decode_list(const struct image *img, const uint64_t *list, uint64_t n,
+		      const struct mem *dst, struct err *err)
 {
-	int ret = frames_decode_all(&img->frames, dst, err);
+	int ret = frames_decode_list(&img->frames, list, n, dst, err);
 
 	return ret < 0 ? image_wrap(img, MANIFEST_MEMORY, ret, err) : 0;
+}
+
+int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
+{
+	return image_decode_list(img, img->frames.order, img->frames.header.nframes, dst, err);
 }
 
 int image_check_raw(const struct image *img, const struct io_progress *progress,

@@ -70,6 +70,11 @@ int image_verify(const struct image *img, const struct io_progress *progress,
 int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
 	__attribute__((warn_unused_result));
 
+/* The same for @n frames of @list. Errors: as frames_decode_list. */
+int image_decode_list(const struct image *img, const uint64_t *list, uint64_t n,
+		      const struct mem *dst, struct err *err)
+	__attribute__((warn_unused_result));
+
 /*
  * image_check_raw - may memory.raw be mapped? Reads all of it unless this host has done so
  * before. Only for an image that has one. Errors: as raw_check.

@@ -9,6 +9,7 @@
 #include "devices/types.h"
 #include "engine/err.h"
 #include "engine/log.h"
+#include "snapshot/pager.h"
 
 void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size)
 {
@@ -33,6 +34,8 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 	};
 	int ret = vm_create(&m->vm, kvm, &cfg, err);
 
+	m->pager = NULL;
+	m->prepared = NULL;
 	if (ret < 0)
 		return ret;
 	/* Without scaling the guest's TSC ticks as the host's does, whatever the image says. */
@@ -60,8 +63,22 @@ void machine_destroy(struct machine *m)
 {
 	if (m->mailbox)
 		log_counters(m);
+	/* While there are vCPUs: closing one waits for KVM's own threads that wait for a page. */
+	pager_stop(m->pager);
+	m->pager = NULL;
 	vm_destroy(&m->vm);
 	m->mailbox = NULL;
+}
+
+int machine_finish(struct machine *m, struct err *err)
+{
+	int ret = pager_finish(m->pager, err);
+
+	if (ret < 0)
+		return ret;
+	pager_stop(m->pager);
+	m->pager = NULL;
+	return 0;
 }
 
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
@@ -81,10 +98,16 @@ int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *e
 
 int machine_run(struct machine *m, nsec_t deadline, struct err *err)
 {
-	int ret = vcpu_run(&m->vm.vcpus[0], deadline, err);
+	int lost = pager_check(m->pager, err);
+	int ret;
 
-	if (ret < 0)
-		return ret;
+	if (lost < 0)
+		return lost;
+	ret = vcpu_run(&m->vm.vcpus[0], deadline, err);
+	/* Whatever it did, it may have done for want of memory. */
+	lost = pager_check(m->pager, err);
+	if (lost < 0 || ret < 0)
+		return lost < 0 ? lost : ret;
 	switch ((enum vcpu_stop)ret) {
 	case VCPU_STOP_DEVICE:
 		return (int)m->mailbox->stop;

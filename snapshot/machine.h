@@ -11,6 +11,8 @@
 #include "engine/vm.h"
 
 struct err;
+struct pager;
+struct tier;
 
 /* What is baked into a VM before it holds a machine. */
 struct shape {
@@ -29,6 +31,8 @@ struct machine {
 	struct vm vm;
 	struct mailbox *mailbox; /* one of vm's devices */
 	uint32_t tsc_khz;	 /* the guest's */
+	struct pager *pager;	 /* of guest memory that comes later; NULL: it is all there */
+	const struct tier *prepared; /* the shell was made ready for it; NULL: for none */
 };
 
 /*
@@ -40,6 +44,12 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 		   int mailbox_fd, struct err *err) must_check;
 void machine_destroy(struct machine *m);
 
+/*
+ * machine_finish - have all of guest memory in: before the machine is saved, rewound, or paused
+ * to go on later. Nothing to do in most tiers. Errors: as pager_check.
+ */
+int machine_finish(struct machine *m, struct err *err) must_check;
+
 /* Put a kindling machine in, cold. It runs with machine_wait() or machine_run(). */
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err) must_check;
 
@@ -48,7 +58,7 @@ int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *e
  * @deadline: clock_monotonic() value, 0: none.
  * Returns an enum mailbox_stop, never MAILBOX_NONE.
  * Errors: -ERR_TIMED_OUT; -ERR_CRASHED the guest shut down, or KVM cannot go on with it;
- * -EINTR vcpu_kick().
+ * -EINTR vcpu_kick(); what pager_check says: for good.
  */
 int machine_run(struct machine *m, nsec_t deadline, struct err *err) must_check;
 

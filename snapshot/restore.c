@@ -3,15 +3,30 @@
 
 #include "engine/err.h"
 #include "snapshot/machine.h"
+#include "snapshot/pager.h"
 #include "snapshot/template.h"
 #include "snapshot/tier.h"
+
+int restore_prepare(struct machine *m, const struct template *t, const struct tier *tier,
+		    struct err *err)
+{
+	int ret = 0;
+
+	if (tier->prepare && m->prepared != tier)
+		ret = tier->prepare(m, t, err);
+	if (ret == 0)
+		m->prepared = tier;
+	return ret;
+}
 
 int restore(struct machine *m, const struct template *t, const struct tier *tier,
 	    struct phases *phases, struct err *err)
 {
 	struct vcpu_tsc_now now;
-	int ret = tier->attach(m, t, err);
+	int ret = restore_prepare(m, t, tier, err);
 
+	if (ret == 0)
+		ret = tier->attach(m, t, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", t->image->name);
 	phase_mark(phases, PHASE_MEMORY);
@@ -21,5 +36,7 @@ int restore(struct machine *m, const struct template *t, const struct tier *tier
 	if (ret == 0)
 		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
 	phase_mark(phases, PHASE_STATE);
-	return ret < 0 ? err_wrap(err, ret, "%s", t->image->name) : 0;
+	if (ret < 0 && pager_check(m->pager, err) == 0)
+		return err_wrap(err, ret, "%s", t->image->name);
+	return ret;
 }

@@ -129,8 +129,10 @@ int save(struct machine *m, const char *dir, const struct save_options *opt,
 {
 	struct machine_state state = { 0 };
 	struct save_report unread;
-	int ret = machine_state_init(&state, m->vm.nvcpus, err);
+	int ret = machine_finish(m, err);
 
+	if (ret == 0)
+		ret = machine_state_init(&state, m->vm.nvcpus, err);
 	if (ret == 0)
 		ret = machine_state_save(&state, m, err);
 	if (ret == 0)

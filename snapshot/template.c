@@ -60,6 +60,8 @@ int template_open(struct template *t, const struct image *image, const struct kv
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", image->name);
 	ret = open_state(t, err);
+	if (ret == 0)
+		ret = plan_init(&t->plan, image, err);
 	if (ret < 0) {
 		template_close(t);
 		return ret;
@@ -141,6 +143,7 @@ int template_fill(struct template *t, struct err *err)
 void template_close(struct template *t)
 {
 	machine_state_fini(&t->state);
+	plan_fini(&t->plan);
 	if (t->memory_fd >= 0)
 		close(t->memory_fd);
 	t->memory_fd = -1;

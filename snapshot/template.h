@@ -10,6 +10,7 @@
 #include "snapshot/image.h"
 #include "snapshot/machine.h"
 #include "snapshot/machine_state.h"
+#include "snapshot/plan.h"
 
 struct err;
 
@@ -18,12 +19,14 @@ struct template
 	const struct image *image; /* not owned; open for as long as the template */
 	struct shape shape;
 	struct machine_state state;
+	struct plan plan;
 	int memory_fd;	    /* guest memory, region after region; -1: not filled */
 	const char *memory; /* what is behind memory_fd: "memfd" or "memory.raw" */
 };
 
 /*
- * template_open - check that @image fits this host, and decode its state.
+ * template_open - check that @image fits this host, decode its state, and plan
+ * how its memory is to come.
  * Errors: -ERR_UNFIT; -ERR_DAMAGED state that contradicts itself or the manifest; -ENOMEM.
  */
 int template_open(struct template *t, const struct image *image, const struct kvm *kvm,

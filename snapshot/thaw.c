@@ -30,7 +30,7 @@ struct thaw_template {
 	const struct thaw_host *host;
 	struct template template;
 	const struct tier *tier;
-	const char *why;
+	char why[160];
 };
 
 struct thaw_clone {
@@ -143,15 +143,18 @@ int thaw_image_inspect(const struct thaw_image *image, char **json, struct thaw_
 static int choose_tier(struct thaw_template *t, const char *tier, unsigned int starts,
 		       struct err *err)
 {
-	if (!tier || strcmp(tier, "auto") == 0) {
-		t->tier = tier_choose(&t->template, starts, &t->why);
-		return 0;
-	}
-	t->tier = tier_find(tier);
-	t->why = "asked for";
+	const char *why = "asked for", *lacks;
+
+	if (!tier || strcmp(tier, "auto") == 0)
+		t->tier = tier_choose(&t->template, starts, &why);
+	else
+		t->tier = tier_find(tier);
 	if (!t->tier)
-		return err_set(err, EINVAL, "tier is '%s', expected auto, map, warm or eager",
+		return err_set(err, EINVAL,
+			       "tier is '%s', expected auto, map, warm, ready, lazy or eager",
 			       tier);
+	lacks = t->tier->lacks ? t->tier->lacks() : NULL;
+	snprintf(t->why, sizeof(t->why), "%s%s%s", why, lacks ? "; " : "", lacks ? lacks : "");
 	return 0;
 }
 
@@ -190,7 +193,8 @@ void thaw_template_close(struct thaw_template *t)
 
 const char *const *thaw_tiers(void)
 {
-	static const char *const names[] = { "auto", "map", "warm", "eager", NULL };
+	static const char *const names[] = { "auto", "map",   "warm", "ready",
+					     "lazy", "eager", NULL };
 
 	return names;
 }
@@ -234,10 +238,12 @@ static int clone_start(struct thaw_clone *c, struct err *err)
 			     err);
 	if (ret < 0)
 		return ret;
+	ret = restore_prepare(&c->machine, &t->template, t->tier, err);
 	phase_mark(&c->phases, PHASE_SHELL);
 	if (c->log)
 		c->machine.mailbox->ops = (struct mailbox_ops){ .log = clone_log, .arg = c };
-	ret = restore(&c->machine, &t->template, t->tier, &c->phases, err);
+	if (ret == 0)
+		ret = restore(&c->machine, &t->template, t->tier, &c->phases, err);
 	if (ret == 0 && t->tier->rewinds)
 		ret = clone_ready_rewind(c, err);
 	if (ret < 0)

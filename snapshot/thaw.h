@@ -85,8 +85,10 @@ THAW_CHECK int thaw_image_inspect(const struct thaw_image *image, char **json,
 /*
  * thaw_template_open - make an image ready on @host.
  * @tier: "map": decoded now, once, pages come when a clone touches them; "warm": the same, for
- *        clones that are rewound and used again; "eager": decoded into each clone; "auto" or
- *        NULL: what suits @starts, the number of clones expected.
+ *        clones that are rewound and used again; "ready": the working
+ *        set is decoded into each clone, the rest when it is touched; "lazy": a clone starts
+ *        at once, and its memory comes while it runs; "eager": all is decoded into each clone;
+ *        "auto" or NULL: what suits @starts, the number of clones expected, and what is cached.
  * Errors: -EINVAL no such tier; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM.
  */
 THAW_CHECK int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,

@@ -6,8 +6,14 @@
 #include <sys/mman.h>
 
 #include "engine/err.h"
+#include "engine/uffd.h"
 #include "snapshot/machine.h"
+#include "snapshot/pager.h"
+#include "snapshot/reader.h"
 #include "snapshot/template.h"
+
+/* Below it, reading and decoding all of it takes less than faults do. */
+#define LAZY_MIN_PAGES 1024u
 
 static int attach_map(struct machine *m, const struct template *t, struct err *err)
 {
@@ -32,6 +38,75 @@ static int attach_eager(struct machine *m, const struct template *t, struct err 
 	return image_decode_memory(t->image, &m->vm.mem, err);
 }
 
+/* ---- ready ---- */
+
+static bool is_refused(int ret)
+{
+	return ret == -EPERM || ret == -ENOSYS;
+}
+
+/* Pages behind every block with a hot page, and somebody to serve the others. */
+static int prepare_ready(struct machine *m, const struct template *t, struct err *err)
+{
+	const struct plan *p = &t->plan;
+	struct pager_config cfg = {
+		.plan = p,
+		.mem = &m->vm.mem,
+		.vcpu = &m->vm.vcpus[0],
+		.from = p->nready,
+	};
+	uint64_t at = 0, size;
+	uint8_t *host;
+	int ret = 0;
+
+	while (ret == 0 && plan_next_run(p, &m->vm.mem, PLAN_HOT, &at, &host, &size))
+		ret = mem_prefault(host, size, err);
+	if (ret < 0 || p->nready == p->nframes)
+		return ret;
+	ret = pager_start(&m->pager, &cfg, err);
+	return is_refused(ret) ? 0 : ret; /* everything is decoded, then */
+}
+
+static int attach_ready(struct machine *m, const struct template *t, struct err *err)
+{
+	const struct plan *p = &t->plan;
+	uint64_t n = m->pager ? p->nready : p->nframes;
+
+	return image_decode_list(t->image, p->list, n, &m->vm.mem, err);
+}
+
+static bool has_uffd(void)
+{
+	struct uffd u;
+	bool has = uffd_open(&u, UFFD_MISSING, NULL) == 0;
+
+	uffd_close(&u);
+	return has;
+}
+
+static const char *ready_lacks(void)
+{
+	if (!mem_has_huge())
+		return "no huge pages here (transparent_hugepage/enabled)";
+	return has_uffd() ? NULL : "all is decoded: userfaultfd is refused here";
+}
+
+/* ---- lazy ---- */
+
+static int attach_lazy(struct machine *m, const struct template *t, struct err *err)
+{
+	struct pager_config cfg = {
+		.plan = &t->plan,
+		.mem = &m->vm.mem,
+		.vcpu = &m->vm.vcpus[0],
+		.push = t->plan.nhot,
+	};
+
+	return pager_start(&m->pager, &cfg, err);
+}
+
+/* ---- the table ---- */
+
 const struct tier tier_map = {
 	.name = "map",
 	.meaning = "private mapping of the template, pages come when touched",
@@ -47,13 +122,29 @@ const struct tier tier_warm = {
 	.attach = attach_map,
 };
 
+const struct tier tier_ready = {
+	.name = "ready",
+	.meaning = "working set decoded into huge pages of the shell, the rest when touched",
+	.prepare = prepare_ready,
+	.attach = attach_ready,
+	.lacks = ready_lacks,
+};
+
+const struct tier tier_lazy = {
+	.name = "lazy",
+	.meaning =
+		"starts at once; frames come in the order of the working set, and when touched",
+	.attach = attach_lazy,
+};
+
 const struct tier tier_eager = {
 	.name = "eager",
 	.meaning = "everything decoded before the first instruction",
 	.attach = attach_eager,
 };
 
-const struct tier *const tiers[] = { &tier_map, &tier_warm, &tier_eager, NULL };
+const struct tier *const tiers[] = { &tier_map,	 &tier_warm,  &tier_ready,
+				     &tier_lazy, &tier_eager, NULL };
 
 const struct tier *tier_find(const char *name)
 {
@@ -62,6 +153,24 @@ const struct tier *tier_find(const char *name)
 			return *t;
 	}
 	return NULL;
+}
+
+/* What is wanted first of an image that is decoded once, for one start. */
+static const struct tier *choose_one_shot(const struct plan *p, const char **why)
+{
+	uint64_t all = p->nframes, first = p->nready;
+	bool cold = reader_is_cold(&p->image->frames, p->list, p->nhot);
+
+	if (cold && p->image->frames.header.npages >= LAZY_MIN_PAGES && has_uffd()) {
+		*why = "one start from a cold disk: it runs while its memory is read";
+		return &tier_lazy;
+	}
+	if (first < all && has_uffd()) {
+		*why = "one start: only its working set is decoded before";
+		return &tier_ready;
+	}
+	*why = "one start: decoding into place saves the template";
+	return &tier_eager;
 }
 
 const struct tier *tier_choose(const struct template *t, unsigned int starts, const char **why)
@@ -74,6 +183,5 @@ const struct tier *tier_choose(const struct template *t, unsigned int starts, co
 		*why = "the template is decoded once for all starts";
 		return &tier_map;
 	}
-	*why = "one start: decoding into place saves the template";
-	return &tier_eager;
+	return choose_one_shot(&t->plan, why);
 }

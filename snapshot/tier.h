@@ -18,13 +18,20 @@ struct tier {
 	const char *meaning;
 	bool needs_fill; /* template_fill() comes before the first start */
 	bool rewinds;	 /* clones are made to be rewound and used again (rewind.h) */
+	/* Part of making the shell, off the start path; NULL: nothing to do ahead. */
+	int (*prepare)(struct machine *m, const struct template *t, struct err *err);
 	/* Put the template's memory behind @m's regions, in place. */
 	int (*attach)(struct machine *m, const struct template *t, struct err *err);
+	/* What this host lacks, so that the tier is less than it could be: a few words, or NULL. */
+	const char *(*lacks)(void); /* NULL: nothing ever */
 };
 
 extern const struct tier
 	tier_map; /* private mapping of the template, pages come when touched */
-extern const struct tier tier_warm;	 /* the same, and rewound after each event */
+extern const struct tier tier_warm; /* the same, and rewound after each event */
+extern const struct tier
+	tier_ready; /* working set decoded into huge pages, the rest when touched */
+extern const struct tier tier_lazy;	 /* starts at once, memory comes while it runs */
 extern const struct tier tier_eager;	 /* everything decoded before the first instruction */
 extern const struct tier *const tiers[]; /* NULL at the end */
 

@@ -80,7 +80,9 @@ static int take_tier(struct run *r, const char *value)
 			return 0;
 		}
 	}
-	return cmd_usage(&cmd_run, "--tier is '%s', expected auto, map, warm or eager", value);
+	return cmd_usage(&cmd_run,
+			 "--tier is '%s', expected auto, map, warm, ready, lazy or eager",
+			 value);
 }
 
 static int take_option(struct run *r, int opt, const char *value)
@@ -325,8 +327,8 @@ const struct cmd cmd_run = {
 		"  --payload-file F   the event is the content of F\n"
 		"  -                  the event is read from stdin\n"
 		"  -n N               N starts, each in a process of its own, with latencies\n"
-		"  --tier T           auto, map, warm or eager (auto); warm: one machine for\n"
-		"                     all starts, rewound after each\n"
+		"  --tier T           auto, map, warm, ready, lazy or eager (auto);\n"
+		"                     warm: one machine for all starts, rewound after each\n"
 		"  --verify           compare each rewound machine with its image\n"
 		"  --timeout MS       give up when there is no reply by then\n"
 		"  --timeline[=FILE]  every stamp, as text, or as a Chrome trace (FILE.json)\n"
