@@ -47,5 +47,9 @@ uint64_t reader_ahead(const struct reader *r);
 /* Bytes asked of the file so far. */
 uint64_t reader_bytes(const struct reader *r);
 
-/* Is most of what the list names not in the page cache? Looks at a few places. Cost: 2 us. */
+/*
+ * reader_is_cold - is most of what the list names not in the page cache? Looks at a few places,
+ * and reads none of them. A file that the caller neither owns nor may write to never is: the
+ * kernel does not tell.
+ */
 bool reader_is_cold(const struct frames *f, const uint64_t *list, uint64_t n);
