@@ -59,10 +59,12 @@ void mem_unmap(struct mem *m);
 void mem_advise_huge(const struct mem *m);
 
 /*
- * mem_prefault - have writable pages behind @len bytes at @host now, huge ones if there are any.
- * Zero where there was nothing. Errors: -ENOMEM and what MADV_POPULATE_WRITE says.
+ * mem_prefault - have writable pages behind @len bytes at @host now. Zero where there was nothing.
+ * @huge: huge ones if there are any; else none but small ones.
+ * Errors: -ENOMEM and what MADV_POPULATE_WRITE says.
  */
-int mem_prefault(void *host, size_t len, struct err *err) __attribute__((warn_unused_result));
+int mem_prefault(void *host, size_t len, bool huge, struct err *err)
+	__attribute__((warn_unused_result));
 
 /* Does this host give huge pages to who asks for them (transparent_hugepage/enabled)? */
 bool mem_has_huge(void);

@@ -218,23 +218,17 @@ static int serve_until_done(struct pager *p, struct err *err)
 	return ret;
 }
 
-/* Every block that is not the caller's, one run after the other. */
+/* Every stretch of memory that is served. */
 static int for_each_served(const struct pager *p,
 			   int (*use)(const struct pager *p, uint8_t *host, size_t len,
 				      struct err *err),
 			   struct err *err)
 {
-	uint8_t *host;
-	uint64_t len;
+	struct plan_run run = { 0 };
 	int ret = 0;
 
-	for (int kind = p->cfg.from > 0 ? PLAN_COLD : PLAN_HOT; kind >= PLAN_COLD; kind--) {
-		uint64_t at = 0;
-
-		while (ret == 0 && plan_next_run(p->cfg.plan, p->cfg.mem, (enum plan_block)kind,
-						 &at, &host, &len))
-			ret = use(p, host, len, err);
-	}
+	while (ret == 0 && plan_next_run(p->cfg.plan, p->cfg.mem, p->cfg.blocks, &run))
+		ret = use(p, run.host, run.size, err);
 	return ret;
 }
 
@@ -315,8 +309,10 @@ static void join(struct pager *p)
 
 /* ---- outside of it ---- */
 
+/* No huge pages: one that is there for a small part would hide that the rest is missing. */
 static int serve(const struct pager *p, uint8_t *host, size_t len, struct err *err)
 {
+	madvise(host, len, MADV_NOHUGEPAGE);
 	return uffd_register(&p->uffd, host, len, UFFD_MISSING, err);
 }
 
@@ -328,6 +324,8 @@ static int allocate(struct pager *p, struct err *err)
 	if (!p->in || !p->stored || !p->pages)
 		return err_set(err, ENOMEM, "pager of %" PRIu64 " frames: out of memory",
 			       p->f->header.nframes);
+	for (uint64_t i = 0; i < p->cfg.from; i++)
+		p->in[p->cfg.plan->list[i]] = true;
 	return 0;
 }
 

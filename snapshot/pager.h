@@ -28,16 +28,17 @@ struct plan;
 struct vcpu;
 
 struct pager_config {
+	unsigned int blocks;	 /* enum plan_block: what is served */
 	const struct plan *plan; /* outlives the pager, as its image does */
-	const struct mem *mem;	 /* the machine's; anonymous, nothing in what is served */
+	const struct mem *mem;	 /* the machine's; anonymous */
 	struct vcpu *vcpu;	 /* to be kicked */
-	uint64_t from;		 /* frames before this position of the list are in, or will be
-				    put in by the caller: their blocks are not served */
+	uint64_t from;		 /* frames before this position of the list are the caller's:
+				  * their pages are there already, whatever is in them now */
 	uint64_t push;		 /* frames before this one are pushed unasked */
 };
 
 /*
- * pager_start - serve the blocks of the frames from @cfg->from on.
+ * pager_start - serve the frames from @cfg->from on.
  * Errors: -EPERM, -ENOSYS userfaultfd is refused or missing (uffd_open); -ENOMEM, -EAGAIN.
  */
 int pager_start(struct pager **pager, const struct pager_config *cfg,

@@ -8,9 +8,16 @@
 #include "engine/err.h"
 #include "snapshot/image.h"
 
-static uint8_t *block_of(struct plan *p, const struct frames_entry *e)
+static uint64_t block_index(const struct plan *p, uint64_t frame)
 {
-	return &p->blocks[mem_offset(&p->image->ram, e->gpa) / MEM_HUGE_SIZE];
+	gpa_t gpa = p->image->frames.table[frame].gpa;
+
+	return mem_offset(&p->image->ram, gpa) / MEM_HUGE_SIZE;
+}
+
+enum plan_block plan_block_of(const struct plan *p, uint64_t frame)
+{
+	return (enum plan_block)p->blocks[block_index(p, frame)];
 }
 
 /* Frames that hold a page of @r: they are sorted by address. */
@@ -33,28 +40,37 @@ static void mark_hot(const struct image *img, bool *hot)
 		mark_run(&img->frames, &img->wset.runs[i], hot);
 }
 
-static void mark_blocks(struct plan *p, const bool *hot)
+/* @hot: by frame. Counts the pages of every block, then says what it is. */
+static int mark_blocks(struct plan *p, const bool *hot, struct err *err)
 {
-	const struct frames *f = &p->image->frames;
+	const struct frames_entry *table = p->image->frames.table;
+	auto_free struct {
+		uint32_t hot, all;
+	} *pages = calloc(p->nblocks, sizeof(*pages));
 
+	if (!pages)
+		return err_set(err, ENOMEM, "plan of %" PRIu64 " blocks: out of memory",
+			       p->nblocks);
 	for (uint64_t i = 0; i < p->nframes; i++) {
-		uint8_t *block = block_of(p, &f->table[i]);
-
-		if (*block != PLAN_HOT)
-			*block = hot[i] ? PLAN_HOT : PLAN_COLD;
+		pages[block_index(p, i)].all += table[i].pages;
+		pages[block_index(p, i)].hot += hot[i] ? table[i].pages : 0;
 	}
+	for (uint64_t i = 0; i < p->nblocks; i++)
+		p->blocks[i] = pages[i].all == 0		 ? PLAN_ZERO
+			       : pages[i].hot == 0		 ? PLAN_COLD
+			       : pages[i].hot < pages[i].all / 2 ? PLAN_SPARSE
+								 : PLAN_DENSE;
+	return 0;
 }
 
 /* Append the frames of one part of the list, in the order in which they are stored. */
 static uint64_t append(struct plan *p, uint64_t n, const bool *hot, bool want_hot,
-		       enum plan_block block)
+		       unsigned int kinds)
 {
-	const struct frames *f = &p->image->frames;
-
 	for (uint64_t i = 0; i < p->nframes; i++) {
-		uint64_t frame = f->order[i];
+		uint64_t frame = p->image->frames.order[i];
 
-		if (hot[frame] != want_hot || *block_of(p, &f->table[frame]) != block)
+		if (hot[frame] != want_hot || !(plan_block_of(p, frame) & kinds))
 			continue;
 		p->place[frame] = (uint32_t)n;
 		p->list[n++] = frame;
@@ -66,6 +82,7 @@ int plan_init(struct plan *p, const struct image *image, struct err *err)
 {
 	uint64_t n = image->frames.header.nframes;
 	auto_free bool *hot = calloc(n + 1, sizeof(*hot));
+	int ret;
 
 	*p = (struct plan){ .image = image, .nframes = n };
 	p->nblocks = mem_size(&image->ram) / MEM_HUGE_SIZE;
@@ -75,10 +92,12 @@ int plan_init(struct plan *p, const struct image *image, struct err *err)
 	if (!hot || !p->list || !p->place || !p->blocks)
 		return err_set(err, ENOMEM, "plan for %" PRIu64 " frames: out of memory", n);
 	mark_hot(image, hot);
-	mark_blocks(p, hot);
-	p->nhot = append(p, 0, hot, true, PLAN_HOT);
-	p->nready = append(p, p->nhot, hot, false, PLAN_HOT);
-	append(p, p->nready, hot, false, PLAN_COLD);
+	ret = mark_blocks(p, hot, err);
+	if (ret < 0)
+		return ret;
+	p->nhot = append(p, 0, hot, true, PLAN_SPARSE | PLAN_DENSE);
+	p->nready = append(p, p->nhot, hot, false, PLAN_DENSE);
+	append(p, p->nready, hot, false, PLAN_COLD | PLAN_SPARSE);
 	return 0;
 }
 
@@ -90,25 +109,24 @@ void plan_fini(struct plan *p)
 	*p = (struct plan){ 0 };
 }
 
-bool plan_next_run(const struct plan *p, const struct mem *mem, enum plan_block kind,
-		   uint64_t *at, uint8_t **host, uint64_t *size)
+bool plan_next_run(const struct plan *p, const struct mem *mem, unsigned int kinds,
+		   struct plan_run *run)
 {
-	uint64_t first = 0; /* block of the region */
+	uint64_t first = 0, at = run->next; /* in blocks of all regions */
 
 	for (uint32_t i = 0; i < mem->nregions; i++) {
 		const struct mem_region *r = &mem->regions[i];
-		uint64_t end = first + r->size / MEM_HUGE_SIZE, run = 0;
+		uint64_t end = first + r->size / MEM_HUGE_SIZE;
 
-		while (*at < end && p->blocks[*at] != kind)
-			++*at;
-		while (*at + run < end && p->blocks[*at + run] == kind)
-			run++;
-		if (run > 0) {
-			*host = r->host + (*at - first) * MEM_HUGE_SIZE;
-			*size = run * MEM_HUGE_SIZE;
-			*at += run;
+		while (at < end && !(p->blocks[at] & kinds))
+			at++;
+		run->next = at;
+		while (run->next < end && p->blocks[run->next] & kinds)
+			run->next++;
+		run->host = r->host + (at - first) * MEM_HUGE_SIZE;
+		run->size = (run->next - at) * MEM_HUGE_SIZE;
+		if (run->size > 0)
 			return true;
-		}
 		first = end;
 	}
 	return false;

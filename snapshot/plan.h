@@ -3,12 +3,12 @@
  * plan.h - in which order the frames of an image are wanted, and which 2 MiB blocks of guest
  * memory hold what. Made once per template; read-only afterwards.
  *
- *	list  |    hot    | rest of the blocks with a hot page |   all others   |
- *	      0         nhot                                nready           nframes
+ *	list  |    hot    | rest of the dense blocks |   all others   |
+ *	      0         nhot                       nready           nframes
  *
- * Hot frames hold pages of the working set; in an image without one every frame is hot. A
- * machine that has the first nready frames can have its hot blocks mapped as huge pages: nothing
- * is missing in them.
+ * Hot frames hold pages of the working set; in an image without one every frame is hot. A block
+ * with many hot pages is worth to be had whole, in one huge page: decoding its other pages costs
+ * less than the guest's faults on small ones.
  */
 #pragma once
 
@@ -21,10 +21,12 @@
 struct err;
 struct image;
 
+/* What a block holds; or'ed together to name several kinds. */
 enum plan_block {
-	PLAN_ZERO, /* nothing is stored: what is missing is zero */
-	PLAN_COLD, /* frames, none of them hot */
-	PLAN_HOT,  /* at least one hot frame */
+	PLAN_ZERO = 1u << 0,   /* nothing is stored: what is missing is zero */
+	PLAN_COLD = 1u << 1,   /* frames, none of them hot */
+	PLAN_SPARSE = 1u << 2, /* some hot frames */
+	PLAN_DENSE = 1u << 3,  /* at least half of what is stored is hot */
 };
 
 struct plan {
@@ -40,10 +42,19 @@ struct plan {
 int plan_init(struct plan *p, const struct image *image, struct err *err) must_check;
 void plan_fini(struct plan *p);
 
+/* One stretch of guest memory on the host; begins zeroed. */
+struct plan_run {
+	uint8_t *host;
+	uint64_t size;
+	uint64_t next; /* block to go on with */
+};
+
 /*
- * plan_next_run - the next blocks of one region that follow each other and are all of @kind.
- * @at: where to go on, in blocks; 0 first; moves. @mem: the machine's regions, mapped.
- * Returns whether there is one: @host and @size then say where.
+ * plan_next_run - the next blocks of one region that follow each other and are all of @kinds.
+ * @mem: the machine's regions, mapped. Returns whether there are any.
  */
-bool plan_next_run(const struct plan *p, const struct mem *mem, enum plan_block kind,
-		   uint64_t *at, uint8_t **host, uint64_t *size);
+bool plan_next_run(const struct plan *p, const struct mem *mem, unsigned int kinds,
+		   struct plan_run *run);
+
+/* What the block of @frame is. */
+enum plan_block plan_block_of(const struct plan *p, uint64_t frame);

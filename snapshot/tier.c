@@ -45,7 +45,25 @@ static bool is_refused(int ret)
 	return ret == -EPERM || ret == -ENOSYS;
 }
 
-/* Pages behind every block with a hot page, and somebody to serve the others. */
+/* Pages behind all that is decoded at the start: huge ones in dense blocks, else only those that
+ * a hot frame has. */
+static int prefault(const struct mem *mem, const struct plan *p, struct err *err)
+{
+	struct plan_run run = { 0 };
+	int ret = 0;
+
+	while (ret == 0 && plan_next_run(p, mem, PLAN_DENSE, &run))
+		ret = mem_prefault(run.host, run.size, true, err);
+	for (uint64_t i = 0; ret == 0 && i < p->nhot; i++) {
+		const struct frames_entry *e = &p->image->frames.table[p->list[i]];
+
+		if (plan_block_of(p, p->list[i]) == PLAN_SPARSE)
+			ret = mem_prefault(mem_at(mem, e->gpa, frames_size(e)), frames_size(e),
+					   false, err);
+	}
+	return ret;
+}
+
 static int prepare_ready(struct machine *m, const struct template *t, struct err *err)
 {
 	const struct plan *p = &t->plan;
@@ -53,14 +71,11 @@ static int prepare_ready(struct machine *m, const struct template *t, struct err
 		.plan = p,
 		.mem = &m->vm.mem,
 		.vcpu = &m->vm.vcpus[0],
+		.blocks = PLAN_COLD | PLAN_SPARSE,
 		.from = p->nready,
 	};
-	uint64_t at = 0, size;
-	uint8_t *host;
-	int ret = 0;
+	int ret = prefault(&m->vm.mem, p, err);
 
-	while (ret == 0 && plan_next_run(p, &m->vm.mem, PLAN_HOT, &at, &host, &size))
-		ret = mem_prefault(host, size, err);
 	if (ret < 0 || p->nready == p->nframes)
 		return ret;
 	ret = pager_start(&m->pager, &cfg, err);
@@ -99,6 +114,7 @@ static int attach_lazy(struct machine *m, const struct template *t, struct err *
 		.plan = &t->plan,
 		.mem = &m->vm.mem,
 		.vcpu = &m->vm.vcpus[0],
+		.blocks = PLAN_COLD | PLAN_SPARSE | PLAN_DENSE,
 		.push = t->plan.nhot,
 	};
 
