@@ -144,9 +144,19 @@ void mem_advise_huge(const struct mem *m)
 		madvise(m->regions[i].host, m->regions[i].size, MADV_HUGEPAGE);
 }
 
-int mem_prefault(void *host, size_t len, bool huge, struct err *err)
+int mem_prefault_huge(void *host, size_t len, struct err *err)
 {
-	madvise(host, len, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	madvise(host, len, MADV_HUGEPAGE);
+	return mem_prefault(host, len, err);
+}
+
+void mem_refuse_huge(void *host, size_t len)
+{
+	madvise(host, len, MADV_NOHUGEPAGE);
+}
+
+int mem_prefault(void *host, size_t len, struct err *err)
+{
 	if (madvise(host, len, MADV_POPULATE_WRITE) == 0)
 		return 0;
 	if (errno != EINVAL)

@@ -60,11 +60,15 @@ void mem_advise_huge(const struct mem *m);
 
 /*
  * mem_prefault - have writable pages behind @len bytes at @host now. Zero where there was nothing.
- * @huge: huge ones if there are any; else none but small ones.
+ * mem_prefault_huge: huge ones if there are any.
  * Errors: -ENOMEM and what MADV_POPULATE_WRITE says.
  */
-int mem_prefault(void *host, size_t len, bool huge, struct err *err)
+int mem_prefault(void *host, size_t len, struct err *err) __attribute__((warn_unused_result));
+int mem_prefault_huge(void *host, size_t len, struct err *err)
 	__attribute__((warn_unused_result));
+
+/* Nothing but small pages there: a huge one would bring zeros beside what was asked for. */
+void mem_refuse_huge(void *host, size_t len);
 
 /* Does this host give huge pages to who asks for them (transparent_hugepage/enabled)? */
 bool mem_has_huge(void);

@@ -38,11 +38,12 @@ struct pager {
 
 	/* The thread's own. */
 	struct reader *reader; /* of the frames that are pushed; NULL: none left to push */
-	uint64_t base, pos;    /* positions in the list: where the reader began, pushed next */
-	uint64_t missing;      /* stored frames that are not in */
-	bool *in;	       /* by frame */
-	uint8_t *stored;       /* FRAMES_MAX_SIZE bytes of the file */
-	uint8_t *pages;	       /* FRAMES_MAX_SIZE bytes of guest memory, page aligned */
+	/* Positions in the list: where the reader began, pushed next, pushed up to. */
+	uint64_t base, pos, end;
+	uint64_t missing;	  /* stored frames that are not in */
+	bool *in;		  /* by frame */
+	uint8_t *stored;	  /* FRAMES_MAX_SIZE bytes of the file */
+	uint8_t *pages;		  /* FRAMES_MAX_SIZE bytes of guest memory, page aligned */
 	struct pager_stats stats; /* each atomic */
 };
 
@@ -102,16 +103,23 @@ static int push_begin(struct pager *p, uint64_t end, struct err *err)
 	if (end <= p->pos)
 		return 0;
 	p->base = p->pos;
+	p->end = end;
 	p->reader = reader_open(p->f, p->cfg.plan->list + p->pos, end - p->pos, err);
 	return p->reader ? 0 : -ENOMEM;
 }
 
-/* Is the frame among those that have been read, or will be soon, in order to be pushed? */
+/* Will the frame be pushed? What has been read for that, or is being read, is not read again. */
 static bool is_coming(const struct pager *p, uint64_t frame)
 {
 	uint64_t place = p->cfg.plan->place[frame];
 
-	return p->reader && place >= p->pos && place < p->base + reader_ahead(p->reader);
+	return p->reader && place >= p->pos && place < p->end;
+}
+
+static bool is_near(const struct pager *p, uint64_t frame)
+{
+	return is_coming(p, frame) &&
+	       p->cfg.plan->place[frame] < p->base + reader_ahead(p->reader);
 }
 
 /* Somebody waits for @frame. */
@@ -120,7 +128,7 @@ static int serve_frame(struct pager *p, uint64_t frame, struct err *err)
 	const struct frames_entry *e = &p->f->table[frame];
 	int ret = 0;
 
-	while (ret == 0 && !p->in[frame] && is_coming(p, frame))
+	while (ret == 0 && !p->in[frame] && is_near(p, frame))
 		ret = push_one(p, err);
 	if (ret < 0 || p->in[frame])
 		return ret;
@@ -142,28 +150,37 @@ static int serve_zeros(struct pager *p, gpa_t from, gpa_t to, struct err *err)
 }
 
 /*
- * Everything that is missing in the 64 KiB around @gpa, which no frame crosses: first the frame
- * that is waited for, then the others, and zeros between them.
+ * What is missing in the 64 KiB around a page that no frame of the working set holds, and which no
+ * frame crosses. Frames are read with the one that is waited for (@frames), zeros always placed;
+ * what is coming anyway is left to come.
  */
-static int serve_window(struct pager *p, gpa_t gpa, struct err *err)
+static int serve_window(struct pager *p, gpa_t gpa, bool frames, struct err *err)
 {
 	gpa_t at = gpa - gpa % FRAMES_MAX_SIZE, end = at + FRAMES_MAX_SIZE;
-	uint64_t first = frames_find(p->f, gpa);
 	int ret = 0;
 
-	if (first < p->f->header.nframes && p->f->table[first].gpa <= gpa)
-		ret = serve_frame(p, first, err);
 	for (uint64_t i = frames_find(p->f, at); ret == 0 && i < p->f->header.nframes; i++) {
 		const struct frames_entry *e = &p->f->table[i];
 
 		if (e->gpa >= end)
 			break;
 		ret = serve_zeros(p, at, e->gpa, err);
-		if (ret == 0)
+		if (ret == 0 && frames && !is_coming(p, i))
 			ret = serve_frame(p, i, err);
 		at = e->gpa + frames_size(e);
 	}
 	return ret < 0 ? ret : serve_zeros(p, at, end, err);
+}
+
+/* Somebody waits for the page at @gpa: its frame first, then what lies around it. */
+static int serve_page(struct pager *p, gpa_t gpa, struct err *err)
+{
+	uint64_t i = frames_find(p->f, gpa);
+	bool stored = i < p->f->header.nframes && p->f->table[i].gpa <= gpa;
+	bool pushed = stored && is_coming(p, i);
+	int ret = stored ? serve_frame(p, i, err) : 0;
+
+	return ret < 0 || pushed ? ret : serve_window(p, gpa, stored, err);
 }
 
 /* Returns 1: somebody was served; 0: nobody waits; or -errno. */
@@ -175,7 +192,7 @@ static int serve_one(struct pager *p, struct err *err)
 	if (ret <= 0)
 		return ret;
 	COUNT(p->stats.faults, 1);
-	ret = serve_window(p, mem_gpa(p->cfg.mem, f.page), err);
+	ret = serve_page(p, mem_gpa(p->cfg.mem, f.page), err);
 	return ret < 0 ? ret : 1;
 }
 
@@ -312,7 +329,7 @@ static void join(struct pager *p)
 /* No huge pages: one that is there for a small part would hide that the rest is missing. */
 static int serve(const struct pager *p, uint8_t *host, size_t len, struct err *err)
 {
-	madvise(host, len, MADV_NOHUGEPAGE);
+	mem_refuse_huge(host, len);
 	return uffd_register(&p->uffd, host, len, UFFD_MISSING, err);
 }
 

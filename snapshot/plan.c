@@ -54,6 +54,7 @@ static int mark_blocks(struct plan *p, const bool *hot, struct err *err)
 	for (uint64_t i = 0; i < p->nframes; i++) {
 		pages[block_index(p, i)].all += table[i].pages;
 		pages[block_index(p, i)].hot += hot[i] ? table[i].pages : 0;
+		p->hot_pages += hot[i] ? table[i].pages : 0;
 	}
 	for (uint64_t i = 0; i < p->nblocks; i++)
 		p->blocks[i] = pages[i].all == 0		 ? PLAN_ZERO

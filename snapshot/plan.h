@@ -34,7 +34,8 @@ struct plan {
 	uint64_t *list;		   /* indices of frames */
 	uint32_t *place;	   /* by frame: its position in the list */
 	uint64_t nhot, nready, nframes;
-	uint8_t *blocks; /* enum plan_block of each 2 MiB of RAM, region after region */
+	uint64_t hot_pages; /* in the hot frames */
+	uint8_t *blocks;    /* enum plan_block of each 2 MiB of RAM, region after region */
 	uint64_t nblocks;
 };
 

@@ -12,7 +12,7 @@
 #include "snapshot/reader.h"
 #include "snapshot/template.h"
 
-/* Below it, reading and decoding all of it takes less than faults do. */
+/* Fewer pages are decoded before they could be waited for: measured, see the design notes. */
 #define LAZY_MIN_PAGES 1024u
 
 static int attach_map(struct machine *m, const struct template *t, struct err *err)
@@ -49,17 +49,19 @@ static bool is_refused(int ret)
  * a hot frame has. */
 static int prefault(const struct mem *mem, const struct plan *p, struct err *err)
 {
-	struct plan_run run = { 0 };
+	struct plan_run dense = { 0 }, sparse = { 0 };
 	int ret = 0;
 
-	while (ret == 0 && plan_next_run(p, mem, PLAN_DENSE, &run))
-		ret = mem_prefault(run.host, run.size, true, err);
+	while (ret == 0 && plan_next_run(p, mem, PLAN_DENSE, &dense))
+		ret = mem_prefault_huge(dense.host, dense.size, err);
+	while (plan_next_run(p, mem, PLAN_SPARSE, &sparse))
+		mem_refuse_huge(sparse.host, sparse.size);
 	for (uint64_t i = 0; ret == 0 && i < p->nhot; i++) {
 		const struct frames_entry *e = &p->image->frames.table[p->list[i]];
 
 		if (plan_block_of(p, p->list[i]) == PLAN_SPARSE)
 			ret = mem_prefault(mem_at(mem, e->gpa, frames_size(e)), frames_size(e),
-					   false, err);
+					   err);
 	}
 	return ret;
 }
@@ -171,18 +173,20 @@ const struct tier *tier_find(const char *name)
 	return NULL;
 }
 
-/* What is wanted first of an image that is decoded once, for one start. */
+/* An image that is decoded once, for one start. */
 static const struct tier *choose_one_shot(const struct plan *p, const char **why)
 {
-	uint64_t all = p->nframes, first = p->nready;
 	bool cold = reader_is_cold(&p->image->frames, p->list, p->nhot);
+	bool has_rest = p->nready < p->nframes; /* outside of the working set */
 
-	if (cold && p->image->frames.header.npages >= LAZY_MIN_PAGES && has_uffd()) {
-		*why = "one start from a cold disk: it runs while its memory is read";
+	if (p->hot_pages >= LAZY_MIN_PAGES && (cold || !has_rest) && has_uffd()) {
+		*why = cold ? "one start from a cold disk: it runs while its memory is read"
+			    : "one start: it runs while its memory is decoded";
 		return &tier_lazy;
 	}
-	if (first < all && has_uffd()) {
-		*why = "one start: only its working set is decoded before";
+	if (has_rest && has_uffd()) {
+		*why = cold ? "one start from a cold disk: only its working set is read"
+			    : "one start: only its working set is decoded";
 		return &tier_ready;
 	}
 	*why = "one start: decoding into place saves the template";
