@@ -37,11 +37,19 @@ static int exit_io(struct vcpu *v)
 	return ret;
 }
 
-static int exit_mmio(struct vcpu *v)
+/*
+ * An access to RAM is none of ours: KVM's emulator makes it one when it cannot reach the memory
+ * (there is none behind it any more, or a signal came while it waited for a page). Going on
+ * would give the guest bytes that are not there.
+ */
+static int exit_mmio(struct vcpu *v, struct err *err)
 {
 	struct kvm_run *run = v->run;
 
 	v->stats.mmio++;
+	if (mem_holds(&v->vm->mem, run->mmio.phys_addr, 1))
+		return err_set(err, ERR_CRASHED, "KVM could not reach guest memory at 0x%llx",
+			       (unsigned long long)run->mmio.phys_addr);
 	return from_bus(bus_access(&v->vm->mmio, run->mmio.phys_addr, run->mmio.data,
 				   run->mmio.len, run->mmio.is_write));
 }
@@ -93,7 +101,7 @@ int vcpu_exit(struct vcpu *v, struct err *err)
 	case KVM_EXIT_IO:
 		return exit_io(v);
 	case KVM_EXIT_MMIO:
-		return exit_mmio(v);
+		return exit_mmio(v, err);
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IOAPIC_EOI: /* a level interrupt was handled; nothing is wired yet */
 		return -EINTR;

@@ -96,6 +96,14 @@ int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *e
 	return ret;
 }
 
+/* A signal that interrupts KVM's wait for a page may look like anything: at the deadline, while
+ * memory is missing, the deadline is what it was. */
+static bool was_deadline(const struct machine *m, nsec_t deadline)
+{
+	return m->pager && pager_is_busy(m->pager) && deadline != 0 &&
+	       clock_monotonic() >= deadline;
+}
+
 int machine_run(struct machine *m, nsec_t deadline, struct err *err)
 {
 	int lost = pager_check(m->pager, err);
@@ -106,8 +114,12 @@ int machine_run(struct machine *m, nsec_t deadline, struct err *err)
 	ret = vcpu_run(&m->vm.vcpus[0], deadline, err);
 	/* Whatever it did, it may have done for want of memory. */
 	lost = pager_check(m->pager, err);
-	if (lost < 0 || ret < 0)
-		return lost < 0 ? lost : ret;
+	if (lost < 0)
+		return lost;
+	if (ret != VCPU_STOP_DEVICE && was_deadline(m, deadline))
+		ret = VCPU_STOP_TIMEOUT;
+	if (ret < 0)
+		return ret;
 	switch ((enum vcpu_stop)ret) {
 	case VCPU_STOP_DEVICE:
 		return (int)m->mailbox->stop;

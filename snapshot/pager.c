@@ -420,6 +420,10 @@ void pager_stop(struct pager *p)
 	if (!p->joined)
 		ask(p, ASK_STOP);
 	join(p);
+	log_debug("%" PRIu64 " faults, %" PRIu64 " frames served, %" PRIu64 " pushed, %" PRIu64
+		  " missing; %" PRIu64 " zero pages; %" PRIu64 " bytes read",
+		  p->stats.faults, p->stats.served, p->stats.pushed, p->missing,
+		  p->stats.zero_pages, p->stats.read_bytes);
 	uffd_close(&p->uffd);
 	fd_cleanup(&p->ask_fd);
 	reader_close(p->reader);

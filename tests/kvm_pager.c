@@ -19,6 +19,7 @@
 #include "snapshot/restore.h"
 #include "tests/helpers_image.h"
 #include "tests/helpers_kvm.h"
+#include "tests/helpers_refuse.h"
 
 #define FIELD_PAGES 2048 /* of tests/guest/field.c */
 
@@ -172,6 +173,43 @@ Test(pager, ready_decodes_the_working_set_and_serves_the_rest)
 	clone_make(&c, &f, &tier_lazy);
 	look_at_everything();
 	clone_free(&c);
+}
+
+Test(pager, where_userfaultfd_is_refused_ready_decodes_all_and_lazy_says_why)
+{
+	const struct wset_run run = run_at(f.image.frames.header.nframes / 2);
+	struct err err = { 0 };
+	const char *why;
+
+	plan_with(&run, 1);
+	refuse_userfaultfd();
+	clone_make(&c, &f, &tier_ready);
+	cr_expect(eq(ptr, c.machine.pager, NULL));
+	cr_expect(ne(ptr, (void *)tier_ready.lacks(), NULL));
+	look_at_everything();
+	cr_expect(eq(int, restore(&c.machine, &f.template, &tier_lazy, NULL, &err), -EPERM));
+	cr_expect(ne(ptr, strstr(err.text, "vm.unprivileged_userfaultfd=1"), NULL), "%s",
+		  err.text);
+	clone_free(&c);
+	template_close(&f.template);
+	cr_assert(eq(int, template_open(&f.template, &f.image, &f.kvm, &err), 0), "%s",
+		  err.text);
+	cr_expect(eq(ptr, (void *)tier_choose(&f.template, 1, &why), (void *)&tier_eager));
+}
+
+Test(pager, auto_picks_by_what_is_known_of_the_image)
+{
+	const struct wset_run run = run_at(f.image.frames.header.nframes / 2);
+	struct err err = { 0 };
+	const char *why;
+
+	template_close(&f.template);
+	cr_assert(eq(int, template_open(&f.template, &f.image, &f.kvm, &err), 0), "%s",
+		  err.text);
+	cr_expect(eq(ptr, (void *)tier_choose(&f.template, 1, &why), (void *)&tier_lazy));
+	cr_expect(eq(ptr, (void *)tier_choose(&f.template, 2, &why), (void *)&tier_map));
+	plan_with(&run, 1);
+	cr_expect(eq(ptr, (void *)tier_choose(&f.template, 1, &why), (void *)&tier_ready));
 }
 
 /* ---- a pager that stops ---- */

@@ -13,6 +13,7 @@
 #include "snapshot/frames.h"
 #include "snapshot/reader.h"
 #include "tests/helpers_image.h"
+#include "tests/helpers_refuse.h"
 
 #define SIZE (16u << 20) /* of guest memory: larger than all read buffers together */
 
@@ -141,6 +142,18 @@ Test(reader, reading_past_the_page_cache_does_not_fill_it)
 	cr_expect(eq(u64, reader_bytes(r) / 4096 >= f.header.npages / 2, 1));
 	reader_close(r);
 	cr_expect(eq(int, reader_is_cold(&f, f.order, f.header.nframes), 1));
+}
+
+Test(reader, where_io_uring_is_refused_it_reads_all_the_same)
+{
+	struct err err = { 0 };
+
+	refuse_io_uring();
+	make_cold();
+	read_list(f.order, f.header.nframes);
+	make_cold();
+	cr_assert(eq(int, frames_decode_all(&f, &out, &err), 0), "%s", err.text);
+	cr_expect(eq(int, memcmp(mem.regions[0].host, out.regions[0].host, SIZE), 0));
 }
 
 Test(reader, a_list_may_have_gaps_and_go_backwards)

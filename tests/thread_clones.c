@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * thread_clones.c - what libthaw promises to threads, for TSan (`make tsan`): one host, image
- * and template shared by threads that open, invoke and close clones of their own. A plain main:
+ * and template, under each tier, shared by threads that open, invoke and close clones of their own.
+ * A plain main:
  * exit status 0 is a pass.
  */
 #include <pthread.h>
@@ -95,7 +96,7 @@ static int build(const char *dir)
 	return status;
 }
 
-static int run_template(const char *dir)
+static int run_template(const char *dir, const char *tier)
 {
 	struct thaw_host *host = NULL;
 	struct thaw_image *image = NULL;
@@ -105,7 +106,7 @@ static int run_template(const char *dir)
 	if (ret == 0)
 		ret = thaw_image_open(&image, dir, &err);
 	if (ret == 0)
-		ret = thaw_template_open(&shared_template, host, image, "map", THREADS, &err);
+		ret = thaw_template_open(&shared_template, host, image, tier, THREADS, &err);
 	if (ret < 0)
 		fprintf(stderr, "%s\n", err.text);
 	shared_image = image;
@@ -125,7 +126,9 @@ int main(void)
 		return 1;
 	snprintf(dir, sizeof(dir), "%s/echo", scratch);
 	if (build(dir) == 0)
-		ret = run_template(dir);
+		ret = 0;
+	for (const char *const *tier = thaw_tiers(); *tier && ret == 0; tier++)
+		ret = run_template(dir, *tier);
 	snprintf(command, sizeof(command), "rm -rf %s", scratch);
 	return system(command) == 0 ? ret : 1;
 }
