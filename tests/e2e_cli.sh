@@ -86,7 +86,7 @@ expect_equal "inspect --json: arguments" "$(jq -c .manifest.guest.args "$E2E_OUT
 expect_match "inspect --json: a register" \
 	"$(jq -r '.sections[] | select(.name == "vcpu.regs") | .elements[0].rip' "$E2E_OUT")" '^0x'
 
-for tier in auto map ready lazy eager; do
+for tier in auto map warm ready lazy eager; do
 	expect_status 0 "run, tier $tier" "$THAW" run --tier $tier --payload "hi $tier" "$WORK/echo"
 	expect_equal "its reply" "$(cat "$E2E_OUT")" "hi $tier"
 done
