@@ -92,7 +92,7 @@ int plan_init(struct plan *p, const struct image *image, struct err *err)
 	mark_hot(image, p->hot);
 	count_pages(p);
 	for (uint64_t i = 0; i < p->nblocks; i++)
-		p->blocks[i] = kind_of(&p->pages[i]);
+		p->blocks[i] = (uint8_t)kind_of(&p->pages[i]);
 	p->nhot = append(p, 0, true, PLAN_SPARSE | PLAN_DENSE);
 	p->nready = append(p, p->nhot, false, PLAN_DENSE);
 	append(p, p->nready, false, PLAN_COLD | PLAN_SPARSE);
