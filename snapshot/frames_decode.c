@@ -13,7 +13,7 @@
 #include "snapshot/io.h"
 #include "snapshot/reader.h"
 
-/* Fewer pages than these are not worth a second thread, which costs 50 us. */
+/* Ours: fewer pages than these are not worth starting a thread. */
 #define SHARE_MIN_PAGES 512u
 
 int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *pages,

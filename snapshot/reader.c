@@ -16,7 +16,7 @@
 #include "snapshot/frames.h"
 #include "snapshot/io.h"
 
-#define CHUNK_SIZE  (256u << 10) /* bytes of one read; ours, see the design notes */
+#define CHUNK_SIZE  (256u << 10) /* bytes of one read; ours */
 #define CHUNKS	    4u		 /* in flight */
 #define ALIGNMENT   4096u	 /* of O_DIRECT, on every disk there is */
 #define BUFFER_SIZE (CHUNK_SIZE + 2 * ALIGNMENT)

@@ -12,7 +12,7 @@
 #include "snapshot/reader.h"
 #include "snapshot/template.h"
 
-/* Fewer pages are decoded before they could be waited for: measured, see the design notes. */
+/* Ours: fewer pages are decoded before they could be waited for. */
 #define LAZY_MIN_PAGES 1024u
 
 static int attach_map(struct machine *m, const struct template *t, struct err *err)
