@@ -1,5 +1,6 @@
 # make [all] | demo | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
-#      | check-style | format | install | uninstall | deps | clean
+#      | bench | bench-quick | density | check-style | format | install | uninstall | deps
+#      | clean
 #
 # V=1 shows commands, WERROR=1 stops at warnings, CC=clang, MODE=debug, PREFIX= and DESTDIR=
 # for install, REQUIRE_KVM=1 makes a missing /dev/kvm a failure, SECONDS_EACH= for fuzz.
@@ -32,14 +33,14 @@ endif
 cflags   = $(std) $(warn) $(hard) $($(MODE)) $(if $(WERROR),-Werror) $(loose) $(CFLAGS)
 ldflags  = -pie -Wl,-z,relro,-z,now,--as-needed $(filter -fsanitize=%,$($(MODE))) $(LDFLAGS)
 needs   := -llz4 -ljansson -lcrypto -lisal -luring
-libs    := $(needs) -larchive
+libs    := $(needs) -larchive -lm
 
 # Sources are found, not listed: a new file in a folder is part of the build.
 objects  = $(patsubst %.c,$O/%.o,$(wildcard $1))
 programs = $(patsubst %.c,$O/%,$(wildcard $1))
 lib     := $(call objects,engine/*.c devices/*.c snapshot/*.c)
 main    := $O/tools/thaw/main.o
-parts   := $(filter-out $(main),$(call objects,tools/thaw/*.c))
+parts   := $(filter-out $(main),$(call objects,tools/thaw/*.c tools/measure/*.c))
 parsers := $(call objects,$(addprefix guest/kindling/,elf.c cpio.c text.c))
 helpers := $(call objects,tests/helpers*.c)
 unit    := $(call programs,tests/test_*.c)
@@ -47,7 +48,7 @@ kvm     := $(call programs,tests/kvm_*.c)
 threads := $(call programs,tests/thread_*.c)
 fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
 e2e     := $(wildcard tests/e2e_*.sh)
-folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench
+folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench bench/*
 ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
 scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh .ci/run)
 
@@ -172,6 +173,7 @@ soak:
 soak-run: $O/tests/kvm_rewind $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 sh tests/run.sh $O/tests/kvm_rewind
 -include tests/tcg/tcg.mk
+-include bench/bench.mk
 
 demo:
 	$Qsh tools/deps.sh build

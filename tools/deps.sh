@@ -6,6 +6,7 @@
 #	check	what `make check` and `make asan` need besides
 #	style	what `make fuzz`, `make check-style` and a build with clang need besides
 #	tcg	what `make test-tcg` needs besides
+#	bench	what `make bench` needs besides
 # shellcheck disable=SC2086 # lists of package names are split on purpose
 set -eu
 
@@ -14,9 +15,10 @@ build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev libur
 check='libcriterion-dev strace musl-tools pkg-config busybox-static'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
 tcg='qemu-system-x86 busybox-static cpio xz-utils'
+bench='qemu-system-x86'
 
 if [ $# -eq 0 ]; then
-	echo "usage: tools/deps.sh build|check|style|tcg..." >&2
+	echo "usage: tools/deps.sh build|check|style|tcg|bench..." >&2
 	exit 2
 fi
 wanted=
@@ -26,8 +28,9 @@ for set in "$@"; do
 	check) wanted="$wanted $check" ;;
 	style) wanted="$wanted $style" ;;
 	tcg) wanted="$wanted $tcg" ;;
+	bench) wanted="$wanted $bench" ;;
 	*)
-		echo "deps: no set '$set': expected build, check, style or tcg" >&2
+		echo "deps: no set '$set': expected build, check, style, tcg or bench" >&2
 		exit 2
 		;;
 	esac

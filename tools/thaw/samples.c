@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/util.h"
+#include "tools/measure/stats.h"
+
 int samples_init(struct samples *s, uint32_t cap)
 {
 	*s = (struct samples){ .cap = cap, .all = calloc(cap, sizeof(*s->all)) };
@@ -24,41 +27,25 @@ void samples_add(struct samples *s, const struct phases *p)
 		s->all[s->n++] = *p;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	nsec_t x = *(const nsec_t *)a, y = *(const nsec_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Nearest rank: the smallest value that at least @percent of all do not exceed. */
-static nsec_t at_percent(const nsec_t *sorted, uint32_t n, uint32_t percent)
-{
-	uint64_t rank = ((uint64_t)n * percent + 99) / 100;
-
-	return sorted[rank > 0 ? rank - 1 : 0];
-}
-
 struct percentiles samples_percentiles(const struct samples *s, enum phase phase)
 {
-	nsec_t *times = calloc(s->n > 0 ? s->n : 1, sizeof(*times));
-	struct percentiles p = { 0 };
+	auto_free double *times = calloc(s->n > 0 ? s->n : 1, sizeof(*times));
+	uint32_t n = 0;
+	struct stats st;
 
 	if (!times)
-		return p;
+		return (struct percentiles){ 0 };
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (s->all[i].at[phase] != 0)
-			times[p.n++] = s->all[i].at[phase] - s->all[i].at[PHASE_REQUEST];
+			times[n++] = (double)(s->all[i].at[phase] -
+					      s->all[i].at[PHASE_REQUEST]);
 	}
-	if (p.n > 0) {
-		qsort(times, p.n, sizeof(*times), by_value);
-		p.p50 = at_percent(times, p.n, 50);
-		p.p90 = at_percent(times, p.n, 90);
-		p.p99 = at_percent(times, p.n, 99);
-		p.max = times[p.n - 1];
-	}
-	free(times);
-	return p;
+	st = stats_of(times, n); /* whole nanoseconds: a double holds 104 days of them */
+	return (struct percentiles){ .n = (uint32_t)st.n,
+				     .p50 = (nsec_t)st.p50,
+				     .p90 = (nsec_t)st.p90,
+				     .p99 = (nsec_t)st.p99,
+				     .max = (nsec_t)st.max };
 }
 
 static json_t *json_us(nsec_t ns)

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench.h - what all parts of the benchmark share: the host, the images, the report, the goals.
+ *
+ * Each part measures some goals, in this process unless it says otherwise. A part that cannot
+ * measure says so in the goal and returns 0; it returns an error only where what it measures is
+ * broken: a wrong reply is never a sample.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "bench/goals.h"
+#include "engine/kvm.h"
+#include "snapshot/thaw.h"
+#include "tools/measure/report.h"
+
+struct bench {
+	bool quick;
+	const char *thaw;  /* the program */
+	const char *guest; /* folder of the programs that run inside machines */
+	char scratch[64];  /* folder of the images; removed at the end */
+	struct thaw_host *host;
+	struct kvm kvm; /* the same host, for the peers, which are made of the engine's parts */
+	struct report report;
+	struct goals goals;
+};
+
+/* An image with its template: what clones are made of. */
+struct subject {
+	char dir[128];
+	struct thaw_image *image;
+	struct thaw_template *template;
+};
+
+/*
+ * subject_build - have the sample @program frozen into the scratch folder, unless it was; @raw:
+ * with memory.raw. Writes the image's folder to @dir.
+ */
+int subject_build(const struct bench *b, const char *program, bool raw, char dir[128],
+		  struct thaw_err *err);
+/* subject_build, and open it for @tier. */
+int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
+		 const char *tier, struct thaw_err *err);
+void subject_close(struct subject *s);
+
+/* Is there such a tier in this libthaw? */
+bool bench_has_tier(const char *name);
+
+/* @full rounds, or a part of them in a quick run. */
+unsigned int bench_rounds(const struct bench *b, unsigned int full);
+
+/* The parts; each adds its series, charts and findings. */
+int bench_warm(struct bench *b, struct thaw_err *err);	  /* goals 1, 2, 9, 12, 14 */
+int bench_fresh(struct bench *b, struct thaw_err *err);	  /* goals 3, 4, 11 */
+int bench_rate(struct bench *b, struct thaw_err *err);	  /* goal 5 */
+int bench_cold(struct bench *b, struct thaw_err *err);	  /* goals 6, 7 */
+int bench_density(struct bench *b, struct thaw_err *err); /* goals 8, 10 */
+int bench_size(struct bench *b, struct thaw_err *err);	  /* goal 13 */
+
+/* `make density`: the same at length, and as many as fit in half of the memory. */
+int bench_density_long(struct bench *b, struct thaw_err *err);

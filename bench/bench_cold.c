@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench_cold.c - guest memory that is not there yet, for a guest that touches 2,048 pages and
+ * for sql: LZ4 into a waiting shell against a lazy private mapping of the same bytes
+ * uncompressed, both from the page cache and both from disk. The clock runs from the waiting
+ * shell to the response on either side; for sql by `auto` from the making of the template, since
+ * `auto` decides there what to read when.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bench/cache.h"
+#include "engine/util.h"
+#include "tools/thaw/cmd.h"
+
+#define ROUNDS	    300u
+#define COLD_ROUNDS 60u
+
+/* One way to a response. */
+struct way {
+	struct subject subject;
+	const char *event;
+	const char *file;	/* what holds guest memory: dropped before a cold start */
+	bool cold;
+	const char *tier_each; /* a template of this tier for every start; NULL: one for all */
+	const struct thaw_host *host;
+	char reply[4096]; /* of its first start: all others must be the same */
+	size_t reply_len;
+	struct series *bytes; /* read from disk by each start; NULL: not kept */
+};
+
+static int check_reply(struct way *w, const struct thaw_reply *reply, struct err *err)
+{
+	if (w->reply_len == 0) {
+		w->reply_len = MIN(reply->len, sizeof(w->reply));
+		memcpy(w->reply, reply->data, w->reply_len);
+	}
+	if (reply->len != w->reply_len || memcmp(reply->data, w->reply, w->reply_len) != 0)
+		return err_set(err, EIO, "two starts of %s gave different replies",
+			       w->subject.dir);
+	return 0;
+}
+
+static int run_clone(struct way *w, const struct thaw_template *t, double *us,
+		     struct thaw_err *err)
+{
+	struct thaw_clone *clone;
+	struct thaw_stamps stamps;
+	struct thaw_reply reply;
+	int ret = thaw_clone_open(&clone, t, NULL, NULL, err);
+
+	if (ret == 0)
+		ret = thaw_clone_invoke(clone, w->event, strlen(w->event), 0, &reply, err);
+	if (ret == 0)
+		ret = check_reply(w, &reply, cmd_err(err));
+	if (ret == 0) {
+		thaw_clone_stamps(clone, &stamps);
+		*us = (double)(stamps.first_response - stamps.shell) / 1e3;
+	}
+	thaw_clone_close(clone);
+	return ret;
+}
+
+static int run_whole(struct way *w, double *us, struct thaw_err *err)
+{
+	struct thaw_template *t;
+	nsec_t from = clock_monotonic();
+	double inner;
+	int ret = thaw_template_open(&t, w->host, w->subject.image, w->tier_each, 1, err);
+
+	if (ret < 0)
+		return ret;
+	ret = run_clone(w, t, &inner, err);
+	*us = (double)(clock_monotonic() - from) / 1e3;
+	thaw_template_close(t);
+	return ret;
+}
+
+static int way_sample(void *arg, double *us, struct thaw_err *err)
+{
+	struct way *w = arg;
+	char path[256];
+	uint64_t before;
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", w->subject.dir, w->file);
+	if (w->cold)
+		ret = cache_drop(path, err);
+	before = cache_bytes_read();
+	if (ret == 0)
+		ret = w->tier_each ? run_whole(w, us, err) :
+				     run_clone(w, w->subject.template, us, err);
+	if (ret == 0 && w->bytes)
+		ret = series_add(w->bytes, (double)(cache_bytes_read() - before));
+	return ret;
+}
+
+static int way_open(struct way *w, const struct bench *b, const char *program, const char *tier,
+		    struct thaw_err *err)
+{
+	bool raw = strcmp(tier, "map") == 0;
+
+	*w = (struct way){ .event = "go", .file = raw ? "memory.raw" : "memory.lz4" };
+	w->host = b->host;
+	return subject_open(&w->subject, b, program, raw, tier, err);
+}
+
+/* The peer's, and ours if this libthaw has the tier; @ours is not open where it has not. */
+static int open_pair(struct way *peer, struct way *ours, struct bench *b, const char *program,
+		     struct thaw_err *err)
+{
+	int ret = way_open(peer, b, program, "map", err);
+
+	if (ret == 0 && bench_has_tier("ready"))
+		ret = way_open(ours, b, program, "ready", err);
+	return ret;
+}
+
+struct pair_names {
+	const char *ours, *ours_label, *peer, *peer_label;
+};
+
+/* Ours and the peer's in turn. @goal: what it is for; 0: nothing. */
+static int measure_pair(struct bench *b, struct way *ours, struct way *peer,
+			const struct pair_names *names, enum goal goal, struct thaw_err *err)
+{
+	struct series_list *l = &b->report.series;
+	struct variant v[2] = {
+		{ way_sample, peer, series_new(l, names->peer, names->peer_label), 0 },
+	};
+	size_t n = 1;
+	struct plan plan = { bench_rounds(b, peer->cold ? COLD_ROUNDS : ROUNDS), 2,
+			     b->quick ? 3 : 40 };
+	int ret;
+
+	if (ours->subject.template)
+		v[n++] = (struct variant){ way_sample, ours,
+					   series_new(l, names->ours, names->ours_label), 0 };
+	ret = series_interleave(v, n, plan, err);
+	if (ret < 0 || n < 2 || !goal)
+		return ret;
+	goals_ratio(&b->goals, goal, v[1].to, 50, v[0].to, 50);
+	goals_beside(&b->goals, goal, "p50 %.2f ms and %.2f ms",
+		     series_stats(v[1].to).p50 / 1e3, series_stats(v[0].to).p50 / 1e3);
+	return 0;
+}
+
+static void set_cold(struct way *ours, struct way *peer)
+{
+	ours->cold = peer->cold = true;
+}
+
+static int measure_touch(struct bench *b, struct way *ours, struct way *peer,
+			 struct thaw_err *err)
+{
+	static const struct pair_names cached = {
+		"ready_touch_us", "ready, LZ4, 2,048 pages touched", "lazy_touch_us",
+		"lazy MAP_PRIVATE, page-cached, the same"
+	};
+	static const struct pair_names cold = { "ready_touch_cold_us",
+						"ready, LZ4, cold disk, 2,048 pages touched",
+						"lazy_touch_cold_us",
+						"mmap and touch, cold disk, the same" };
+	int ret = measure_pair(b, ours, peer, &cached, GOAL_READY, err);
+
+	if (ret < 0)
+		return ret;
+	set_cold(ours, peer);
+	return measure_pair(b, ours, peer, &cold, GOAL_COLD, err);
+}
+
+/* The bar of the issue: sql by `auto` from a cold disk, and how much it reads. */
+static int measure_sql(struct bench *b, struct thaw_err *err)
+{
+	static const struct pair_names names = { "auto_sql_cold_us", "sql, auto, cold disk",
+						 "lazy_sql_cold_us",
+						 "sql, mmap and touch, cold disk" };
+	static struct way ours, peer;
+	int ret = way_open(&peer, b, "sql", "map", err);
+
+	if (ret == 0)
+		ret = way_open(&ours, b, "sql", "auto", err);
+	if (ret == 0) {
+		ours.event = peer.event = "select id from orders where id=1234";
+		ours.tier_each = "auto";
+		peer.tier_each = "map";
+		ours.bytes = series_new(&b->report.series, "auto_sql_cold_read_bytes",
+					"sql, auto, cold disk, bytes read");
+		set_cold(&ours, &peer);
+		ret = measure_pair(b, &ours, &peer, &names, 0, err);
+	}
+	subject_close(&ours.subject);
+	subject_close(&peer.subject);
+	return ret;
+}
+
+int bench_cold(struct bench *b, struct thaw_err *err)
+{
+	static struct way ours, peer;
+	int ret = open_pair(&peer, &ours, b, "bench/touch", err);
+
+	if (ret == 0 && !ours.subject.template) {
+		goals_missing(&b->goals, GOAL_READY, "this libthaw has no tier ready");
+		goals_missing(&b->goals, GOAL_COLD, "this libthaw has no tier ready");
+	}
+	if (ret == 0)
+		ret = measure_touch(b, &ours, &peer, err);
+	if (ret < 0) {
+		goals_missing(&b->goals, GOAL_READY, "%s", err->text);
+		goals_missing(&b->goals, GOAL_COLD, "%s", err->text);
+	}
+	subject_close(&ours.subject);
+	subject_close(&peer.subject);
+	if (ret == 0)
+		ret = measure_sql(b, err);
+	return ret;
+}

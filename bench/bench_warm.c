@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench_warm.c - starts in a warm slot, a process per event, and a bare round trip, in turn. */
+#include "bench/bare.h"
+#include "bench/count.h"
+#include "bench/spawn.h"
+#include "bench/warm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/util.h"
+#include "tools/thaw/cmd.h"
+
+#define ROUNDS 5000u
+
+static const enum goal warm_goals[] = { GOAL_WARM_SPAWN, GOAL_WARM_BARE, GOAL_COUNTS,
+					GOAL_JITTER };
+
+struct warm_part {
+	struct warm echo, sql;
+	struct warm used; /* a sql machine that is never rewound */
+	bool have_warm;
+	struct spawn spawn;
+	struct bare bare;
+};
+
+static int used_sample(void *arg, double *us, struct thaw_err *err)
+{
+	return warm_invoke(arg, us, err);
+}
+
+static void warm_findings(struct bench *b, const struct variant *v, const struct warm *echo)
+{
+	const struct series *spawn = v[0].to, *bare = v[1].to, *warm = v[2].to;
+
+	goals_ratio(&b->goals, GOAL_WARM_SPAWN, warm, 50, spawn, 50);
+	goals_ratio(&b->goals, GOAL_WARM_BARE, warm, 50, bare, 50);
+	goals_ratio(&b->goals, GOAL_JITTER, warm, 99, warm, 50);
+	goals_beside(&b->goals, GOAL_WARM_SPAWN,
+		     "echo p50 %.1f us, rewind at release p50 %.1f us; sql p50 %.1f us, the "
+		     "same query on a used machine %.1f us",
+		     series_stats(warm).p50, series_stats(echo->rewind).p50,
+		     series_stats(v[3].to).p50, series_stats(v[4].to).p50);
+}
+
+/* Everything that is compared with each other, in one loop. */
+static int interleave(struct bench *b, struct warm_part *p, struct thaw_err *err)
+{
+	struct series_list *l = &b->report.series;
+	struct chart *chart = report_chart(&b->report, CHART_CDF,
+					   "A pristine machine per event, and its peers");
+	struct variant v[5] = {
+		{ .run = spawn_sample,
+		  .arg = &p->spawn,
+		  .to = series_new(l, "spawn_us", "posix_spawn of a static binary") },
+		{ .run = bare_sample,
+		  .arg = &p->bare,
+		  .to = series_new(l, "bare_us", "bare KVM_RUN round trip") },
+	};
+	struct plan plan = { bench_rounds(b, ROUNDS), 20, b->quick ? 5 : 60 };
+	size_t n = 2;
+	int ret;
+
+	if (p->have_warm) {
+		p->echo.rewind = series_new(l, "rewind_us", "rewind at release, echo");
+		v[2] = (struct variant){ .run = warm_sample,
+					 .arg = &p->echo,
+					 .to = series_new(l, "warm_us", "warm start, echo") };
+		v[3] = (struct variant){ .run = warm_sample,
+					 .arg = &p->sql,
+					 .to = series_new(l, "warm_sql_us", "warm start, sql") };
+		v[4] = (struct variant){ .run = used_sample,
+					 .arg = &p->used,
+					 .to = series_new(l, "used_sql_us",
+							  "sql, on a used machine") };
+		n = 5;
+	}
+	chart->x_label = "microseconds, logarithmic";
+	chart->y_label = "% of samples";
+	for (size_t i = 0; i < n; i++)
+		chart->series[chart->nseries++] = v[i].to;
+	ret = series_interleave(v, n, plan, err);
+	if (ret == 0 && p->have_warm)
+		warm_findings(b, v, &p->echo);
+	return ret;
+}
+
+/* The counted process has a slot of its own: a VM belongs to the process that made it. */
+struct counted_slot {
+	const struct bench *b;
+	struct warm warm;
+};
+
+static int slot_prepare(void *arg, struct thaw_err *err)
+{
+	struct counted_slot *s = arg;
+	double us;
+	int ret = warm_open(&s->warm, s->b, "echo", err);
+
+	for (int i = 0; i < 10 && ret == 0; i++)
+		ret = warm_sample(&s->warm, &us, err);
+	return ret;
+}
+
+static int slot_run(void *arg, struct thaw_err *err)
+{
+	struct counted_slot *s = arg;
+	double us;
+
+	return warm_invoke(&s->warm, &us, err);
+}
+
+static int count_warm(struct bench *b, struct thaw_err *err)
+{
+	static struct counted_slot slot;
+	const struct counted what = { slot_prepare, slot_run, &slot };
+	struct counts c;
+	int ret;
+
+	slot.b = b;
+	ret = count_run(&c, &what, err);
+	if (ret < 0)
+		return ret;
+	goals_value(&b->goals, GOAL_COUNTS, 0, c.faults);
+	goals_value(&b->goals, GOAL_COUNTS, 1, c.calls);
+	return 0;
+}
+
+static int open_slots(struct warm_part *p, const struct bench *b, struct thaw_err *err)
+{
+	static const char query[] = "select id from orders where id=1234";
+	int ret = warm_open(&p->echo, b, "echo", err);
+
+	p->echo.reply = p->echo.event;
+	if (ret == 0)
+		ret = warm_open(&p->sql, b, "sql", err);
+	if (ret == 0)
+		ret = warm_open(&p->used, b, "sql", err);
+	p->sql.event = p->used.event = query;
+	p->sql.reply = p->used.reply = "[{\"id\":1234}]\n";
+	p->have_warm = ret == 0;
+	return ret;
+}
+
+static int warm_measure(struct bench *b, struct warm_part *p, struct thaw_err *err)
+{
+	int ret = spawn_open(&p->spawn, b->guest, err);
+
+	if (ret == 0)
+		ret = bare_open(&p->bare, &b->kvm, err);
+	if (ret == 0)
+		ret = open_slots(p, b, err);
+	if (ret == -ENOTSUP) { /* the peers can still be seen */
+		for (size_t i = 0; i < ARRAY_SIZE(warm_goals); i++)
+			goals_missing(&b->goals, warm_goals[i], "%s", err->text);
+		return interleave(b, p, err);
+	}
+	if (ret == 0)
+		ret = interleave(b, p, err);
+	return ret < 0 ? ret : count_warm(b, err);
+}
+
+int bench_warm(struct bench *b, struct thaw_err *err)
+{
+	static struct warm_part p;
+	int ret = warm_measure(b, &p, err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(warm_goals) && ret < 0; i++)
+		goals_missing(&b->goals, warm_goals[i], "%s", err->text);
+	warm_close(&p.echo);
+	warm_close(&p.sql);
+	warm_close(&p.used);
+	bare_close(&p.bare);
+	spawn_close(&p.spawn);
+	return ret;
+}

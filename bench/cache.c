@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/mem.h"
+#include "tools/thaw/cmd.h"
+#include "engine/util.h"
+
+/* Pages of the file that are in the cache, or -errno. */
+static long cached_pages(int fd, size_t size)
+{
+	size_t pages = (size + MEM_PAGE_SIZE - 1) / MEM_PAGE_SIZE;
+	auto_free unsigned char *map = malloc(pages + 1);
+	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	long n = 0;
+
+	if (!map || at == MAP_FAILED)
+		return -ENOMEM;
+	if (mincore(at, size, map) < 0)
+		n = -errno;
+	munmap(at, size);
+	for (size_t i = 0; i < pages && n >= 0; i++)
+		n += map[i] & 1;
+	return n;
+}
+
+int cache_drop(const char *path, struct thaw_err *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	long left;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(cmd_err(err), "%s", path);
+	/* Dirty pages are not dropped. */
+	if (fsync(fd) < 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+		return err_sys(cmd_err(err), "drop %s from the page cache", path);
+	left = cached_pages(fd, (size_t)st.st_size);
+	if (left < 0)
+		return err_set(cmd_err(err), (int)-left, "mincore of %s", path);
+	if (left > 0)
+		return err_set(cmd_err(err), EBUSY, "%ld pages of %s stay in the page cache",
+			       left, path);
+	return 0;
+}
+
+uint64_t cache_bytes_read(void)
+{
+	FILE *f = fopen("/proc/self/io", "re");
+	char line[128];
+	uint64_t n = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "read_bytes: %" SCNu64, &n) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* memory.h - what memory costs: a process's share of it, and the host's as a whole. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Of one process, bytes: smaps_rollup. */
+struct memory_use {
+	uint64_t uss; /* private: free without it */
+	uint64_t pss; /* private, and its share of what it has with others */
+};
+/* Returns 0 or -errno. */
+int memory_of(pid_t pid, struct memory_use *use);
+
+/* Private bytes of this process in the addresses [@from, @from + @size). */
+uint64_t memory_private(const void *from, size_t size);
+
+/* Of the host, bytes: /proc/meminfo. */
+struct memory_host {
+	uint64_t available, slab, page_tables, kernel_stack, vmalloc;
+};
+void memory_of_host(struct memory_host *m);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/park.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/memory.h"
+#include "engine/err.h"
+#include "engine/util.h"
+#include "snapshot/restore.h"
+#include "snapshot/tier.h"
+
+#define MEASURE	 0x80000000u /* in asked: measure instead of answering */
+#define ANSWER_S 60	     /* ours: longer than a thousand answers take on a slow host */
+
+/* ---- futexes in shared memory ---- */
+
+static void futex_wake(uint32_t *at)
+{
+	syscall(SYS_futex, at, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* Sleep while *at is @value. Returns 0 (look again), or -ETIMEDOUT after @seconds (0: never). */
+static int futex_wait(uint32_t *at, uint32_t value, int seconds)
+{
+	const struct timespec limit = { .tv_sec = seconds };
+	long ret = syscall(SYS_futex, at, FUTEX_WAIT, value, seconds ? &limit : NULL, NULL, 0);
+
+	return ret < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+/* ---- a clone's process ---- */
+
+/* Not on the stack: struct vm is large. One per process. */
+static struct machine machine;
+
+static void measure(const struct park *p, struct park_slot *slot)
+{
+	const struct mem *mem = &machine.vm.mem;
+	uint8_t page[MEM_PAGE_SIZE];
+	off_t at = 0;
+
+	slot->ram_uss = slot->ram_dirtied = 0;
+	for (unsigned int i = 0; i < mem->nregions; i++)
+		slot->ram_uss += memory_private(mem->regions[i].host, mem->regions[i].size);
+	for (unsigned int i = 0; i < mem->nregions; i++) {
+		for (uint64_t off = 0; off < mem->regions[i].size; off += sizeof(page)) {
+			if (pread(p->template->memory_fd, page, sizeof(page), at) !=
+			    sizeof(page))
+				slot->ret = err_sys(&slot->err, "read the template");
+			if (memcmp(page, mem->regions[i].host + off, sizeof(page)) != 0)
+				slot->ram_dirtied += sizeof(page);
+			at += (off_t)sizeof(page);
+		}
+	}
+}
+
+static int answer(struct park_slot *slot)
+{
+	const struct invocation inv = { .event = slot->event, .len = strlen(slot->event) };
+	struct mailbox_reply reply;
+	int ret = machine_invoke(&machine, &inv, &reply, NULL, &slot->err);
+
+	if (ret == 0) {
+		memset(slot->reply, 0, sizeof(slot->reply));
+		memcpy(slot->reply, reply.data, MIN(reply.len, sizeof(slot->reply) - 1));
+	}
+	return ret;
+}
+
+/* Tell the parent: one answer more. */
+static void tell(const struct park *p, struct park_slot *slot)
+{
+	slot->answered++;
+	__atomic_add_fetch(p->done, 1, __ATOMIC_SEQ_CST);
+	futex_wake(p->done);
+}
+
+static int shell(const struct park *p, struct err *err)
+{
+	int fd = mailbox_memfd(err);
+
+	return fd < 0 ? fd : machine_create(&machine, p->kvm, &p->template->shape, fd, err);
+}
+
+static _Noreturn void child(const struct park *p, struct park_slot *slot)
+{
+	uint32_t seen = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	slot->ret = shell(p, &slot->err);
+	tell(p, slot);
+	for (;;) {
+		uint32_t asked = __atomic_load_n(&slot->asked, __ATOMIC_SEQ_CST);
+
+		if (asked == seen) {
+			futex_wait(&slot->asked, seen, 0);
+			continue;
+		}
+		if (asked & MEASURE) {
+			measure(p, slot);
+		} else {
+			if (seen == 0 && slot->ret == 0)
+				slot->ret = restore(&machine, p->template, &tier_map, NULL,
+						    &slot->err);
+			if (slot->ret == 0)
+				slot->ret = answer(slot);
+		}
+		seen = asked;
+		tell(p, slot);
+	}
+}
+
+/* ---- the parent ---- */
+
+static void *shared(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+int park_open(struct park *p, const struct kvm *kvm, const struct template *t,
+	      unsigned int cap, struct err *err)
+{
+	*p = (struct park){ .kvm = kvm, .template = t, .cap = cap };
+	p->slots = shared(cap * sizeof(*p->slots));
+	p->done = shared(sizeof(*p->done));
+	p->pids = calloc(cap, sizeof(*p->pids));
+	if (!p->slots || !p->done || !p->pids)
+		return err_set(err, ENOMEM, "no memory for %u clones", cap);
+	return 0;
+}
+
+void park_close(struct park *p)
+{
+	for (unsigned int i = 0; i < p->n; i++)
+		kill(p->pids[i], SIGKILL);
+	for (unsigned int i = 0; i < p->n; i++)
+		waitpid(p->pids[i], NULL, 0);
+	if (p->slots)
+		munmap(p->slots, p->cap * sizeof(*p->slots));
+	if (p->done)
+		munmap(p->done, sizeof(*p->done));
+	free(p->pids);
+	*p = (struct park){ 0 };
+}
+
+/* Wait until *done is @want; the last wait that saw nothing happen for ANSWER_S is an error. */
+static int wait_done(const struct park *p, uint32_t want, struct err *err)
+{
+	for (;;) {
+		uint32_t now = __atomic_load_n(p->done, __ATOMIC_SEQ_CST);
+
+		if (now == want)
+			return 0;
+		if (futex_wait(p->done, now, ANSWER_S) < 0)
+			return err_set(err, ERR_TIMED_OUT,
+				       "%u clones said nothing for %d seconds", want - now,
+				       ANSWER_S);
+	}
+}
+
+static int check_children(const struct park *p, unsigned int from, unsigned int to,
+			  struct err *err)
+{
+	for (unsigned int i = from; i < to; i++) {
+		if (p->slots[i].ret < 0) {
+			*err = p->slots[i].err;
+			return err_wrap(err, p->slots[i].ret, "clone %u of %u", i, p->n);
+		}
+	}
+	return 0;
+}
+
+int park_grow(struct park *p, unsigned int n, struct err *err)
+{
+	uint32_t before = *p->done;
+	unsigned int from = p->n;
+	int ret;
+
+	for (; p->n < n; p->n++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			return err_sys(err, "fork clone %u", p->n);
+		if (pid == 0)
+			child(p, &p->slots[p->n]);
+		p->pids[p->n] = pid;
+	}
+	ret = wait_done(p, before + (n - from), err);
+	return ret < 0 ? ret : check_children(p, from, n, err);
+}
+
+static void ask(struct park_slot *slot, uint32_t flags)
+{
+	uint32_t next = ((slot->asked & ~MEASURE) + 1) | flags;
+
+	__atomic_store_n(&slot->asked, next, __ATOMIC_SEQ_CST);
+	futex_wake(&slot->asked);
+}
+
+int park_ask(struct park *p, unsigned int from, unsigned int to, unsigned int salt,
+	     nsec_t *wall, struct err *err)
+{
+	uint32_t before = *p->done;
+	nsec_t start = clock_monotonic();
+	int ret;
+
+	for (unsigned int i = from; i < to; i++) {
+		snprintf(p->slots[i].event, PARK_TEXT, "event %u of clone %u", salt, i);
+		ask(&p->slots[i], 0);
+	}
+	ret = wait_done(p, before + (to - from), err);
+	*wall = clock_monotonic() - start;
+	if (ret == 0)
+		ret = check_children(p, from, to, err);
+	for (unsigned int i = from; i < to && ret == 0; i++) {
+		if (strcmp(p->slots[i].event, p->slots[i].reply) != 0)
+			ret = err_set(err, EIO, "clone %u answered '%s' to '%s'", i,
+				      p->slots[i].reply, p->slots[i].event);
+	}
+	return ret;
+}
+
+int park_measure(struct park *p, unsigned int i, struct err *err)
+{
+	uint32_t before = *p->done;
+	int ret;
+
+	ask(&p->slots[i], MEASURE);
+	ret = wait_done(p, before + 1, err);
+	return ret < 0 ? ret : check_children(p, i, i + 1, err);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* subject.c - the images that are measured, made by the program itself. */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "engine/util.h"
+#include "tools/thaw/cmd.h"
+
+extern char **environ;
+
+/* Run `thaw build`; what it prints is shown only by its exit status. */
+static int run_build(const struct bench *b, const char *program, bool raw, const char *dir,
+		     struct err *err)
+{
+	const char *const argv[] = { "thaw", "build", "-o", dir, "--no-sync",
+				     raw ? "--raw" : program, raw ? program : NULL, NULL };
+	posix_spawn_file_actions_t files;
+	int ret, status = 0;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	ret = posix_spawn(&pid, b->thaw, &files, NULL, (char *const *)(uintptr_t)argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	if (ret != 0)
+		return err_set(err, ret, "start %s: %s", b->thaw, strerrordesc_np(ret));
+	if (waitpid(pid, &status, 0) < 0)
+		return err_sys(err, "wait for thaw build");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return err_set(err, EIO, "thaw build of %s failed", program);
+	return 0;
+}
+
+int subject_build(const struct bench *b, const char *program, bool raw, char dir[128],
+		  struct thaw_err *err)
+{
+	const char *base = strrchr(program, '/') ? strrchr(program, '/') + 1 : program;
+	char path[256];
+
+	snprintf(dir, 128, "%s/%.30s%s", b->scratch, base, raw ? ".raw" : "");
+	if (access(dir, F_OK) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%.120s/%.100s", b->guest, program);
+	return run_build(b, path, raw, dir, cmd_err(err));
+}
+
+int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
+		 const char *tier, struct thaw_err *err)
+{
+	int ret;
+
+	*s = (struct subject){ 0 };
+	ret = subject_build(b, program, raw, s->dir, err);
+	if (ret == 0)
+		ret = thaw_image_open(&s->image, s->dir, err);
+	if (ret == 0)
+		ret = thaw_template_open(&s->template, b->host, s->image, tier, 1000, err);
+	if (ret < 0)
+		subject_close(s);
+	return ret;
+}
+
+void subject_close(struct subject *s)
+{
+	thaw_template_close(s->template);
+	thaw_image_close(s->image);
+	s->template = NULL;
+	s->image = NULL;
+}
+
+bool bench_has_tier(const char *name)
+{
+	for (const char *const *tier = thaw_tiers(); *tier; tier++) {
+		if (strcmp(*tier, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+unsigned int bench_rounds(const struct bench *b, unsigned int full)
+{
+	return b->quick ? MAX(full / 10, 3u) : full;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/usual.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "devices/types.h"
+#include "engine/err.h"
+#include "snapshot/restore.h"
+#include "snapshot/tier.h"
+#include "tools/thaw/cmd.h"
+
+static const char event[] = "ping";
+
+int usual_open(struct usual *u, const struct kvm *kvm, const char *dir, struct thaw_err *err)
+{
+	int ret;
+
+	memset(u, 0, sizeof(*u));
+	u->template.memory_fd = -1;
+	ret = image_open(&u->image, dir, cmd_err(err));
+	if (ret < 0)
+		return ret;
+	u->kvm = kvm;
+	ret = template_open(&u->template, &u->image, kvm, cmd_err(err));
+	return ret < 0 ? ret : template_fill(&u->template, cmd_err(err));
+}
+
+void usual_close(struct usual *u)
+{
+	if (!u->kvm)
+		return;
+	template_close(&u->template);
+	image_close(&u->image);
+}
+
+static int add_irqchip(int fd, struct err *err)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	if (ioctl(fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		return err_sys(err, "KVM_CREATE_IRQCHIP");
+	if (ioctl(fd, KVM_CREATE_PIT2, &pit) < 0)
+		return err_sys(err, "KVM_CREATE_PIT2");
+	return 0;
+}
+
+static int add_memory(struct vm *vm, struct err *err)
+{
+	int ret = mem_map(&vm->mem, err);
+
+	for (unsigned int i = 0; i < vm->mem.nregions && ret == 0; i++)
+		ret = vm_add_slot(vm, vm->mem.regions[i].gpa, vm->mem.regions[i].size,
+				  vm->mem.regions[i].host, err);
+	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
+		vm->devices[vm->ndevices] = device_create(*t, vm, err);
+		if (!vm->devices[vm->ndevices])
+			return -EIO;
+		vm->ndevices++;
+	}
+	return ret;
+}
+
+/* machine_create() in the usual order. machine_destroy() takes it apart in every case. */
+static int make(struct usual *u, int mailbox_fd, struct err *err)
+{
+	struct machine *m = &u->machine;
+	struct vm *vm = &m->vm;
+	int ret;
+
+	memset(m, 0, sizeof(*m));
+	vm->kvm = u->kvm;
+	vm->mem = u->template.shape.mem;
+	vm->mmio.name = "mmio";
+	vm->pio.name = "pio";
+	vm->fd = kvm_create_vm(u->kvm, err);
+	if (vm->fd < 0)
+		return vm->fd;
+	ret = add_irqchip(vm->fd, err);
+	if (ret == 0)
+		ret = add_memory(vm, err);
+	if (ret < 0)
+		return ret;
+	vm->nvcpus = 1;
+	ret = vcpu_create(&vm->vcpus[0], vm, 0, u->template.shape.cpuid, err);
+	if (ret < 0)
+		return ret;
+	m->tsc_khz = u->kvm->tsc_scaling ? u->template.shape.tsc_khz : u->kvm->tsc_khz;
+	m->mailbox = mailbox_of(vm);
+	return mailbox_attach(m->mailbox, mailbox_fd, err);
+}
+
+static int respond(struct machine *m, struct err *err)
+{
+	const struct invocation inv = { .event = event, .len = sizeof(event) };
+	struct mailbox_reply reply;
+	int ret = machine_invoke(m, &inv, &reply, NULL, err);
+
+	if (ret == 0 && (reply.len != sizeof(event) || memcmp(reply.data, event, reply.len)))
+		return err_set(err, EIO, "the machine made in the usual order answered wrongly");
+	return ret;
+}
+
+int usual_sample(void *arg, double *us, struct thaw_err *err)
+{
+	struct usual *u = arg;
+	nsec_t from = clock_monotonic();
+	auto_close int mailbox_fd = mailbox_memfd(cmd_err(err));
+	int ret;
+
+	if (mailbox_fd < 0)
+		return mailbox_fd;
+	ret = make(u, mailbox_fd, cmd_err(err));
+	if (ret == 0)
+		ret = restore(&u->machine, &u->template, &tier_map, NULL, cmd_err(err));
+	if (ret == 0)
+		ret = respond(&u->machine, cmd_err(err));
+	machine_destroy(&u->machine);
+	*us = (double)(clock_monotonic() - from) / 1e3;
+	return ret;
+}

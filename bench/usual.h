@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * usual.h - the peer "fresh VM as most VMMs make it": in-kernel irqchip and PIT first, memory
+ * slots and vCPU after. Everything else is ours: the same template, the same lazy private
+ * mapping, the same state and the same guest, to the same response and the same teardown.
+ */
+#pragma once
+
+#include "snapshot/machine.h"
+#include "snapshot/template.h"
+#include "snapshot/thaw.h"
+
+struct usual {
+	const struct kvm *kvm;
+	struct image image;
+	struct template template;
+	struct machine machine;
+};
+
+/* @dir: an image. usual_close is safe after an error. */
+int usual_open(struct usual *u, const struct kvm *kvm, const char *dir, struct thaw_err *err);
+void usual_close(struct usual *u);
+
+/* One sample: microseconds from nothing to the VM gone, response between. @arg: struct usual. */
+int usual_sample(void *arg, double *us, struct thaw_err *err);
