@@ -22,7 +22,7 @@
 struct way {
 	struct subject subject;
 	const char *event;
-	const char *file;	/* what holds guest memory: dropped before a cold start */
+	const char *file; /* what holds guest memory: dropped before a cold start */
 	bool cold;
 	const char *tier_each; /* a template of this tier for every start; NULL: one for all */
 	const struct thaw_host *host;
@@ -90,8 +90,8 @@ static int way_sample(void *arg, double *us, struct thaw_err *err)
 		ret = cache_drop(path, err);
 	before = cache_bytes_read();
 	if (ret == 0)
-		ret = w->tier_each ? run_whole(w, us, err) :
-				     run_clone(w, w->subject.template, us, err);
+		ret = w->tier_each ? run_whole(w, us, err)
+				   : run_clone(w, w->subject.template, us, err);
 	if (ret == 0 && w->bytes)
 		ret = series_add(w->bytes, (double)(cache_bytes_read() - before));
 	return ret;
@@ -155,10 +155,10 @@ static void set_cold(struct way *ours, struct way *peer)
 static int measure_touch(struct bench *b, struct way *ours, struct way *peer,
 			 struct thaw_err *err)
 {
-	static const struct pair_names cached = {
-		"ready_touch_us", "ready, LZ4, 2,048 pages touched", "lazy_touch_us",
-		"lazy MAP_PRIVATE, page-cached, the same"
-	};
+	static const struct pair_names cached = { "ready_touch_us",
+						  "ready, LZ4, 2,048 pages touched",
+						  "lazy_touch_us",
+						  "lazy MAP_PRIVATE, page-cached, the same" };
 	static const struct pair_names cold = { "ready_touch_cold_us",
 						"ready, LZ4, cold disk, 2,048 pages touched",
 						"lazy_touch_cold_us",

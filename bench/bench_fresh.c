@@ -133,13 +133,15 @@ static void fresh_findings(struct bench *b, const struct variant *v, const struc
 	goals_beside(&b->goals, GOAL_FRESH_USUAL, "p50 %.0f us and %.0f us",
 		     series_stats(fresh).p50, series_stats(usual).p50);
 	goals_ratio(&b->goals, GOAL_FRESH_IOCTLS, first, 50, f->ioctls, 50);
-	goals_beside(&b->goals, GOAL_FRESH_IOCTLS, "p50 %.0f us of which ioctls %.0f us; a "
+	goals_beside(&b->goals, GOAL_FRESH_IOCTLS,
+		     "p50 %.0f us of which ioctls %.0f us; a "
 		     "forked process to response: %.0f us",
 		     series_stats(first).p50, series_stats(f->ioctls).p50,
 		     series_stats(forked).p50);
-	goals_beside(&b->goals, GOAL_QEMU,
-		     "forked p50 %.2f ms; the whole program thaw run, nothing prepared: %.2f ms",
-		     series_stats(forked).p50 / 1e3, series_stats(exec).p50 / 1e3);
+	goals_beside(
+		&b->goals, GOAL_QEMU,
+		"forked p50 %.2f ms; the whole program thaw run, nothing prepared: %.2f ms",
+		series_stats(forked).p50 / 1e3, series_stats(exec).p50 / 1e3);
 	if (!f->have_qemu)
 		return;
 	goals_ratio(&b->goals, GOAL_QEMU, forked, 50, v[5].to, 50);
@@ -172,9 +174,8 @@ static int fresh_interleave(struct bench *b, struct fresh *f, struct thaw_err *e
 	chart->y_label = "% of samples";
 	for (size_t i = 0; i < n; i++)
 		chart->series[chart->nseries++] = v[i].to;
-	ret = series_interleave(v, n,
-				(struct plan){ bench_rounds(b, ROUNDS), 0, b->quick ? 6 : 90 },
-				err);
+	ret = series_interleave(
+		v, n, (struct plan){ bench_rounds(b, ROUNDS), 0, b->quick ? 6 : 90 }, err);
 	if (ret == 0)
 		fresh_findings(b, v, f);
 	return ret;

@@ -48,8 +48,8 @@ static void work(struct worker *w, struct warm *slot)
 
 	w->from = clock_monotonic();
 	do {
-		w->ret = w->warm ? warm_sample(slot, &us, &w->err) :
-				   fresh_start(w->rate, &w->err);
+		w->ret = w->warm ? warm_sample(slot, &us, &w->err)
+				 : fresh_start(w->rate, &w->err);
 		w->starts++;
 		w->to = clock_monotonic();
 	} while (w->ret == 0 && w->to - w->from < w->rate->slice_ns);

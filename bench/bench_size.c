@@ -64,13 +64,14 @@ int bench_size(struct bench *b, struct thaw_err *err)
 
 	memcpy(t->columns, columns, sizeof(columns));
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
-		unsigned int row = table_row(t);
+		unsigned int row;
 		int ret = sample_size(b, samples[i], &s, err);
 
 		if (ret < 0) {
 			goals_missing(&b->goals, GOAL_SIZE, "%s", err->text);
 			return ret;
 		}
+		row = table_row(t);
 		table_cell(t, row, 0, "%s", samples[i]);
 		table_cell(t, row, 1, "%.0f", s.image / 1024);
 		table_cell(t, row, 2, "%.0f", s.memory / 1024);

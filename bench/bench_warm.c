@@ -70,7 +70,8 @@ static int interleave(struct bench *b, struct warm_part *p, struct thaw_err *err
 					 .to = series_new(l, "warm_us", "warm start, echo") };
 		v[3] = (struct variant){ .run = warm_sample,
 					 .arg = &p->sql,
-					 .to = series_new(l, "warm_sql_us", "warm start, sql") };
+					 .to = series_new(l, "warm_sql_us",
+							  "warm start, sql") };
 		v[4] = (struct variant){ .run = used_sample,
 					 .arg = &p->used,
 					 .to = series_new(l, "used_sql_us",

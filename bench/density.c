@@ -10,18 +10,18 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "bench/memory.h"
+#include "tools/measure/memory.h"
 #include "bench/park.h"
 #include "engine/util.h"
 #include "snapshot/image.h"
 #include "tools/thaw/cmd.h"
 
 #define CLONES	     1000u
-#define FAN_OUTS     5u	    /* repetitions of the thousand */
+#define FAN_OUTS     5u /* repetitions of the thousand */
 #define WAKES	     2000u
-#define SAMPLED	     32u    /* clones that look at their own memory */
+#define SAMPLED	     32u	/* clones that look at their own memory */
 #define PER_CLONE    (1u << 20) /* bytes that one may cost, for the account of what fits */
-#define CLONES_LIMIT 20000u /* ours: bounds the time of `make density` */
+#define CLONES_LIMIT 20000u	/* ours: bounds the time of `make density` */
 
 struct density {
 	struct image image;
@@ -32,9 +32,10 @@ struct density {
 
 /* Means over clones, bytes. */
 struct cost {
-	double uss, pss;	       /* of the process */
-	double ram_uss, ram_dirtied;   /* of guest RAM */
-	double total;		       /* MemAvailable that is gone */
+	double uss, pss;	     /* of the process */
+	double ram_uss, ram_changed; /* of guest RAM: private; different from the template */
+	double ram_dirtied;	     /* in pages that a start writes to */
+	double total;		     /* MemAvailable that is gone */
 	double slab, page_tables, kernel_stack, vmalloc; /* of the kernel's part */
 };
 
@@ -85,8 +86,9 @@ static int measure_scaling(struct bench *b, struct density *d, struct thaw_err *
 {
 	static const unsigned int sizes[] = { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000 };
 	struct series_list *l = &b->report.series;
-	struct chart *chart = report_chart(&b->report, CHART_LINES,
-					   "Clones alive at once, each with an answer of its own");
+	struct chart *chart =
+		report_chart(&b->report, CHART_LINES,
+			     "Clones alive at once, each with an answer of its own");
 	struct series *x = series_new(l, "scaling_clones", "clones");
 	struct series *wall = series_new(l, "scaling_wall_ms", "first request to last reply");
 	struct series *each = series_new(l, "scaling_each_ms", "the same, per clone");
@@ -134,6 +136,7 @@ static double per_clone(uint64_t before, uint64_t after, unsigned int n)
 static int sum_processes(struct density *d, struct cost *c, struct thaw_err *err)
 {
 	struct park *p = &d->park;
+	uint64_t dirtied = 0;
 	int ret = 0;
 
 	for (unsigned int i = 0; i < p->n && ret == 0; i++) {
@@ -150,8 +153,11 @@ static int sum_processes(struct density *d, struct cost *c, struct thaw_err *err
 
 		ret = park_measure(p, k, cmd_err(err));
 		c->ram_uss += (double)p->slots[k].ram_uss / SAMPLED;
-		c->ram_dirtied += (double)p->slots[k].ram_dirtied / SAMPLED;
+		c->ram_changed += (double)p->slots[k].ram_changed / SAMPLED;
 	}
+	if (ret == 0)
+		ret = park_dirtied(p->kvm, p->template, &dirtied, cmd_err(err));
+	c->ram_dirtied = (double)dirtied;
 	return ret;
 }
 
@@ -182,8 +188,7 @@ static int measure_cost(struct bench *b, struct density *d, unsigned int n, stru
 static void chart_cost(struct bench *b, const struct cost *c, const char *name)
 {
 	static const char *const segments[] = { "guest RAM, private", "VMM, private",
-						"kernel: page tables",
-						"kernel: slab",
+						"kernel: page tables", "kernel: slab",
 						"other: vCPU, mailbox, stacks" };
 	struct chart *chart = report_chart(&b->report, CHART_STACK, "Memory per clone");
 	double *v = chart->values[0];
@@ -208,7 +213,8 @@ static void table_cost(struct bench *b, const struct cost *c, unsigned int n)
 		{ "USS (smaps_rollup)", c->uss },
 		{ "PSS (smaps_rollup)", c->pss },
 		{ "guest RAM: private", c->ram_uss },
-		{ "guest RAM: differs from the template", c->ram_dirtied },
+		{ "guest RAM: dirtied (KVM's dirty log)", c->ram_dirtied },
+		{ "guest RAM: differs from the template", c->ram_changed },
 		{ "MemAvailable that is gone", c->total },
 		{ "of it not guest RAM: VMM and kernel", c->total - c->ram_uss },
 		{ "kernel: slab", c->slab },
@@ -263,9 +269,10 @@ static int park_thousand(struct bench *b, struct density *d, struct thaw_err *er
 	if (c.ram_dirtied > 0)
 		goals_value(&b->goals, GOAL_MEMORY, 0, c.ram_uss / c.ram_dirtied);
 	goals_value(&b->goals, GOAL_MEMORY, 1, (c.total - c.ram_uss) / 1024);
-	goals_beside(&b->goals, GOAL_MEMORY, "%u clones: USS %.0f KiB, PSS %.0f KiB, guest RAM "
-		     "private %.0f KiB, MemAvailable %.0f KiB each", CLONES, c.uss / 1024,
-		     c.pss / 1024, c.ram_uss / 1024, c.total / 1024);
+	goals_beside(&b->goals, GOAL_MEMORY,
+		     "%u clones: USS %.0f KiB, PSS %.0f KiB, guest RAM "
+		     "private %.0f KiB, MemAvailable %.0f KiB each",
+		     CLONES, c.uss / 1024, c.pss / 1024, c.ram_uss / 1024, c.total / 1024);
 	return measure_wakes(b, d, err);
 }
 

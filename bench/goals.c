@@ -48,10 +48,11 @@ static const struct goal_row rows[GOALS + 1] = {
 };
 /* clang-format on */
 
-void goals_init(struct goals *g)
+void goals_init(struct goals *g, struct report *r)
 {
 	memcpy(g->rows, rows, sizeof(rows));
 	g->verdict[0] = '\0';
+	g->table = report_table(r, "Goals");
 	for (unsigned int i = 1; i <= GOALS; i++)
 		snprintf(g->rows[i].missing, sizeof(g->rows[i].missing), "not reached");
 }
@@ -217,7 +218,7 @@ static json_t *row_json(const struct goals *g, enum goal number)
 void goals_report(struct goals *g, struct report *r)
 {
 	static const char *const columns[] = { "#", "what", "found", "must", "goal", "beside" };
-	struct table *t = report_table(r, "Goals");
+	struct table *t = g->table;
 	json_t *list = json_array();
 	unsigned int must = 0, goal = 0;
 

@@ -45,16 +45,18 @@ struct goal_bound {
 struct goal_row {
 	const char *what;
 	struct goal_bound bounds[GOAL_BOUNDS];
-	char beside[320]; /* what is reported with it */
+	char beside[320];  /* what is reported with it */
 	char missing[240]; /* why it was not measured */
 };
 
 struct goals {
 	struct goal_row rows[GOALS + 1]; /* by number; row 0 is not used */
 	char verdict[48];
+	struct table *table; /* of the report; the first one */
 };
 
-void goals_init(struct goals *g);
+/* @r: has no table yet. */
+void goals_init(struct goals *g, struct report *r);
 
 /* A bound was measured; of a plain value low and high are the same. */
 void goals_found(struct goals *g, enum goal number, unsigned int bound, struct ratio found);
@@ -75,5 +77,5 @@ void goals_beside(struct goals *g, enum goal number, const char *fmt, ...)
 /* All bounds of the goal measured and kept? @goal: as a goal, else as a must. */
 bool goals_kept(const struct goals *g, enum goal number, bool goal);
 
-/* Add the table, the JSON ("goals", "verdict") and the verdict to @r. */
+/* Fill the table, add the JSON ("goals", "verdict") and the verdict to @r. */
 void goals_report(struct goals *g, struct report *r);

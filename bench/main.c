@@ -11,9 +11,12 @@
 #include "tools/thaw/cmd.h"
 
 static const struct option options[] = {
-	{ "quick", no_argument, NULL, 'q' },	 { "density", no_argument, NULL, 'd' },
-	{ "only", required_argument, NULL, 'o' }, { "thaw", required_argument, NULL, 't' },
-	{ "guest", required_argument, NULL, 'g' }, { "out", required_argument, NULL, 'r' },
+	{ "quick", no_argument, NULL, 'q' },
+	{ "density", no_argument, NULL, 'd' },
+	{ "only", required_argument, NULL, 'o' },
+	{ "thaw", required_argument, NULL, 't' },
+	{ "guest", required_argument, NULL, 'g' },
+	{ "out", required_argument, NULL, 'r' },
 	{ 0 },
 };
 
@@ -40,7 +43,8 @@ static int bench_open(struct bench *b, struct thaw_err *err)
 	const char *tmp = getenv("TMPDIR");
 	int ret;
 
-	snprintf(b->scratch, sizeof(b->scratch), "%.40s/thaw-bench.XXXXXX", tmp ? tmp : "/var/tmp");
+	snprintf(b->scratch, sizeof(b->scratch), "%.40s/thaw-bench.XXXXXX",
+		 tmp ? tmp : "/var/tmp");
 	if (!mkdtemp(b->scratch))
 		return err_sys(cmd_err(err), "make %s", b->scratch);
 	ret = thaw_host_open(&b->host, err);
@@ -138,13 +142,14 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	report_init(&b.report, density ? "thaw: density" : "thaw: benchmark");
-	goals_init(&b.goals);
+	if (!density)
+		goals_init(&b.goals, &b.report);
 	ret = bench_open(&b, &err);
 	if (ret < 0) {
 		code = cmd_fail(ret, cmd_err(&err));
 	} else {
-		ret = density ? run_parts(&b, long_density, ARRAY_SIZE(long_density), only) :
-				run_parts(&b, parts, ARRAY_SIZE(parts), only);
+		ret = density ? run_parts(&b, long_density, ARRAY_SIZE(long_density), only)
+			      : run_parts(&b, parts, ARRAY_SIZE(parts), only);
 		code = finish(&b, !density, out);
 		if (ret < 0 && code == EXIT_OK)
 			code = exit_code(ret);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/memory.h"
+#include "tools/measure/memory.h"
 #include "engine/err.h"
 #include "engine/util.h"
 #include "snapshot/restore.h"
@@ -43,6 +44,7 @@ static int futex_wait(uint32_t *at, uint32_t value, int seconds)
 
 /* Not on the stack: struct vm is large. One per process. */
 static struct machine machine;
+static int shell_fd; /* its mailbox */
 
 static void measure(const struct park *p, struct park_slot *slot)
 {
@@ -50,7 +52,7 @@ static void measure(const struct park *p, struct park_slot *slot)
 	uint8_t page[MEM_PAGE_SIZE];
 	off_t at = 0;
 
-	slot->ram_uss = slot->ram_dirtied = 0;
+	slot->ram_uss = slot->ram_changed = 0;
 	for (unsigned int i = 0; i < mem->nregions; i++)
 		slot->ram_uss += memory_private(mem->regions[i].host, mem->regions[i].size);
 	for (unsigned int i = 0; i < mem->nregions; i++) {
@@ -59,7 +61,7 @@ static void measure(const struct park *p, struct park_slot *slot)
 			    sizeof(page))
 				slot->ret = err_sys(&slot->err, "read the template");
 			if (memcmp(page, mem->regions[i].host + off, sizeof(page)) != 0)
-				slot->ram_dirtied += sizeof(page);
+				slot->ram_changed += sizeof(page);
 			at += (off_t)sizeof(page);
 		}
 	}
@@ -88,9 +90,10 @@ static void tell(const struct park *p, struct park_slot *slot)
 
 static int shell(const struct park *p, struct err *err)
 {
-	int fd = mailbox_memfd(err);
-
-	return fd < 0 ? fd : machine_create(&machine, p->kvm, &p->template->shape, fd, err);
+	shell_fd = mailbox_memfd(err);
+	if (shell_fd < 0)
+		return shell_fd;
+	return machine_create(&machine, p->kvm, &p->template->shape, shell_fd, err);
 }
 
 static _Noreturn void child(const struct park *p, struct park_slot *slot)
@@ -121,6 +124,77 @@ static _Noreturn void child(const struct park *p, struct park_slot *slot)
 	}
 }
 
+/* ---- what a start dirties ---- */
+
+/* Slots are numbered as they were made: RAM's come first (vm.c). */
+static int slot_flags(const struct mem_region *r, uint32_t slot, uint32_t flags,
+		      struct err *err)
+{
+	const struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = flags,
+		.guest_phys_addr = r->gpa,
+		.memory_size = r->size,
+		.userspace_addr = (uintptr_t)r->host,
+	};
+
+	if (ioctl(machine.vm.fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+		return err_sys(err, "KVM_SET_USER_MEMORY_REGION with flags 0x%x", flags);
+	return 0;
+}
+
+/* Pages in the dirty log of one slot. */
+static int slot_dirty(const struct mem_region *r, uint32_t slot, uint64_t *pages,
+		      struct err *err)
+{
+	size_t words = r->size / MEM_PAGE_SIZE / 64;
+	auto_free uint64_t *bitmap = calloc(words, sizeof(*bitmap));
+	const struct kvm_dirty_log log = { .slot = slot, .dirty_bitmap = bitmap };
+
+	if (!bitmap)
+		return err_set(err, ENOMEM, "no memory for a dirty log");
+	if (ioctl(machine.vm.fd, KVM_GET_DIRTY_LOG, &log) < 0)
+		return err_sys(err, "KVM_GET_DIRTY_LOG");
+	for (size_t i = 0; i < words; i++)
+		*pages += (uint64_t)__builtin_popcountll(bitmap[i]);
+	return 0;
+}
+
+static int answer_logged(const struct template *t, uint64_t *pages, struct err *err)
+{
+	static struct park_slot slot = { .event = "event 1 of clone 1" };
+	const struct mem *mem = &machine.vm.mem;
+	int ret = restore(&machine, t, &tier_map, NULL, err);
+
+	for (unsigned int i = 0; i < mem->nregions && ret == 0; i++)
+		ret = slot_flags(&mem->regions[i], i, KVM_MEM_LOG_DIRTY_PAGES, err);
+	if (ret < 0)
+		return ret;
+	ret = answer(&slot);
+	if (ret < 0)
+		*err = slot.err;
+	*pages = 0;
+	for (unsigned int i = 0; i < mem->nregions && ret == 0; i++)
+		ret = slot_dirty(&mem->regions[i], i, pages, err);
+	return ret;
+}
+
+int park_dirtied(const struct kvm *kvm, const struct template *t, uint64_t *bytes,
+		 struct err *err)
+{
+	const struct park here = { .kvm = kvm, .template = t };
+	uint64_t pages = 0;
+	int ret = shell(&here, err);
+
+	if (ret < 0)
+		return ret;
+	ret = answer_logged(t, &pages, err);
+	machine_destroy(&machine);
+	close(shell_fd);
+	*bytes = pages * MEM_PAGE_SIZE;
+	return ret;
+}
+
 /* ---- the parent ---- */
 
 static void *shared(size_t size)
@@ -130,8 +204,8 @@ static void *shared(size_t size)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-int park_open(struct park *p, const struct kvm *kvm, const struct template *t,
-	      unsigned int cap, struct err *err)
+int park_open(struct park *p, const struct kvm *kvm, const struct template *t, unsigned int cap,
+	      struct err *err)
 {
 	*p = (struct park){ .kvm = kvm, .template = t, .cap = cap };
 	p->slots = shared(cap * sizeof(*p->slots));

@@ -20,12 +20,12 @@
 
 /* One clone; in shared memory. */
 struct park_slot {
-	uint32_t asked;	   /* futex: how often it was asked; PARK_MEASURE: look at your memory */
+	uint32_t asked; /* futex: how often it was asked; PARK_MEASURE: look at your memory */
 	uint32_t answered; /* how often it answered */
 	int ret;
 	char event[PARK_TEXT], reply[PARK_TEXT];
 	uint64_t ram_uss;     /* bytes: private part of the mapping of guest RAM */
-	uint64_t ram_dirtied; /* bytes: pages that differ from the template */
+	uint64_t ram_changed; /* bytes: pages that differ from the template */
 	struct err err;
 };
 
@@ -33,14 +33,14 @@ struct park {
 	const struct kvm *kvm;
 	const struct template *template; /* tier map; filled */
 	unsigned int n, cap;
-	uint32_t *done; /* futex: answers of all clones so far; shared */
+	uint32_t *done;		 /* futex: answers of all clones so far; shared */
 	struct park_slot *slots; /* shared */
 	pid_t *pids;
 };
 
 /* Room for @cap clones; none is made yet. park_close ends and reaps all of them. */
-int park_open(struct park *p, const struct kvm *kvm, const struct template *t,
-	      unsigned int cap, struct err *err);
+int park_open(struct park *p, const struct kvm *kvm, const struct template *t, unsigned int cap,
+	      struct err *err);
 void park_close(struct park *p);
 
 /* Make shells until there are @n, all of them ready. Errors: also what a child says. */
@@ -54,5 +54,12 @@ int park_grow(struct park *p, unsigned int n, struct err *err);
 int park_ask(struct park *p, unsigned int from, unsigned int to, unsigned int salt,
 	     nsec_t *wall, struct err *err);
 
-/* Have the clone @i measure its guest RAM: ram_uss, ram_dirtied. */
+/*
+ * park_dirtied - bytes of guest RAM in pages that one start writes to, as KVM's dirty log has
+ * it: a clone in this process answers under it. It says nothing of what is private.
+ */
+int park_dirtied(const struct kvm *kvm, const struct template *t, uint64_t *bytes,
+		 struct err *err);
+
+/* Have the clone @i measure its guest RAM: ram_uss, ram_changed. */
 int park_measure(struct park *p, unsigned int i, struct err *err);

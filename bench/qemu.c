@@ -37,15 +37,26 @@ struct monitor {
 
 static int start(struct monitor *m, const struct qemu *q, const char *incoming, struct err *err)
 {
-	const char *const argv[] = { PROGRAM,	"-M",	    "microvm",
-				     "-accel",	"kvm",	    "-m",
-				     "64",	"-bios",    q->rom,
-				     "-display", "none",    "-nodefaults",
+	const char *const argv[] = { PROGRAM,
+				     "-M",
+				     "microvm",
+				     "-accel",
+				     "kvm",
+				     "-m",
+				     "64",
+				     "-bios",
+				     q->rom,
+				     "-display",
+				     "none",
+				     "-nodefaults",
 				     "-no-user-config",
-				     "-chardev", "socket,id=m,fd=3",
-				     "-mon",	"chardev=m,mode=control",
+				     "-chardev",
+				     "socket,id=m,fd=3",
+				     "-mon",
+				     "chardev=m,mode=control",
 				     incoming ? "-incoming" : NULL,
-				     incoming,	NULL };
+				     incoming,
+				     NULL };
 	posix_spawn_file_actions_t files;
 	int pair[2], ret;
 
@@ -85,14 +96,14 @@ static int say(const struct monitor *m, const char *line, struct err *err)
 
 /* Wait until the monitor has said @either or @or (NULL: none); what came is dropped then.
  * Returns 0 for the first, 1 for the second. */
-static int hear(struct monitor *m, const char *either, const char *or, struct err *err)
+static int hear(struct monitor *m, const char *either, const char * or, struct err *err)
 {
 	for (;;) {
 		struct pollfd p = { .fd = m->fd, .events = POLLIN };
 		ssize_t n;
 
 		m->text[m->len] = '\0';
-		if (strstr(m->text, either) || (or && strstr(m->text, or))) {
+		if (strstr(m->text, either) || (or &&strstr(m->text, or))) {
 			m->len = 0;
 			return strstr(m->text, either) ? 0 : 1;
 		}
@@ -123,16 +134,17 @@ static int make_rom(const struct qemu *q, struct err *err)
 	return ok ? 0 : err_sys(err, "write %s", q->rom);
 }
 
-/* With the guest running: stop it, write its state out, wait until that is done. */
+/* Write the state of the running guest out, wait until that is done. It is not stopped before:
+ * a guest that was would not go on by itself when it is thawed. */
 static int freeze(struct monitor *m, const struct qemu *q, struct err *err)
 {
 	char line[400];
-	int ret = say(m, "{'execute':'qmp_capabilities'}{'execute':'stop'}", err);
+	int ret = say(m, "{'execute':'qmp_capabilities'}", err);
 
-	snprintf(line, sizeof(line),
-		 "{'execute':'migrate','arguments':{'uri':'exec:cat >%s'}}", q->frozen);
+	snprintf(line, sizeof(line), "{'execute':'migrate','arguments':{'uri':'exec:cat >%s'}}",
+		 q->frozen);
 	if (ret == 0)
-		ret = hear(m, "\"STOP\"", NULL, err);
+		ret = hear(m, "\"return\"", NULL, err);
 	if (ret == 0)
 		ret = say(m, line, err);
 	while (ret == 0) {

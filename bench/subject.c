@@ -14,16 +14,40 @@
 
 extern char **environ;
 
-/* Run `thaw build`; what it prints is shown only by its exit status. */
+/* Samples that need more than their program. Paths are from the root of the sources. */
+static const struct extra {
+	const char *program, *files, *argument;
+} extras[] = {
+	{ "lua", "--files=guest/functions/lua", "/handler.lua" },
+};
+
+static const struct extra *extra_of(const char *base)
+{
+	static const struct extra none = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(extras); i++) {
+		if (strcmp(base, extras[i].program) == 0)
+			return &extras[i];
+	}
+	return &none;
+}
+
 static int run_build(const struct bench *b, const char *program, bool raw, const char *dir,
 		     struct err *err)
 {
-	const char *const argv[] = { "thaw", "build", "-o", dir, "--no-sync",
-				     raw ? "--raw" : program, raw ? program : NULL, NULL };
+	const struct extra *extra = extra_of(strrchr(program, '/') + 1);
+	const char *argv[10] = { "thaw", "build", "-o", dir, "--no-sync" };
 	posix_spawn_file_actions_t files;
+	size_t n = 5;
 	int ret, status = 0;
 	pid_t pid;
 
+	if (raw)
+		argv[n++] = "--raw";
+	if (extra->files)
+		argv[n++] = extra->files;
+	argv[n++] = program;
+	argv[n++] = extra->argument; /* or the end */
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	ret = posix_spawn(&pid, b->thaw, &files, NULL, (char *const *)(uintptr_t)argv, environ);

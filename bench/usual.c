@@ -98,7 +98,8 @@ static int respond(struct machine *m, struct err *err)
 	int ret = machine_invoke(m, &inv, &reply, NULL, err);
 
 	if (ret == 0 && (reply.len != sizeof(event) || memcmp(reply.data, event, reply.len)))
-		return err_set(err, EIO, "the machine made in the usual order answered wrongly");
+		return err_set(err, EIO,
+			       "the machine made in the usual order answered wrongly");
 	return ret;
 }
 

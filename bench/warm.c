@@ -47,8 +47,8 @@ int warm_invoke(struct warm *w, double *us, struct thaw_err *err)
 	*us = (double)(clock_monotonic() - from) / 1e3;
 	if (ret < 0)
 		return ret;
-	if (w->reply && (reply.len != strlen(w->reply) ||
-			 memcmp(reply.data, w->reply, reply.len) != 0))
+	if (w->reply &&
+	    (reply.len != strlen(w->reply) || memcmp(reply.data, w->reply, reply.len) != 0))
 		return err_set(cmd_err(err), EIO, "a warm slot answered wrongly");
 	return 0;
 }

@@ -24,14 +24,14 @@ struct json_t; /* jansson's */
 
 struct table {
 	const char *title;
-	const char *note;	   /* a paragraph under it; NULL: none */
+	const char *note;		    /* a paragraph under it; NULL: none */
 	const char *columns[TABLE_COLUMNS]; /* NULL after the last one */
 	unsigned int nrows;
 	char *cells[TABLE_ROWS][TABLE_COLUMNS]; /* owned; NULL: empty */
 };
 
 enum chart_kind {
-	CHART_CDF,   /* of each series: which part of the samples is not above x; x logarithmic */
+	CHART_CDF, /* of each series: which part of the samples is not above x; x logarithmic */
 	CHART_STACK, /* bars of segments, one after the other */
 	CHART_LINES, /* each series over x, both logarithmic */
 };
@@ -42,7 +42,7 @@ struct chart {
 	const char *x_label, *y_label;
 	unsigned int nseries; /* CDF, LINES */
 	const struct series *series[CHART_SERIES];
-	const struct series *x; /* LINES: the x of every value of every series */
+	const struct series *x;	       /* LINES: the x of every value of every series */
 	unsigned int nbars, nsegments; /* STACK */
 	const char *bars[CHART_BARS], *segments[CHART_SEGMENTS];
 	double values[CHART_BARS][CHART_SEGMENTS];

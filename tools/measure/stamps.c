@@ -15,13 +15,14 @@
 #define STAMPS_TIERS 6u /* ours; there are fewer */
 
 /* The library has no others; a bar's segments. */
-static const enum phase segments[] = { PHASE_SHELL,	PHASE_MEMORY,
-				       PHASE_STATE,	PHASE_FIRST_INSTRUCTION,
+static const enum phase segments[] = { PHASE_SHELL,	     PHASE_MEMORY,
+				       PHASE_STATE,	     PHASE_FIRST_INSTRUCTION,
 				       PHASE_FIRST_RESPONSE, PHASE_TORN_DOWN };
 
-static const char *const segment_names[] = { "virtual machine made", "memory attached",
-					     "state set",	     "to first instruction",
-					     "to response",	     "torn down" };
+static const char *const segment_names[] = {
+	"virtual machine made", "memory attached", "state set",
+	"to first instruction", "to response",	   "torn down"
+};
 
 struct tier_run {
 	const char *name;

@@ -37,8 +37,8 @@ struct percentiles samples_percentiles(const struct samples *s, enum phase phase
 		return (struct percentiles){ 0 };
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (s->all[i].at[phase] != 0)
-			times[n++] = (double)(s->all[i].at[phase] -
-					      s->all[i].at[PHASE_REQUEST]);
+			times[n++] =
+				(double)(s->all[i].at[phase] - s->all[i].at[PHASE_REQUEST]);
 	}
 	st = stats_of(times, n); /* whole nanoseconds: a double holds 104 days of them */
 	return (struct percentiles){ .n = (uint32_t)st.n,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/memory.h"
+#include "tools/measure/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -64,8 +64,8 @@ void memory_of_host(struct memory_host *m)
 		const char *name;
 		uint64_t *value;
 	} lines[] = {
-		{ "MemAvailable", &m->available },   { "Slab", &m->slab },
-		{ "PageTables", &m->page_tables },   { "KernelStack", &m->kernel_stack },
+		{ "MemAvailable", &m->available }, { "Slab", &m->slab },
+		{ "PageTables", &m->page_tables }, { "KernelStack", &m->kernel_stack },
 		{ "VmallocUsed", &m->vmalloc },
 	};
 	FILE *f = fopen("/proc/meminfo", "re");
