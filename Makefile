@@ -108,7 +108,7 @@ $(unit) $(kvm): private libs += -lcriterion
 $O/thaw: $(main) $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
-$(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/parts.a $O/core.a
+$(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
 
@@ -190,7 +190,7 @@ check-format:
 check-layers:
 	$Qsh tests/check_layers.sh
 # Every header compiles alone.
-check-headers: $(addsuffix .alone,$(wildcard engine/*.h devices/*.h snapshot/*.h tools/*/*.h guest/*.h))
+check-headers: $(addsuffix .alone,$(wildcard engine/*.h devices/*.h snapshot/*.h tools/*/*.h bench/*.h guest/*.h))
 %.h.alone: %.h | $O/lib.headers
 	$Qecho '#include "$<"' | $(CC) $(cflags) -Werror -fsyntax-only -x c -
 tidy := $(filter engine/%.c devices/%.c snapshot/%.c tools/%.c,$(ours))

@@ -12,7 +12,7 @@ one_line() { # NAME: what went to stderr is exactly one line
 
 expect_status 0 "help" "$THAW" help
 expect_match "help lists run" "$(cat "$E2E_OUT")" '^  run +'
-for command in build run boot inspect verify version help; do
+for command in build run boot inspect verify bench version help; do
 	expect_status 0 "help $command" "$THAW" help $command
 	expect_match "help $command: usage" "$(cat "$E2E_OUT")" "^usage: thaw $command"
 done

@@ -30,7 +30,7 @@ _thaw_words() {
 }
 
 _thaw() {
-	local commands="build run boot inspect verify version help"
+	local commands="build run boot inspect verify bench version help"
 	local guest="--mem --files --env"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]}
@@ -57,7 +57,7 @@ _thaw() {
 		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
 		return
 		;;
-	-o | --output | --files | --payload-file | --timeline | --sample | --png)
+	-o | --output | --files | --payload-file | --timeline | --sample | --png | --out)
 		_thaw_words "$cur" ""
 		return
 		;;
@@ -74,6 +74,7 @@ _thaw() {
 	run) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --timeline --json" ;;
 	inspect) _thaw_image "$cur" "--state --json --png" ;;
 	verify) _thaw_image "$cur" "--json" ;;
+	bench) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --out --json" ;;
 	version) _thaw_words "$cur" "--host --json" ;;
 	help) ((COMP_CWORD > 2)) || _thaw_words "$cur" "$commands" ;;
 	esac

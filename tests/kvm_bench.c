@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kvm_bench.c - do the benchmark's instruments measure what they say? */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bench/bare.h"
+#include "bench/count.h"
+#include "bench/park.h"
+#include "bench/usual.h"
+#include "tests/helpers_kvm.h"
+#include "tools/thaw/cmd.h"
+
+Test(bench, the_bare_round_trip_stops_at_the_doorbell_every_time, .timeout = 60)
+{
+	static struct bare bare;
+	struct thaw_err err = { 0 };
+	static struct kvm kvm;
+	double us = 0;
+
+	cr_assert(eq(int, kvm_open(&kvm, NULL), 0));
+	cr_assert(eq(int, bare_open(&bare, &kvm, &err), 0), "%s", err.text);
+	for (int i = 0; i < 100; i++) {
+		cr_assert(eq(int, bare_sample(&bare, &us, &err), 0), "%s", err.text);
+		cr_assert(gt(dbl, us, 0));
+	}
+	cr_expect(eq(u64, bare.machine.mailbox->violations, 0));
+	bare_close(&bare);
+	kvm_close(&kvm);
+}
+
+Test(bench, a_machine_made_in_the_usual_order_answers, .timeout = 120)
+{
+	static struct frozen f;
+	static struct usual u;
+	struct thaw_err err = { 0 };
+	double us = 0;
+
+	frozen_make(&f, guest_path("echo"));
+	cr_assert(eq(int, usual_open(&u, &f.kvm, f.dir, &err), 0), "%s", err.text);
+	for (int i = 0; i < 3; i++)
+		cr_assert(eq(int, usual_sample(&u, &us, &err), 0), "%s", err.text);
+	cr_expect(gt(dbl, us, 0));
+	usual_close(&u);
+	frozen_free(&f);
+}
+
+Test(bench, parked_clones_answer_again_and_their_memory_is_looked_at, .timeout = 120)
+{
+	static struct frozen f;
+	struct park p;
+	struct err err = { 0 };
+	uint64_t dirtied = 0;
+	nsec_t wall = 0;
+
+	frozen_make(&f, guest_path("echo"));
+	cr_assert(eq(int, park_open(&p, &f.kvm, &f.template, 5, &err), 0), "%s", err.text);
+	cr_assert(eq(int, park_grow(&p, 2, &err), 0), "%s", err.text);
+	cr_assert(eq(int, park_grow(&p, 5, &err), 0), "%s", err.text);
+	cr_assert(eq(int, park_ask(&p, 0, 5, 1, &wall, &err), 0), "%s", err.text);
+	cr_expect(eq(str, p.slots[3].reply, "event 1 of clone 3"));
+	cr_assert(eq(int, park_measure(&p, 3, &err), 0), "%s", err.text);
+	cr_expect(gt(u64, p.slots[3].ram_uss, 0));
+	cr_expect(le(u64, p.slots[3].ram_changed, p.slots[3].ram_uss));
+	cr_assert(eq(int, park_ask(&p, 3, 4, 2, &wall, &err), 0), "%s", err.text);
+	cr_expect(eq(str, p.slots[3].reply, "event 2 of clone 3"));
+	cr_assert(eq(int, park_dirtied(&f.kvm, &f.template, &dirtied, &err), 0), "%s",
+		  err.text);
+	cr_expect(ge(u64, dirtied, p.slots[4].ram_changed));
+	cr_expect(gt(u64, dirtied, 0));
+	park_close(&p);
+	frozen_free(&f);
+}
+
+/* A clone that answers wrongly must be seen: tiny does not echo. */
+Test(bench, a_wrong_reply_is_an_error_and_no_sample, .timeout = 120)
+{
+	static struct frozen f;
+	struct park p;
+	struct err err = { 0 };
+	nsec_t wall = 0;
+
+	frozen_make(&f, guest_path("tiny"));
+	cr_assert(eq(int, park_open(&p, &f.kvm, &f.template, 1, &err), 0), "%s", err.text);
+	cr_assert(eq(int, park_grow(&p, 1, &err), 0), "%s", err.text);
+	cr_expect(eq(int, park_ask(&p, 0, 1, 1, &wall, &err), -EIO));
+	cr_expect(ne(ptr, strstr(err.text, "clone 0 answered"), NULL), "%s", err.text);
+	park_close(&p);
+	frozen_free(&f);
+}
+
+/* ---- counts ---- */
+
+static uint8_t *pages;
+
+static int prepare(void *arg, struct thaw_err *err)
+{
+	(void)arg;
+	(void)err;
+	pages = mmap(NULL, 16 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
+	return pages == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static int seven_calls_three_pages(void *arg, struct thaw_err *err)
+{
+	(void)arg;
+	(void)err;
+	for (int i = 0; i < 7; i++)
+		syscall(SYS_getuid);
+	for (int i = 0; i < 3; i++)
+		pages[(size_t)i * 4096] = 1;
+	return 0;
+}
+
+static int failing(void *arg, struct thaw_err *err)
+{
+	(void)arg;
+	return err_set(cmd_err(err), EIO, "it broke");
+}
+
+static int dying(void *arg, struct thaw_err *err)
+{
+	(void)arg;
+	(void)err;
+	_exit(3);
+}
+
+Test(bench, system_calls_and_page_faults_are_counted_exactly, .timeout = 60)
+{
+	const struct counted what = { prepare, seven_calls_three_pages, NULL };
+	struct thaw_err err = { 0 };
+	struct counts c;
+
+	cr_assert(eq(int, count_run(&c, &what, &err), 0), "%s", err.text);
+	cr_expect(eq(uint, c.calls, 7));
+	cr_expect(eq(uint, c.faults, 3));
+}
+
+Test(bench, what_goes_wrong_while_counting_is_told, .timeout = 60)
+{
+	const struct counted fails = { prepare, failing, NULL };
+	const struct counted dies = { prepare, dying, NULL };
+	struct thaw_err err = { 0 };
+	struct counts c;
+
+	cr_expect(eq(int, count_run(&c, &fails, &err), -EIO));
+	cr_expect(eq(str, err.text, "it broke"));
+	cr_expect(eq(int, count_run(&c, &dies, &err), -EIO));
+	cr_expect(ne(ptr, strstr(err.text, "died"), NULL), "%s", err.text);
+}
