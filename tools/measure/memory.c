@@ -2,9 +2,9 @@
 #include "tools/measure/memory.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/util.h"
@@ -13,10 +13,9 @@
 static void add_line(const char *line, const char *name, uint64_t *value)
 {
 	size_t len = strlen(name);
-	uint64_t kib;
 
-	if (strncmp(line, name, len) == 0 && sscanf(line + len, ": %" SCNu64 " kB", &kib) == 1)
-		*value += kib * 1024;
+	if (strncmp(line, name, len) == 0 && line[len] == ':')
+		*value += strtoull(line + len + 1, NULL, 10) * 1024;
 }
 
 int memory_of(pid_t pid, struct memory_use *use)
@@ -41,13 +40,17 @@ int memory_of(pid_t pid, struct memory_use *use)
 uint64_t memory_private(const void *from, size_t size)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");
-	uint64_t low, high, sum = 0;
+	const uintptr_t begin = (uintptr_t)from, end = begin + size;
 	bool inside = false;
+	uint64_t sum = 0;
 	char line[512];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &low, &high) == 2)
-			inside = low < (uintptr_t)from + size && high > (uintptr_t)from;
+		char *at;
+		uint64_t low = strtoull(line, &at, 16);
+
+		if (at != line && *at == '-') /* "low-high rwxp ...": a mapping begins */
+			inside = low < end && strtoull(at + 1, NULL, 16) > begin;
 		if (!inside)
 			continue;
 		add_line(line, "Private_Clean", &sum);

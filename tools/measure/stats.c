@@ -35,9 +35,11 @@ double stats_percentile(const double *sorted, size_t n, unsigned int percent)
 
 struct stats stats_of(const double *values, size_t n)
 {
-	auto_free double *sorted = malloc((n > 0 ? n : 1) * sizeof(*sorted));
+	auto_free double *sorted = NULL;
 
-	if (!sorted || n == 0)
+	if (n > 0)
+		sorted = malloc(n * sizeof(*sorted));
+	if (!sorted)
 		return (struct stats){ 0 };
 	memcpy(sorted, values, n * sizeof(*sorted));
 	stats_sort(sorted, n);
@@ -78,28 +80,32 @@ static double resample(const struct quantile *q, uint32_t *counts, uint64_t *sta
 
 int stats_ratio(struct ratio *r, struct quantile over, struct quantile under, uint64_t seed)
 {
-	auto_free uint32_t *counts = calloc(MAX(MAX(over.n, under.n), 1u), sizeof(*counts));
-	auto_free double *ratios = calloc(STATS_RESAMPLES, sizeof(*ratios));
+	struct work {
+		double ratios[STATS_RESAMPLES];
+		uint32_t counts[];
+	};
+	auto_free struct work *work = NULL;
 	double base;
 
-	if (!counts || !ratios)
-		return -ENOMEM;
 	if (over.n == 0 || under.n == 0)
 		return -EDOM;
 	base = stats_percentile(under.sorted, under.n, under.percent);
 	if (base <= 0)
 		return -EDOM;
+	work = malloc(sizeof(*work) + MAX(over.n, under.n) * sizeof(work->counts[0]));
+	if (!work)
+		return -ENOMEM;
 	for (size_t i = 0; i < STATS_RESAMPLES; i++) {
-		double up = resample(&over, counts, &seed);
-		double down = resample(&under, counts, &seed);
+		double up = resample(&over, work->counts, &seed);
+		double down = resample(&under, work->counts, &seed);
 
-		ratios[i] = up / (down > 0 ? down : base);
+		work->ratios[i] = up / (down > 0 ? down : base);
 	}
-	stats_sort(ratios, STATS_RESAMPLES);
+	stats_sort(work->ratios, STATS_RESAMPLES);
 	*r = (struct ratio){
 		.value = stats_percentile(over.sorted, over.n, over.percent) / base,
-		.low = ratios[STATS_RESAMPLES * 25 / 1000],
-		.high = ratios[STATS_RESAMPLES * 975 / 1000 - 1],
+		.low = work->ratios[STATS_RESAMPLES * 25 / 1000],
+		.high = work->ratios[STATS_RESAMPLES * 975 / 1000 - 1],
 	};
 	return 0;
 }

@@ -96,9 +96,12 @@ static void grid_log(FILE *to, const struct axis *a, int vertical)
 {
 	static const double steps[] = { 1, 2, 5 };
 	size_t n = a->high / a->low > 2000 ? 1 : ARRAY_SIZE(steps);
+	int last = (int)floor(log10(a->high));
 
-	for (double ten = pow(10, floor(log10(a->low))); ten <= a->high; ten *= 10) {
+	for (int power = (int)floor(log10(a->low)); power <= last; power++) {
 		for (size_t i = 0; i < n; i++) {
+			double ten = pow(10, power);
+
 			if (ten * steps[i] >= a->low && ten * steps[i] <= a->high)
 				grid_line(to, a, ten * steps[i], vertical);
 		}
@@ -114,8 +117,8 @@ static void grid_linear(FILE *to, const struct axis *a, int vertical)
 		step /= 5;
 	else if (a->high / step < 5)
 		step /= 2;
-	for (double value = 0; value <= a->high * 1.0001; value += step)
-		grid_line(to, a, value, vertical);
+	for (int i = 0; i <= (int)(a->high / step * 1.0001); i++)
+		grid_line(to, a, i * step, vertical);
 }
 
 static void axis_names(const struct chart *c, FILE *to)
