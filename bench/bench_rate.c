@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/warm.h"
+#include "engine/util.h"
 #include "tools/thaw/cmd.h"
 
 #define THREADS_MAX 2u
@@ -120,17 +121,13 @@ static int warm2(void *arg, double *rate, struct thaw_err *err)
 	return slice(arg, true, 2, rate, err);
 }
 
-static void rate_findings(struct bench *b, const struct variant *v, bool have_warm)
+static void rate_findings(struct bench *b, const struct variant *v)
 {
 	double f1 = series_stats(v[0].to).p50, f2 = series_stats(v[1].to).p50;
-	double w1, w2;
+	double w1 = series_stats(v[2].to).p50, w2 = series_stats(v[3].to).p50;
 
 	goals_beside(&b->goals, GOAL_RATE, "fresh %.0f/s with 1 thread, %.0f/s with 2 (%.2f x)",
 		     f1, f2, f2 / f1);
-	if (!have_warm)
-		return;
-	w1 = series_stats(v[2].to).p50;
-	w2 = series_stats(v[3].to).p50;
 	goals_beside(&b->goals, GOAL_RATE, "warm %.0f/s with 1 thread, %.0f/s with 2 (%.2f x)",
 		     w1, w2, w2 / w1);
 	goals_ratio(&b->goals, GOAL_RATE, v[3].to, 50, v[1].to, 50);
@@ -150,19 +147,15 @@ int bench_rate(struct bench *b, struct thaw_err *err)
 		{ warm2, &r, series_new(l, "warm_2_threads_per_s", "warm starts/s, 2 threads"),
 		  0 },
 	};
-	double probe;
-	bool have_warm;
 	int ret = subject_open(&r.echo, b, "echo", false, "map", err);
 
-	if (ret < 0)
-		return ret;
-	have_warm = slice(&r, true, 1, &probe, err) == 0;
-	if (!have_warm)
-		goals_missing(&b->goals, GOAL_RATE, "%s", err->text);
-	ret = series_interleave(v, have_warm ? 4 : 2,
-				(struct plan){ b->quick ? 3 : SLICES, 0, 0 }, err);
 	if (ret == 0)
-		rate_findings(b, v, have_warm);
+		ret = series_interleave(v, ARRAY_SIZE(v),
+					(struct plan){ b->quick ? 3 : SLICES, 0, 0 }, err);
+	if (ret == 0)
+		rate_findings(b, v);
+	else
+		goals_missing(&b->goals, GOAL_RATE, "%s", err->text);
 	subject_close(&r.echo);
 	return ret;
 }

@@ -9,8 +9,7 @@
 
 int warm_rewind(struct warm *w, struct thaw_err *err)
 {
-	(void)w;
-	return err_set(cmd_err(err), ENOTSUP, "this libthaw cannot rewind a clone");
+	return thaw_clone_rewind(w->clone, 0, err);
 }
 
 int warm_open(struct warm *w, const struct bench *b, const char *program, struct thaw_err *err)
@@ -19,8 +18,6 @@ int warm_open(struct warm *w, const struct bench *b, const char *program, struct
 	int ret;
 
 	*w = (struct warm){ .event = "ping" };
-	if (!bench_has_tier("warm"))
-		return err_set(cmd_err(err), ENOTSUP, "this libthaw has no tier warm");
 	ret = subject_open(&w->subject, b, program, false, "warm", err);
 	if (ret == 0)
 		ret = thaw_clone_open(&w->clone, w->subject.template, NULL, NULL, err);

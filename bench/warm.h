@@ -16,7 +16,7 @@ struct warm {
 };
 
 /* The sample @program in a slot that has run once and was rewound. warm_close is safe after an
- * error. Errors: -ENOTSUP this libthaw has no tier for it. */
+ * error. */
 int warm_open(struct warm *w, const struct bench *b, const char *program, struct thaw_err *err);
 void warm_close(struct warm *w);
 

@@ -35,21 +35,22 @@ double stats_percentile(const double *sorted, size_t n, unsigned int percent)
 
 struct stats stats_of(const double *values, size_t n)
 {
-	auto_free double *sorted = NULL;
+	double *sorted = n > 0 ? malloc(n * sizeof(*sorted)) : NULL;
+	struct stats s = { 0 };
 
-	if (n > 0)
-		sorted = malloc(n * sizeof(*sorted));
 	if (!sorted)
-		return (struct stats){ 0 };
+		return s;
 	memcpy(sorted, values, n * sizeof(*sorted));
 	stats_sort(sorted, n);
-	return (struct stats){
+	s = (struct stats){
 		.n = n,
 		.p50 = stats_percentile(sorted, n, 50),
 		.p90 = stats_percentile(sorted, n, 90),
 		.p99 = stats_percentile(sorted, n, 99),
 		.max = sorted[n - 1],
 	};
+	free(sorted);
+	return s;
 }
 
 /* splitmix64, Vigna 2015: any seed is good, and nothing here is secret. */
