@@ -49,7 +49,7 @@ static void work(struct worker *w, struct warm *slot)
 
 	w->from = clock_monotonic();
 	do {
-		w->ret = w->warm ? warm_sample(slot, &us, &w->err)
+		w->ret = w->warm ? slot_sample(&slot->slot, &us, &w->err)
 				 : fresh_start(w->rate, &w->err);
 		w->starts++;
 		w->to = clock_monotonic();
@@ -62,7 +62,7 @@ static void *worker_main(void *arg)
 	struct warm slot = { 0 };
 
 	if (w->warm) /* a clone belongs to the thread that opened it */
-		w->ret = warm_open(&slot, w->rate->b, "echo", &w->err);
+		w->ret = warm_open(&slot, w->rate->b, "echo", "ping", "ping", &w->err);
 	pthread_barrier_wait(w->barrier);
 	if (w->ret == 0)
 		work(w, &slot);

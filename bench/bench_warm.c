@@ -28,11 +28,6 @@ struct warm_part {
 	struct bare bare;
 };
 
-static int used_sample(void *arg, double *us, struct thaw_err *err)
-{
-	return warm_invoke(arg, us, err);
-}
-
 /*
  * Against a process per event. Every sample here comes after a process was made and ended, which
  * costs what follows some of its caches: the peer's share of the noise, for all alike.
@@ -46,21 +41,21 @@ static int against_spawn(struct bench *b, struct warm_part *p, struct thaw_err *
 		{ .run = spawn_sample,
 		  .arg = &p->spawn,
 		  .to = series_new(l, "spawn_us", "posix_spawn of a static binary") },
-		{ .run = warm_sample,
-		  .arg = &p->echo,
+		{ .run = slot_sample,
+		  .arg = &p->echo.slot,
 		  .to = series_new(l, "warm_us", "warm start, echo") },
-		{ .run = warm_sample,
-		  .arg = &p->sql,
+		{ .run = slot_sample,
+		  .arg = &p->sql.slot,
 		  .to = series_new(l, "warm_sql_us", "warm start, sql") },
-		{ .run = used_sample,
-		  .arg = &p->used,
+		{ .run = slot_used_sample,
+		  .arg = &p->used.slot,
 		  .to = series_new(l, "used_sql_us", "sql, on a used machine") },
 	};
 	struct plan plan = { bench_rounds(b, ROUNDS), 20, b->quick ? 5 : 60 };
 	int ret;
 
-	p->echo.rewind = series_new(l, "rewind_us", "rewind at release, echo");
-	p->sql.rewind = series_new(l, "rewind_sql_us", "rewind at release, sql");
+	p->echo.slot.rewind = series_new(l, "rewind_us", "rewind at release, echo");
+	p->sql.slot.rewind = series_new(l, "rewind_sql_us", "rewind at release, sql");
 	chart->x_label = "microseconds, logarithmic";
 	chart->y_label = "% of samples";
 	for (size_t i = 0; i < ARRAY_SIZE(v); i++)
@@ -72,7 +67,7 @@ static int against_spawn(struct bench *b, struct warm_part *p, struct thaw_err *
 	goals_beside(&b->goals, GOAL_WARM_SPAWN,
 		     "echo p50 %.1f us, rewind at release p50 %.1f us; sql p50 %.1f us, the "
 		     "same query on a used machine %.1f us",
-		     series_stats(v[1].to).p50, series_stats(p->echo.rewind).p50,
+		     series_stats(v[1].to).p50, series_stats(p->echo.slot.rewind).p50,
 		     series_stats(v[2].to).p50, series_stats(v[3].to).p50);
 	return 0;
 }
@@ -86,19 +81,20 @@ static int against_bare(struct bench *b, struct warm_part *p, struct thaw_err *e
 		{ .run = bare_sample,
 		  .arg = &p->bare,
 		  .to = series_new(l, "bare_us", "bare KVM_RUN round trip") },
-		{ .run = warm_sample,
-		  .arg = &p->echo,
+		{ .run = slot_sample,
+		  .arg = &p->echo.slot,
 		  .to = series_new(l, "warm_calm_us", "warm start, echo, no spawns between") },
 	};
 	struct plan plan = { bench_rounds(b, 4 * ROUNDS), 20, b->quick ? 5 : 60 };
 	int ret;
 
-	p->echo.rewind = series_new(l, "rewind_calm_us", "rewind, echo, no spawns between");
+	p->echo.slot.rewind =
+		series_new(l, "rewind_calm_us", "rewind, echo, no spawns between");
 	chart->x_label = "microseconds, logarithmic";
 	chart->y_label = "% of samples";
 	chart->series[chart->nseries++] = v[0].to;
 	chart->series[chart->nseries++] = v[1].to;
-	chart->series[chart->nseries++] = p->echo.rewind;
+	chart->series[chart->nseries++] = p->echo.slot.rewind;
 	ret = series_interleave(v, ARRAY_SIZE(v), plan, err);
 	if (ret < 0)
 		return ret;
@@ -119,10 +115,10 @@ static int slot_prepare(void *arg, struct thaw_err *err)
 {
 	struct counted_slot *s = arg;
 	double us;
-	int ret = warm_open(&s->warm, s->b, "echo", err);
+	int ret = warm_open(&s->warm, s->b, "echo", "ping", "ping", err);
 
 	for (int i = 0; i < 10 && ret == 0; i++)
-		ret = warm_sample(&s->warm, &us, err);
+		ret = slot_sample(&s->warm.slot, &us, err);
 	return ret;
 }
 
@@ -131,7 +127,7 @@ static int slot_run(void *arg, struct thaw_err *err)
 	struct counted_slot *s = arg;
 	double us;
 
-	return warm_invoke(&s->warm, &us, err);
+	return slot_invoke(&s->warm.slot, &us, err);
 }
 
 static int count_warm(struct bench *b, struct thaw_err *err)
@@ -175,16 +171,12 @@ static int vary_events(struct bench *b, struct thaw_err *err)
 static int open_slots(struct warm_part *p, const struct bench *b, struct thaw_err *err)
 {
 	static const char query[] = "select id from orders where id=1234";
-	int ret = warm_open(&p->echo, b, "echo", err);
+	static const char rows[] = "[{\"id\":1234}]\n";
+	int ret = warm_open(&p->echo, b, "echo", "ping", "ping", err);
 
-	p->echo.reply = p->echo.event;
 	if (ret == 0)
-		ret = warm_open(&p->sql, b, "sql", err);
-	if (ret == 0)
-		ret = warm_open(&p->used, b, "sql", err);
-	p->sql.event = p->used.event = query;
-	p->sql.reply = p->used.reply = "[{\"id\":1234}]\n";
-	return ret;
+		ret = warm_open(&p->sql, b, "sql", query, rows, err);
+	return ret < 0 ? ret : warm_open(&p->used, b, "sql", query, rows, err);
 }
 
 static int warm_measure(struct bench *b, struct warm_part *p, struct thaw_err *err)

@@ -13,6 +13,8 @@ expect_match "bench: memory" "$(cat "$E2E_OUT")" '^\| map \| [0-9.]+ \| [0-9.]+ 
 for file in report.html results.json table.md; do
 	if [ -s "$WORK/out/$file" ]; then ok "bench --out: $file"; else not_ok "bench --out: $file"; fi
 done
+expect_equal "a slot that is rewound, too" \
+	"$(jq '[.series.warm_us.n, .series.rewind_us.n >= 5]' -c "$WORK/out/results.json")" '[5,true]'
 expect_equal "results.json has every sample" \
 	"$(jq '.series.tier_map_us.samples | length' "$WORK/out/results.json")" 5
 

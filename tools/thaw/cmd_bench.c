@@ -13,6 +13,7 @@
 #include "engine/util.h"
 #include "tools/measure/memory.h"
 #include "tools/measure/report.h"
+#include "tools/measure/slot.h"
 #include "tools/measure/stamps.h"
 #include "tools/thaw/blob.h"
 #include "tools/thaw/cmd.h"
@@ -112,6 +113,42 @@ static int prepare(struct bench *b, struct thaw_err *err)
 	b->plan.rounds = (unsigned int)b->starts;
 	b->plan.budget_s = BENCH_BUDGET_S;
 	return 0;
+}
+
+/* ---- a slot that is rewound ---- */
+
+static int measure_warm(struct bench *b, struct thaw_err *err)
+{
+	struct series_list *l = &b->report.series;
+	struct slot slot = { .event = b->event.data,
+			     .event_len = b->event.size,
+			     .timeout_ms = b->plan.timeout_ms };
+	struct variant v = { .run = slot_sample, .arg = &slot };
+	struct thaw_template *t;
+	int ret = thaw_template_open(&t, b->host, b->image, "warm", b->plan.rounds, err);
+
+	if (ret < 0)
+		return ret;
+	ret = slot_open(&slot, t, err);
+	v.to = series_new(l, "warm_us", "warm slot, to response");
+	slot.rewind = series_new(l, "rewind_us", "rewind of the slot, at release");
+	if (ret == 0)
+		ret = series_interleave(
+			&v, 1, (struct plan){ b->plan.rounds, 0, BENCH_BUDGET_S }, err);
+	slot_close(&slot);
+	thaw_template_close(t);
+	return ret;
+}
+
+/* A curve of every series that there is so far. */
+static void chart_curves(struct bench *b)
+{
+	struct chart *c = report_chart(&b->report, CHART_CDF, "How long a start takes");
+
+	c->x_label = "microseconds, logarithmic";
+	c->y_label = "% of samples";
+	for (unsigned int i = 0; i < MIN(b->report.series.n, CHART_SERIES); i++)
+		c->series[c->nseries++] = &b->report.series.all[i];
 }
 
 /* ---- memory ---- */
@@ -260,8 +297,12 @@ static int bench_run(int argc, char **argv)
 		report_init(&b.report, title);
 		ret = stamps_measure(&b.report, &b.plan, &err);
 	}
-	if (ret == 0)
+	if (ret == 0 && (!b.plan.tier || strcmp(b.plan.tier, "warm") == 0))
+		ret = measure_warm(&b, &err);
+	if (ret == 0) {
+		chart_curves(&b);
 		ret = measure_memory(&b, &err);
+	}
 	if (ret == 0)
 		ret = report(&b, cmd_err(&err));
 	code = ret < 0 ? cmd_fail(ret, cmd_err(&err)) : EXIT_OK;
