@@ -8,43 +8,72 @@
 
 /* clang-format off */
 static const struct goal_row rows[GOALS + 1] = {
-	[GOAL_WARM_SPAWN] = { "warm start to response / posix_spawn and wait of a static "
-		"binary that does the same (both pristine)",
-		{ { "", .must = 0.33, .goal = 0.125 } } },
-	[GOAL_WARM_BARE] = { "warm start to response / bare KVM_RUN round trip of the same "
-		"exit from ring 3",
-		{ { "", .must = 4, .goal = 2 } } },
-	[GOAL_FRESH_USUAL] = { "fresh VM, restore, response, teardown / the same with the "
-		"usual order: irqchip, PIT, then memory",
-		{ { "", .must = 0.10, .goal = 0.03 } } },
-	[GOAL_FRESH_IOCTLS] = { "fresh restore to first instruction, in process / sum of its "
-		"own ioctls",
-		{ { "", .must = 1.5, .goal = 1.10 } } },
-	[GOAL_RATE] = { "starts/s with 2 threads: warm, rewind included / fresh, teardown "
-		"included",
-		{ { "", .must = 20, .goal = 50, .at_least = true } } },
-	[GOAL_READY] = { "tier ready from LZ4, shell waiting, to response touching 2,048 pages / "
-		"lazy MAP_PRIVATE of the same, uncompressed and page-cached, shell waiting",
-		{ { "", .must = 0.5, .goal = 0.25 } } },
-	[GOAL_COLD] = { "the same from a cold disk / mmap-and-touch from a cold disk",
-		{ { "", .must = 0.5, .goal = 0.25 } } },
-	[GOAL_MEMORY] = { "USS of guest RAM after responding / bytes dirtied (tier map); "
-		"VMM-private and kernel memory per clone",
-		{ { "", .must = 1.5, .goal = 1.10 }, { "KiB", .must = 1024, .goal = 500 } } },
-	[GOAL_COUNTS] = { "page faults per warm start; system calls per warm start",
-		{ { "faults", .must = 0, .goal = 0 }, { "calls", .must = 8, .goal = 3 } } },
-	[GOAL_FAN_OUT] = { "1000 distinct clones alive at once, from waiting shells, each "
-		"answering a different event",
-		{ { "ms", .must = 1000, .goal = 300 } } },
-	[GOAL_QEMU] = { "fresh restore to response, process fork included / "
-		"qemu-system-x86_64 -M microvm -incoming, spawn to running",
-		{ { "", .must = 0.05, .goal = 0.02 } } },
-	[GOAL_JITTER] = { "p99 / p50 of a warm start",
-		{ { "", .must = 3, .goal = 1.5 } } },
-	[GOAL_SIZE] = { "image size / non-zero guest memory, sum over the samples",
-		{ { "", .must = 0.7, .goal = 0.5 } } },
-	[GOAL_REWIND] = { "pages copied / pages really changed per rewind, varied events",
-		{ { "", .must = 2, .goal = 1.2 } } },
+	[GOAL_WARM_SPAWN] = {
+		.what =
+			"warm start to response / posix_spawn and wait of a static binary "
+			"that does the same (both pristine)",
+		.bounds = { { .unit = "", .must = 0.33, .goal = 0.125 } } },
+	[GOAL_WARM_BARE] = {
+		.what =
+			"warm start to response / bare KVM_RUN round trip of the same exit "
+			"from ring 3",
+		.bounds = { { .unit = "", .must = 4, .goal = 2 } } },
+	[GOAL_FRESH_USUAL] = {
+		.what =
+			"fresh VM, restore, response, teardown / the same with the usual "
+			"order: irqchip, PIT, then memory",
+		.bounds = { { .unit = "", .must = 0.10, .goal = 0.03 } } },
+	[GOAL_FRESH_IOCTLS] = {
+		.what =
+			"fresh restore to first instruction, in process / sum of its own "
+			"ioctls",
+		.bounds = { { .unit = "", .must = 1.5, .goal = 1.10 } } },
+	[GOAL_RATE] = {
+		.what =
+			"starts/s with 2 threads: warm, rewind included / fresh, teardown "
+			"included",
+		.bounds = { { .unit = "", .must = 20, .goal = 50, .at_least = true } } },
+	[GOAL_READY] = {
+		.what =
+			"tier ready from LZ4, shell waiting, to response touching 2,048 pages "
+			"/ lazy MAP_PRIVATE of the same, uncompressed and page-cached, shell "
+			"waiting",
+		.bounds = { { .unit = "", .must = 0.5, .goal = 0.25 } } },
+	[GOAL_COLD] = {
+		.what =
+			"the same from a cold disk / mmap-and-touch from a cold disk",
+		.bounds = { { .unit = "", .must = 0.5, .goal = 0.25 } } },
+	[GOAL_MEMORY] = {
+		.what =
+			"USS of guest RAM after responding / bytes dirtied (tier map); "
+			"VMM-private and kernel memory per clone",
+		.bounds = { { .unit = "", .must = 1.5, .goal = 1.10 }, { .unit = "KiB", .must = 1024, .goal = 500 } } },
+	[GOAL_COUNTS] = {
+		.what =
+			"page faults per warm start; system calls per warm start",
+		.bounds = { { .unit = "faults", .must = 0, .goal = 0 }, { .unit = "calls", .must = 8, .goal = 3 } } },
+	[GOAL_FAN_OUT] = {
+		.what =
+			"1000 distinct clones alive at once, from waiting shells, each "
+			"answering a different event",
+		.bounds = { { .unit = "ms", .must = 1000, .goal = 300 } } },
+	[GOAL_QEMU] = {
+		.what =
+			"fresh restore to response, process fork included / "
+			"qemu-system-x86_64 -M microvm -incoming, spawn to running",
+		.bounds = { { .unit = "", .must = 0.05, .goal = 0.02 } } },
+	[GOAL_JITTER] = {
+		.what =
+			"p99 / p50 of a warm start",
+		.bounds = { { .unit = "", .must = 3, .goal = 1.5 } } },
+	[GOAL_SIZE] = {
+		.what =
+			"image size / non-zero guest memory, sum over the samples",
+		.bounds = { { .unit = "", .must = 0.7, .goal = 0.5 } } },
+	[GOAL_REWIND] = {
+		.what =
+			"pages copied / pages really changed per rewind, varied events",
+		.bounds = { { .unit = "", .must = 2, .goal = 1.2 } } },
 };
 /* clang-format on */
 
