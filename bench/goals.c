@@ -47,11 +47,13 @@ static const struct goal_row rows[GOALS + 1] = {
 		.what =
 			"USS of guest RAM after responding / bytes dirtied (tier map); "
 			"VMM-private and kernel memory per clone",
-		.bounds = { { .unit = "", .must = 1.5, .goal = 1.10 }, { .unit = "KiB", .must = 1024, .goal = 500 } } },
+		.bounds = { { .unit = "", .must = 1.5, .goal = 1.10 },
+			    { .unit = "KiB", .must = 1024, .goal = 500 } } },
 	[GOAL_COUNTS] = {
 		.what =
 			"page faults per warm start; system calls per warm start",
-		.bounds = { { .unit = "faults", .must = 0, .goal = 0 }, { .unit = "calls", .must = 8, .goal = 3 } } },
+		.bounds = { { .unit = "faults", .must = 0, .goal = 0 },
+			    { .unit = "calls", .must = 8, .goal = 3 } } },
 	[GOAL_FAN_OUT] = {
 		.what =
 			"1000 distinct clones alive at once, from waiting shells, each "
