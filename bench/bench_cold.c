@@ -131,14 +131,14 @@ static int measure_pair(struct bench *b, struct way *ours, struct way *peer,
 		{ way_sample, peer, series_new(l, names->peer, names->peer_label), 0 },
 	};
 	size_t n = 1;
-	struct plan plan = { bench_rounds(b, peer->cold ? COLD_ROUNDS : ROUNDS), 2,
-			     b->quick ? 3 : 40 };
+	struct rounds rounds = { bench_rounds(b, peer->cold ? COLD_ROUNDS : ROUNDS), 2,
+				 b->quick ? 3 : 40 };
 	int ret;
 
 	if (ours->subject.template)
 		v[n++] = (struct variant){ way_sample, ours,
 					   series_new(l, names->ours, names->ours_label), 0 };
-	ret = series_interleave(v, n, plan, err);
+	ret = series_interleave(v, n, rounds, err);
 	if (ret < 0 || n < 2 || !goal)
 		return ret;
 	goals_ratio(&b->goals, goal, v[1].to, 50, v[0].to, 50);

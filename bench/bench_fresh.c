@@ -175,7 +175,7 @@ static int fresh_interleave(struct bench *b, struct fresh *f, struct thaw_err *e
 	for (size_t i = 0; i < n; i++)
 		chart->series[chart->nseries++] = v[i].to;
 	ret = series_interleave(
-		v, n, (struct plan){ bench_rounds(b, ROUNDS), 0, b->quick ? 6 : 90 }, err);
+		v, n, (struct rounds){ bench_rounds(b, ROUNDS), 0, b->quick ? 6 : 90 }, err);
 	if (ret == 0)
 		fresh_findings(b, v, f);
 	return ret;

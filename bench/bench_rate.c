@@ -151,7 +151,7 @@ int bench_rate(struct bench *b, struct thaw_err *err)
 
 	if (ret == 0)
 		ret = series_interleave(v, ARRAY_SIZE(v),
-					(struct plan){ b->quick ? 3 : SLICES, 0, 0 }, err);
+					(struct rounds){ b->quick ? 3 : SLICES, 0, 0 }, err);
 	if (ret == 0)
 		rate_findings(b, v);
 	else

@@ -51,7 +51,7 @@ static int against_spawn(struct bench *b, struct warm_part *p, struct thaw_err *
 		  .arg = &p->used.slot,
 		  .to = series_new(l, "used_sql_us", "sql, on a used machine") },
 	};
-	struct plan plan = { bench_rounds(b, ROUNDS), 20, b->quick ? 5 : 60 };
+	struct rounds rounds = { bench_rounds(b, ROUNDS), 20, b->quick ? 5 : 60 };
 	int ret;
 
 	p->echo.slot.rewind = series_new(l, "rewind_us", "rewind at release, echo");
@@ -60,7 +60,7 @@ static int against_spawn(struct bench *b, struct warm_part *p, struct thaw_err *
 	chart->y_label = "% of samples";
 	for (size_t i = 0; i < ARRAY_SIZE(v); i++)
 		chart->series[chart->nseries++] = v[i].to;
-	ret = series_interleave(v, ARRAY_SIZE(v), plan, err);
+	ret = series_interleave(v, ARRAY_SIZE(v), rounds, err);
 	if (ret < 0)
 		return ret;
 	goals_ratio(&b->goals, GOAL_WARM_SPAWN, v[1].to, 50, v[0].to, 50);
@@ -85,7 +85,7 @@ static int against_bare(struct bench *b, struct warm_part *p, struct thaw_err *e
 		  .arg = &p->echo.slot,
 		  .to = series_new(l, "warm_calm_us", "warm start, echo, no spawns between") },
 	};
-	struct plan plan = { bench_rounds(b, 4 * ROUNDS), 20, b->quick ? 5 : 60 };
+	struct rounds rounds = { bench_rounds(b, 4 * ROUNDS), 20, b->quick ? 5 : 60 };
 	int ret;
 
 	p->echo.slot.rewind =
@@ -95,7 +95,7 @@ static int against_bare(struct bench *b, struct warm_part *p, struct thaw_err *e
 	chart->series[chart->nseries++] = v[0].to;
 	chart->series[chart->nseries++] = v[1].to;
 	chart->series[chart->nseries++] = p->echo.slot.rewind;
-	ret = series_interleave(v, ARRAY_SIZE(v), plan, err);
+	ret = series_interleave(v, ARRAY_SIZE(v), rounds, err);
 	if (ret < 0)
 		return ret;
 	goals_ratio(&b->goals, GOAL_WARM_BARE, v[1].to, 50, v[0].to, 50);

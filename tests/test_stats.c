@@ -173,7 +173,7 @@ Test(series, variants_take_turns_and_warm_up_is_dropped)
 	const struct variant v[] = { { note, "a", a, 0 }, { note, "b", b, 2 } };
 	struct thaw_err err = { 0 };
 
-	cr_assert(eq(int, series_interleave(v, 2, (struct plan){ 4, 1, 0 }, &err), 0));
+	cr_assert(eq(int, series_interleave(v, 2, (struct rounds){ 4, 1, 0 }, &err), 0));
 	cr_expect(eq(str, trace, "abaabaab")); /* b in every second round */
 	cr_expect(eq(sz, a->n, 4));
 	cr_expect(eq(sz, b->n, 2));
@@ -188,7 +188,7 @@ Test(series, the_first_error_ends_a_run)
 	const struct variant v[] = { { note, "a", a, 0 }, { fail, NULL, a, 0 } };
 	struct thaw_err err = { 0 };
 
-	cr_expect(eq(int, series_interleave(v, 2, (struct plan){ 4, 0, 0 }, &err), -EIO));
+	cr_expect(eq(int, series_interleave(v, 2, (struct rounds){ 4, 0, 0 }, &err), -EIO));
 	cr_expect(eq(str, err.text, "it broke"));
 	cr_expect(eq(sz, a->n, 1));
 	series_fini(&list);

@@ -91,15 +91,15 @@ static int take_sample(const struct variant *v, bool keep, struct thaw_err *err)
 	return ret;
 }
 
-int series_interleave(const struct variant *variants, size_t n, struct plan plan,
+int series_interleave(const struct variant *variants, size_t n, struct rounds rounds,
 		      struct thaw_err *err)
 {
-	nsec_t end = clock_monotonic() + plan.budget_s * NSEC_PER_SEC;
-	unsigned int total = plan.rounds + plan.warmup;
+	nsec_t end = clock_monotonic() + rounds.budget_s * NSEC_PER_SEC;
+	unsigned int total = rounds.count + rounds.warmup;
 	int ret = 0;
 
 	for (unsigned int round = 0; round < total && ret == 0; round++) {
-		bool keep = round >= plan.warmup;
+		bool keep = round >= rounds.warmup;
 
 		for (size_t i = 0; i < n && ret == 0; i++) {
 			const struct variant *v = &variants[i];
@@ -107,7 +107,7 @@ int series_interleave(const struct variant *variants, size_t n, struct plan plan
 			if (v->every <= 1 || round % v->every == 0)
 				ret = take_sample(v, keep, err);
 		}
-		if (keep && plan.budget_s > 0 && clock_monotonic() >= end)
+		if (keep && rounds.budget_s > 0 && clock_monotonic() >= end)
 			break;
 	}
 	return ret;

@@ -51,13 +51,13 @@ struct variant {
 };
 
 /*
- * series_interleave - @rounds rounds over all variants, after @warmup rounds whose samples are
- * dropped. Ends early, after a whole round, when @budget_s seconds (0: none) are over.
+ * series_interleave - @rounds.count rounds over all variants, after @rounds.warmup more whose samples are
+ * dropped. Ends early, after a whole round, when @rounds.budget_s seconds (0: none) are over.
  * Returns 0, or the first error of a variant.
  */
-struct plan {
-	unsigned int rounds, warmup;
+struct rounds {
+	unsigned int count, warmup;
 	unsigned int budget_s;
 };
-int series_interleave(const struct variant *variants, size_t n, struct plan plan,
+int series_interleave(const struct variant *variants, size_t n, struct rounds rounds,
 		      struct thaw_err *err);

@@ -131,7 +131,7 @@ static int run_tiers(struct report *r, struct tier_run *runs, size_t n,
 		v[i] = (struct variant){ .run = tier_sample,
 					 .arg = &runs[i],
 					 .to = tier_series(r, runs[i].name) };
-	ret = series_interleave(v, n, (struct plan){ plan->rounds, 0, plan->budget_s }, err);
+	ret = series_interleave(v, n, (struct rounds){ plan->rounds, 0, plan->budget_s }, err);
 	if (ret < 0)
 		return ret;
 	chart = report_chart(r, CHART_STACK, "Where the time of a fresh start goes, by tier");

@@ -134,7 +134,7 @@ static int measure_warm(struct bench *b, struct thaw_err *err)
 	slot.rewind = series_new(l, "rewind_us", "rewind of the slot, at release");
 	if (ret == 0)
 		ret = series_interleave(
-			&v, 1, (struct plan){ b->plan.rounds, 0, BENCH_BUDGET_S }, err);
+			&v, 1, (struct rounds){ b->plan.rounds, 0, BENCH_BUDGET_S }, err);
 	slot_close(&slot);
 	thaw_template_close(t);
 	return ret;
