@@ -3,29 +3,30 @@
  * touch.c - the bench payload: every event makes it read one word of each of 2,048 pages, and
  * the reply is a checksum of what it read, so that it can only be right if all pages were.
  *
- * The pages are filled when the image is made, with bytes that compress about as well as a
- * program's data do (2 to 1): half of each page is noise, half repeats.
+ * The pages are filled when the image is made, with what real memory holds a lot of: program
+ * text, this program's own, each page from another place of it. It compresses as that does.
  */
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#define PAGE  4096
 #define PAGES 2048
-#define WORDS 512 /* of a page */
+#define WORDS (PAGE / 8)
 
-static uint64_t memory[PAGES][WORDS] __attribute__((aligned(4096)));
+/* Of the linker: where the program's text begins and ends. */
+extern const char __executable_start[], etext[];
+
+static uint64_t memory[PAGES][WORDS] __attribute__((aligned(PAGE)));
 
 static void fill(void)
 {
-	uint64_t x = 0x7468617721; /* ours; xorshift64, Marsaglia 2003 */
+	size_t room = (size_t)(etext - __executable_start) - PAGE;
 
-	for (int page = 0; page < PAGES; page++) {
-		for (int i = 0; i < WORDS; i++) {
-			x ^= x << 13;
-			x ^= x >> 7;
-			x ^= x << 17;
-			memory[page][i] = i % 2 ? x : (uint64_t)page;
-		}
+	for (size_t page = 0; page < PAGES; page++) {
+		memcpy(memory[page], __executable_start + page * (PAGE + 13) % room, PAGE);
+		memory[page][0] = page + 1; /* no page is zero, and no two are equal */
 	}
 }
 
@@ -33,8 +34,8 @@ static uint64_t sum(void)
 {
 	uint64_t sum = 0;
 
-	for (int page = 0; page < PAGES; page++)
-		sum = (sum << 7 | sum >> 57) ^ memory[page][(page * 7) % WORDS | 1];
+	for (size_t page = 0; page < PAGES; page++)
+		sum = (sum << 7 | sum >> 57) ^ memory[page][0] ^ memory[page][page % WORDS];
 	return sum;
 }
 

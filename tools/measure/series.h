@@ -51,8 +51,9 @@ struct variant {
 };
 
 /*
- * series_interleave - @rounds.count rounds over all variants, after @rounds.warmup more whose samples are
- * dropped. Ends early, after a whole round, when @rounds.budget_s seconds (0: none) are over.
+ * series_interleave - @rounds.count rounds over all variants, after @rounds.warmup more whose
+ * samples are dropped. Ends early, after a whole round, when @rounds.budget_s seconds (0: none)
+ * are over.
  * Returns 0, or the first error of a variant.
  */
 struct rounds {
