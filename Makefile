@@ -166,12 +166,16 @@ fuzz:
 	+$Q$(sub) MODE=fuzz fuzz-run
 fuzz-run: $(fuzzers)
 	$(run) $(fuzzers)
-# What takes minutes: ten thousand rewinds of machines that do their worst, each verified.
+# What takes minutes: ten thousand rewinds of machines that do their worst, each verified; a
+# million random calls of 2,000 machines, under ASan.
 soak:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) soak-run
+	+$Q$(sub) MODE=asan soak-asan-run
 soak-run: $O/tests/kvm_rewind $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 sh tests/run.sh $O/tests/kvm_rewind
+soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
+	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
 -include tests/tcg/tcg.mk
 -include bench/bench.mk
 
@@ -238,7 +242,7 @@ uninstall:
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run check check-run soak soak-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+.PHONY: all demo demo-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:
