@@ -60,6 +60,16 @@ gpa_t mem_gpa(const struct mem *m, const void *host)
 	return MEM_NOWHERE;
 }
 
+bool mem_same_layout(const struct mem *a, const struct mem *b)
+{
+	bool same = a->nregions == b->nregions;
+
+	for (unsigned int i = 0; same && i < a->nregions; i++)
+		same = a->regions[i].gpa == b->regions[i].gpa &&
+		       a->regions[i].size == b->regions[i].size;
+	return same;
+}
+
 uint64_t mem_size(const struct mem *m)
 {
 	uint64_t size = 0;

@@ -44,6 +44,9 @@ uint64_t mem_offset(const struct mem *m, gpa_t gpa);
 /* The guest address of @host, which points into a mapped region. */
 gpa_t mem_gpa(const struct mem *m, const void *host);
 
+/* Do both have the same regions? Host pointers are not looked at. */
+bool mem_same_layout(const struct mem *a, const struct mem *b);
+
 /* Bytes of RAM in all regions. */
 uint64_t mem_size(const struct mem *m);
 

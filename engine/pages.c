@@ -69,38 +69,40 @@ void pages_close(struct pages *p)
 	p->pagemap_fd = -1;
 }
 
-static void set_range(uint64_t *bitmap, uint64_t from, uint64_t to)
-{
-	for (uint64_t i = from; i < to; i++)
-		pages_set(bitmap, i);
-}
+struct search {
+	const struct pages *pages;
+	enum pages_kind kind;
+	uint64_t base, size;
+	pages_run *run;
+	void *arg;
+};
 
-static int find_by_scan(int fd, enum pages_kind kind, uint64_t base, uint64_t size,
-			uint64_t *bitmap, struct err *err)
+static int each_by_scan(const struct search *s, struct err *err)
 {
 	struct scan_region found[REGIONS];
 	struct scan_arg arg = { .size = sizeof(arg),
-				.end = base + size,
-				.walk_end = base,
+				.end = s->base + s->size,
+				.walk_end = s->base,
 				.vec = (uintptr_t)found,
 				.vec_len = REGIONS,
 				.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
 				.return_mask = SCAN_PRESENT };
+	int ret = 0;
 
-	if (kind == PAGES_PRIVATE)
+	if (s->kind == PAGES_PRIVATE)
 		arg.category_mask = arg.category_inverted = SCAN_FILE;
-	while (arg.walk_end < arg.end) {
+	while (ret == 0 && arg.walk_end < arg.end) {
 		int n;
 
 		arg.start = arg.walk_end;
-		n = ioctl(fd, SCAN_IOCTL, &arg);
+		n = ioctl(s->pages->pagemap_fd, SCAN_IOCTL, &arg);
 		if (n < 0)
 			return err_sys(err, "PAGEMAP_SCAN");
-		for (int i = 0; i < n; i++)
-			set_range(bitmap, (found[i].start - base) / MEM_PAGE_SIZE,
-				  (found[i].end - base) / MEM_PAGE_SIZE);
+		for (int i = 0; i < n && ret == 0; i++)
+			ret = s->run(s->arg, (found[i].start - s->base) / MEM_PAGE_SIZE,
+				     (found[i].end - found[i].start) / MEM_PAGE_SIZE, err);
 	}
-	return 0;
+	return ret;
 }
 
 static bool word_is(uint64_t word, enum pages_kind kind)
@@ -109,32 +111,61 @@ static bool word_is(uint64_t word, enum pages_kind kind)
 	       (kind == PAGES_PRESENT || !(word & PAGEMAP_FILE));
 }
 
-static int find_by_pagemap(int fd, enum pages_kind kind, uint64_t base, uint64_t size,
-			   uint64_t *bitmap, struct err *err)
+/* Hand on the runs among @n words, the first of which is of page @page. */
+static int each_of_words(const struct search *s, const uint64_t *words, uint64_t n,
+			 uint64_t page, struct err *err)
 {
-	uint64_t words[PAGEMAP_WORDS];
+	int ret = 0;
 
-	for (uint64_t page = 0; page < size / MEM_PAGE_SIZE; page += PAGEMAP_WORDS) {
-		uint64_t n = MIN((uint64_t)PAGEMAP_WORDS, size / MEM_PAGE_SIZE - page);
-		off_t at = (off_t)((base / MEM_PAGE_SIZE + page) * sizeof(words[0]));
-		ssize_t got = pread(fd, words, (size_t)n * sizeof(words[0]), at);
+	for (uint64_t i = 0; i < n && ret == 0; i++) {
+		uint64_t first = i;
+
+		while (i < n && word_is(words[i], s->kind))
+			i++;
+		if (i > first)
+			ret = s->run(s->arg, page + first, i - first, err);
+	}
+	return ret;
+}
+
+static int each_by_pagemap(const struct search *s, struct err *err)
+{
+	uint64_t words[PAGEMAP_WORDS], npages = s->size / MEM_PAGE_SIZE;
+	int ret = 0;
+
+	for (uint64_t page = 0; page < npages && ret == 0; page += PAGEMAP_WORDS) {
+		uint64_t n = MIN((uint64_t)PAGEMAP_WORDS, npages - page);
+		off_t at = (off_t)((s->base / MEM_PAGE_SIZE + page) * sizeof(words[0]));
+		ssize_t got =
+			pread(s->pages->pagemap_fd, words, (size_t)n * sizeof(words[0]), at);
 
 		if (got != (ssize_t)(n * sizeof(words[0])))
 			return err_set(err, got < 0 ? errno : EIO,
 				       "/proc/self/pagemap: read of %llu pages failed",
 				       (unsigned long long)n);
-		for (uint64_t i = 0; i < n; i++) {
-			if (word_is(words[i], kind))
-				pages_set(bitmap, page + i);
-		}
+		ret = each_of_words(s, words, n, page, err);
 	}
+	return ret;
+}
+
+int pages_each(const struct pages *p, enum pages_kind kind, const void *base, uint64_t size,
+	       pages_run *run, void *arg, struct err *err)
+{
+	const struct search s = { p, kind, (uintptr_t)base, size, run, arg };
+
+	return p->has_scan ? each_by_scan(&s, err) : each_by_pagemap(&s, err);
+}
+
+static int set_run(void *bitmap, uint64_t first, uint64_t n, struct err *err)
+{
+	(void)err;
+	for (uint64_t i = first; i < first + n; i++)
+		pages_set(bitmap, i);
 	return 0;
 }
 
 int pages_find(const struct pages *p, enum pages_kind kind, const void *base, uint64_t size,
 	       uint64_t *bitmap, struct err *err)
 {
-	if (p->has_scan)
-		return find_by_scan(p->pagemap_fd, kind, (uintptr_t)base, size, bitmap, err);
-	return find_by_pagemap(p->pagemap_fd, kind, (uintptr_t)base, size, bitmap, err);
+	return pages_each(p, kind, base, size, set_run, bitmap, err);
 }

@@ -131,8 +131,6 @@ int compat_check(const struct manifest *m, const struct kvm *kvm, struct err *er
 	cpuid_vendor(&kvm->cpuid, vendor);
 	if (strcmp(m->guest_kind, "kindling") != 0)
 		differ(&v, "guest kind is %s, this version runs kindling", m->guest_kind);
-	if (m->parent[0] != '\0')
-		differ(&v, "a layer on image %s, this version runs whole images", m->parent);
 	if (strcmp(m->host_kvm, kvm_kind_name(kvm->kind)) != 0)
 		differ(&v, "KVM kind is %s, here %s", m->host_kvm, kvm_kind_name(kvm->kind));
 	if (strcmp(m->cpu_vendor, vendor) != 0)

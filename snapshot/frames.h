@@ -98,6 +98,21 @@ int frames_write(int fd, const struct mem *mem, const struct wset *wset,
 		 const struct io_progress *progress, struct frames_info *out, struct err *err)
 	__attribute__((warn_unused_result));
 
+/* A guest page that is not where the machine has it. */
+struct frames_page {
+	gpa_t gpa;
+	const uint8_t *data; /* MEM_PAGE_SIZE bytes */
+};
+
+/*
+ * frames_write_pages - the same for @n pages, whatever they hold, also zeros.
+ * @ram: the machine's regions; host pointers are not looked at.
+ * @pages: rising addresses, all of them in @ram.
+ */
+int frames_write_pages(int fd, const struct mem *ram, const struct frames_page *pages, size_t n,
+		       struct frames_info *out, struct err *err)
+	__attribute__((warn_unused_result));
+
 /*
  * frames_open - read header and table and check every field of them.
  * @fd:       stays the caller's, and open for as long as @f is used

@@ -18,6 +18,7 @@
 struct rank {
 	uint32_t group, frame;
 	size_t index; /* in the table */
+	const uint8_t *data;
 };
 
 /* Which frames there will be: the table must be complete before the first data byte's place
@@ -82,11 +83,13 @@ static int plan_grow(struct plan *p, struct err *err)
 	return 0;
 }
 
-static int plan_add(struct plan *p, gpa_t gpa, uint32_t pages, struct err *err)
+/* @data: the frame's pages, one behind the other. */
+static int plan_add(struct plan *p, gpa_t gpa, uint32_t pages, const uint8_t *data,
+		    struct err *err)
 {
 	size_t page = mem_offset(p->mem, gpa) / MEM_PAGE_SIZE;
 	size_t group = page & ~(size_t)(MEM_HUGE_SIZE / MEM_PAGE_SIZE - 1);
-	struct rank rank = { .group = COLD, .frame = COLD, .index = p->n };
+	struct rank rank = { .group = COLD, .frame = COLD, .index = p->n, .data = data };
 	int ret = p->n == p->cap ? plan_grow(p, err) : 0;
 
 	if (ret < 0)
@@ -127,8 +130,9 @@ static uint32_t pages_in_wset(const struct plan *p, gpa_t gpa)
 }
 
 /* Pages that follow each other, in use, all of them in the working set or none, are a frame. */
-static int plan_window(struct plan *p, gpa_t gpa, uint32_t used, struct err *err)
+static int plan_window(struct plan *p, gpa_t gpa, const uint8_t *host, struct err *err)
 {
+	uint32_t used = pages_in_use(host);
 	uint32_t hot = pages_in_wset(p, gpa);
 	int ret = 0;
 
@@ -137,7 +141,8 @@ static int plan_window(struct plan *p, gpa_t gpa, uint32_t used, struct err *err
 		uint32_t alike = used & (hot >> first & 1 ? hot : ~hot);
 		uint32_t pages = (uint32_t)__builtin_ctz(~(alike >> first));
 
-		ret = plan_add(p, gpa + (uint64_t)first * MEM_PAGE_SIZE, pages, err);
+		ret = plan_add(p, gpa + (uint64_t)first * MEM_PAGE_SIZE, pages,
+			       host + (size_t)first * MEM_PAGE_SIZE, err);
 		used &= ~(((1u << pages) - 1) << first);
 	}
 	return ret;
@@ -148,7 +153,7 @@ static int plan_region(struct plan *p, const struct mem_region *r, struct err *e
 	int ret = 0;
 
 	for (uint64_t off = 0; ret == 0 && off < r->size; off += FRAMES_MAX_SIZE)
-		ret = plan_window(p, r->gpa + off, pages_in_use(r->host + off), err);
+		ret = plan_window(p, r->gpa + off, r->host + off, err);
 	return ret;
 }
 
@@ -216,7 +221,7 @@ static int write_data(int fd, struct plan *p, const struct io_progress *progress
 		struct frames_entry *e = &p->table[p->order[i].index];
 
 		e->offset = p->end;
-		ret = write_frame(fd, e, mem_at(p->mem, e->gpa, frames_size(e)), packed, err);
+		ret = write_frame(fd, e, p->order[i].data, packed, err);
 		p->end += e->stored;
 		done_size += frames_size(e);
 		io_step(progress, done_size, p->npages * MEM_PAGE_SIZE);
@@ -244,6 +249,19 @@ static int write_table(int fd, const struct plan *p, struct digest *out, struct 
 	return ret < 0 ? ret : frames_table_digest(&h, p->table, out, err);
 }
 
+static int write_all(int fd, struct plan *p, const struct io_progress *progress,
+		     struct frames_info *out, struct err *err)
+{
+	int ret = write_data(fd, p, progress, err);
+
+	if (ret == 0)
+		ret = write_table(fd, p, &out->table, err);
+	out->size = p->end;
+	out->nframes = p->n;
+	out->npages = p->npages;
+	return ret;
+}
+
 int frames_write(int fd, const struct mem *mem, const struct wset *wset,
 		 const struct io_progress *progress, struct frames_info *out, struct err *err)
 {
@@ -252,12 +270,38 @@ int frames_write(int fd, const struct mem *mem, const struct wset *wset,
 
 	*out = (struct frames_info){ 0 };
 	if (ret == 0)
-		ret = write_data(fd, &p, progress, err);
+		ret = write_all(fd, &p, progress, out, err);
+	plan_fini(&p);
+	return ret;
+}
+
+/* How many of @n pages make one frame: in one window, neighbours there and in our memory. */
+static uint32_t run_of(const struct frames_page *pages, size_t n)
+{
+	uint64_t room = FRAMES_MAX_PAGES - pages->gpa / MEM_PAGE_SIZE % FRAMES_MAX_PAGES;
+	uint32_t run = 1;
+
+	while (run < MIN(n, room) && pages[run].gpa == pages->gpa + run * MEM_PAGE_SIZE &&
+	       pages[run].data == pages->data + (size_t)run * MEM_PAGE_SIZE)
+		run++;
+	return run;
+}
+
+int frames_write_pages(int fd, const struct mem *ram, const struct frames_page *pages, size_t n,
+		       struct frames_info *out, struct err *err)
+{
+	struct plan p = { .mem = ram };
+	int ret = 0;
+
+	*out = (struct frames_info){ 0 };
+	for (size_t i = 0; i < n && ret == 0;) {
+		uint32_t run = run_of(pages + i, n - i);
+
+		ret = plan_add(&p, pages[i].gpa, run, pages[i].data, err);
+		i += run;
+	}
 	if (ret == 0)
-		ret = write_table(fd, &p, &out->table, err);
-	out->size = p.end;
-	out->nframes = p.n;
-	out->npages = p.npages;
+		ret = write_all(fd, &p, NULL, out, err);
 	plan_fini(&p);
 	return ret;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "snapshot/digest.h"
 #include "snapshot/io.h"
 #include "snapshot/raw.h"
+#include "snapshot/siblings.h"
 
 #define MANIFEST_NAME "manifest.json"
 
@@ -34,9 +36,10 @@ static void set_name(struct image *img, const char *dir)
 		snprintf(img->name, sizeof(img->name), "...%s", dir + len - (room - 3));
 }
 
-static int open_directory(struct image *img, const char *dir, struct err *err)
+/* @dir counts from @at_fd. */
+static int open_directory(struct image *img, int at_fd, const char *dir, struct err *err)
 {
-	img->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	img->dirfd = openat(at_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (img->dirfd >= 0)
 		return 0;
 	if (errno == ENOTDIR)
@@ -225,13 +228,11 @@ static int open_raw(struct image *img, struct err *err)
 	return MIN(img->raw_fd, 0);
 }
 
-int image_open(struct image *img, const char *dir, struct err *err)
+/* One image, its name set, without those below it. */
+static int open_one(struct image *img, int at_fd, const char *dir, struct err *err)
 {
-	int ret;
+	int ret = open_directory(img, at_fd, dir, err);
 
-	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .direct_fd = -1, .raw_fd = -1 };
-	set_name(img, dir);
-	ret = open_directory(img, dir, err);
 	if (ret == 0)
 		ret = read_manifest(img, err);
 	if (ret == 0)
@@ -242,12 +243,143 @@ int image_open(struct image *img, const char *dir, struct err *err)
 		ret = open_raw(img, err);
 	if (ret == 0)
 		ret = read_wset(img, err);
+	return ret;
+}
+
+/* ---- layers ---- */
+
+static void image_clear(struct image *img)
+{
+	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .direct_fd = -1, .raw_fd = -1 };
+}
+
+/* Sentences name a sibling as they name the image: by the same way to it. */
+static void set_sibling_name(struct image *img, const struct image *beside, const char *name)
+{
+	const char *slash = strrchr(beside->name, '/');
+	auto_free char *dir = NULL;
+
+	if (slash && slash[1] != '\0' &&
+	    asprintf(&dir, "%.*s%s", (int)(slash + 1 - beside->name), beside->name, name) >= 0)
+		set_name(img, dir);
+	else
+		set_name(img, name);
+}
+
+static int open_sibling(struct image *img, const struct image *layer, struct err *err)
+{
+	const char *id = layer->manifest.parent;
+	char path[NAME_MAX + 4] = "../";
+	int ret = siblings_find(layer->dirfd, id, path + 3, err);
+
+	if (ret == -ENOENT)
+		return err_set(err, ENOENT,
+			       "%s is a layer on image %s, which is not beside it: name the "
+			       "parent's directory",
+			       layer->name, id);
+	if (ret < 0)
+		return err_wrap(err, ret, "%s: its parent", layer->name);
+	set_sibling_name(img, layer, path + 3);
+	return open_one(img, layer->dirfd, path, err);
+}
+
+/* What a layer leaves out is only right on the memory that it was made on. */
+static int check_parent(const struct image *layer, const struct image *parent, struct err *err)
+{
+	const struct manifest *m = &layer->manifest;
+	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
+	struct digest is;
+	int ret;
+
+	if (strcmp(parent->manifest.id, m->parent) != 0)
+		return err_set(err, EINVAL, "%s is a layer on image %s, but %s is image %s",
+			       layer->name, m->parent, parent->name, parent->manifest.id);
+	ret = manifest_content_digest(&parent->manifest, &is, err);
+	if (ret < 0)
+		return ret;
+	if (!digest_equal(&is, &m->parent_sha256)) {
+		digest_hex(&is, is_hex);
+		digest_hex(&m->parent_sha256, expected_hex);
+		return err_set(err, ERR_DAMAGED,
+			       "%s: is not what its layer %s was made on: content has sha256 "
+			       "%.16s..., expected %.16s...",
+			       parent->name, layer->name, is_hex, expected_hex);
+	}
+	if (!mem_same_layout(&layer->ram, &parent->ram))
+		return err_set(err, ERR_DAMAGED,
+			       "%s: shape.regions are not those of its parent %s", layer->name,
+			       parent->name);
+	return 0;
+}
+
+/* @dir: of the parent; NULL: it is a sibling. */
+static int open_parent(struct image *layer, const char *dir, struct err *err)
+{
+	struct image *parent = malloc(sizeof(*parent));
+	int ret;
+
+	if (!parent)
+		return err_set(err, ENOMEM, "%s: no memory for its parent", layer->name);
+	image_clear(parent);
+	layer->parent = parent;
+	if (dir) {
+		set_name(parent, dir);
+		ret = open_one(parent, AT_FDCWD, dir, err);
+	} else {
+		ret = open_sibling(parent, layer, err);
+	}
+	return ret < 0 ? ret : check_parent(layer, parent, err);
+}
+
+static int open_parents(struct image *img, const char *dir, struct err *err)
+{
+	uint32_t layers = 0;
+	int ret = 0;
+
+	if (dir && !manifest_is_layer(&img->manifest))
+		return err_set(err, EINVAL, "%s is no layer: it has no parent", img->name);
+	for (struct image *i = img; ret == 0 && manifest_is_layer(&i->manifest);
+	     i = i->parent) {
+		if (++layers > IMAGE_MAX_LAYERS)
+			return err_set(err, ERR_DAMAGED, "%s has more than %u layers below it",
+				       img->name, IMAGE_MAX_LAYERS);
+		ret = open_parent(i, dir, err);
+		dir = NULL;
+	}
+	return ret;
+}
+
+int image_open_layer(struct image *img, const char *dir, const char *parent, struct err *err)
+{
+	int ret;
+
+	image_clear(img);
+	set_name(img, dir);
+	ret = open_one(img, AT_FDCWD, dir, err);
+	if (ret == 0)
+		ret = open_parents(img, parent, err);
 	if (ret < 0)
 		image_close(img);
 	return ret;
 }
 
-void image_close(struct image *img)
+int image_open(struct image *img, const char *dir, struct err *err)
+{
+	return image_open_layer(img, dir, NULL, err);
+}
+
+uint32_t image_layers(const struct image *img)
+{
+	uint32_t n = 0;
+
+	for (; img->parent; img = img->parent)
+		n++;
+	return n;
+}
+
+/* ---- the whole ---- */
+
+static void close_one(struct image *img)
 {
 	manifest_fini(&img->manifest);
 	frames_close(&img->frames);
@@ -257,11 +389,25 @@ void image_close(struct image *img)
 	fd_cleanup(&img->direct_fd);
 	fd_cleanup(&img->raw_fd);
 	fd_cleanup(&img->dirfd);
-	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .direct_fd = -1, .raw_fd = -1 };
+	image_clear(img);
 }
 
-int image_verify(const struct image *img, const struct io_progress *progress,
-		 struct image_report *out, struct err *err)
+void image_close(struct image *img)
+{
+	struct image *parent = img->parent;
+
+	close_one(img);
+	while (parent) {
+		struct image *next = parent->parent;
+
+		close_one(parent);
+		free(parent);
+		parent = next;
+	}
+}
+
+static int verify_one(const struct image *img, const struct io_progress *progress,
+		      struct err *err)
 {
 	const struct manifest_file *files = img->manifest.files;
 	int ret = frames_verify(&img->frames, progress, err);
@@ -271,8 +417,19 @@ int image_verify(const struct image *img, const struct io_progress *progress,
 	if (img->raw_fd >= 0)
 		ret = raw_verify(img->raw_fd, files[MANIFEST_RAW].size,
 				 &files[MANIFEST_RAW].sha256, progress, err);
+	return ret < 0 ? image_wrap(img, MANIFEST_RAW, ret, err) : 0;
+}
+
+int image_verify(const struct image *img, const struct io_progress *progress,
+		 struct image_report *out, struct err *err)
+{
+	const struct manifest_file *files = img->manifest.files;
+	int ret = 0;
+
+	for (const struct image *i = img; i && ret == 0; i = i->parent)
+		ret = verify_one(i, progress, err);
 	if (ret < 0)
-		return image_wrap(img, MANIFEST_RAW, ret, err);
+		return ret;
 	if (out)
 		*out = (struct image_report){ .nsections = img->state.nsections,
 					      .nframes = img->frames.header.nframes,
@@ -292,7 +449,18 @@ int image_decode_list(const struct image *img, const uint64_t *list, uint64_t n,
 
 int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
 {
-	return image_decode_list(img, img->frames.order, img->frames.header.nframes, dst, err);
+	const struct image *chain[IMAGE_MAX_LAYERS + 1];
+	uint32_t n = 0;
+	int ret = 0;
+
+	for (; img; img = img->parent)
+		chain[n++] = img;
+	while (n > 0 && ret == 0) {
+		img = chain[--n];
+		ret = image_decode_list(img, img->frames.order, img->frames.header.nframes, dst,
+					err);
+	}
+	return ret;
 }
 
 int image_check_raw(const struct image *img, const struct io_progress *progress,

@@ -7,6 +7,8 @@
  * that changes afterwards changes nothing, except frames, which carry their own CRCs.
  * The directory is never written.
  *
+ * The image of a layer owns its parent's, and so on to a whole image.
+ *
  * Sentences of all errors begin with the directory and name the file. An open image may be
  * read by several threads, except .state: its loads take note of what was asked for.
  */
@@ -33,9 +35,13 @@ struct image {
 	int memory_fd;
 	int direct_fd; /* memory.lz4 with O_DIRECT; -1: not to be had */
 	struct frames frames;
-	int raw_fd;	  /* memory.raw; -1: the image has none */
-	struct wset wset; /* nruns 0: the image has none */
+	int raw_fd;	      /* memory.raw; -1: the image has none */
+	struct wset wset;     /* nruns 0: the image has none */
+	struct image *parent; /* owned; NULL: this one is no layer */
 };
+
+/* Ours: layers on layers. A start that decodes from a longer chain reads much in vain. */
+#define IMAGE_MAX_LAYERS 8u
 
 /* What image_verify looked at. */
 struct image_report {
@@ -47,17 +53,28 @@ struct image_report {
 };
 
 /*
- * image_open - open and check the image in @dir.
- * Errors: -ENOENT no such directory, or one that is no image; -ENOTDIR; -ERR_DAMAGED;
+ * image_open - open and check the image in @dir, and for a layer the images below it. They are
+ * looked for beside the image that names them.
+ * Errors: -ENOENT no such directory, one that is no image, or no parent there; -ENOTDIR;
+ * -ERR_DAMAGED, also of a parent that is not what it was when the layer was made;
  * -ERR_UNFIT of another format version; -ENOMEM; what open and pread say.
  */
 int image_open(struct image *img, const char *dir, struct err *err)
 	__attribute__((warn_unused_result));
+
+/* The same for a layer whose parent is in the directory @parent (NULL: beside it).
+ * Errors: also -EINVAL @dir is no layer, or on another image. */
+int image_open_layer(struct image *img, const char *dir, const char *parent, struct err *err)
+	__attribute__((warn_unused_result));
 void image_close(struct image *img);
 
+/* How many layers there are in @img: 0 for a whole image. */
+uint32_t image_layers(const struct image *img);
+
 /*
- * image_verify - after image_open: check also every frame and memory.raw, by their SHA-256.
- * @progress: may be NULL; begins again with memory.raw. @out: may be NULL.
+ * image_verify - after image_open: check also every frame and memory.raw, by their SHA-256,
+ * and those of the images below.
+ * @progress: may be NULL; begins again with every file. @out: of @img alone; may be NULL.
  * Errors: -ERR_DAMAGED; -ENOMEM; what pread says.
  */
 int image_verify(const struct image *img, const struct io_progress *progress,
@@ -65,7 +82,7 @@ int image_verify(const struct image *img, const struct io_progress *progress,
 
 /*
  * image_decode_memory - all stored pages to where they belong in @dst, which has the image's
- * regions and is zero elsewhere. Errors: as frames_decode_all.
+ * regions and is zero; of a layer first those of its parent. Errors: as frames_decode_all.
  */
 int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
 	__attribute__((warn_unused_result));

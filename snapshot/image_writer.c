@@ -320,7 +320,10 @@ static int write_memory(struct image_writer *w, const struct image_content *c, s
 
 	if (fd < 0)
 		return fd;
-	ret = frames_write(fd, c->mem, c->wset, c->progress, &info, err);
+	if (manifest_is_layer(m))
+		ret = frames_write_pages(fd, c->mem, c->pages, c->npages, &info, err);
+	else
+		ret = frames_write(fd, c->mem, c->wset, c->progress, &info, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s/%s", w->tmp, name);
 	m->files[MANIFEST_MEMORY] =

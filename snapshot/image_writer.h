@@ -15,6 +15,7 @@
 #include "snapshot/manifest.h"
 
 struct err;
+struct frames_page;
 struct io_progress;
 struct wset;
 
@@ -59,6 +60,10 @@ struct image_content {
 	struct manifest *manifest; /* files and memory are filled in here */
 	struct state_writer *state;
 	const struct mem *mem;
+	/* Of a layer, whose manifest names the parent: the pages that differ, as for
+	 * frames_write_pages; @mem is only the layout then. */
+	const struct frames_page *pages;
+	size_t npages;
 	const struct wset *wset; /* NULL, or without runs: no wset.bin, frames by address */
 	bool raw;		 /* also memory.raw */
 	bool sync;		 /* as in image_writer_commit */

@@ -69,6 +69,21 @@ int machine_state_save(struct machine_state *s, struct machine *m, struct err *e
 	return ret < 0 ? ret : devices_save(s, m, err);
 }
 
+void machine_state_shape(const struct machine_state *s, const struct mem *mem,
+			 struct shape *out)
+{
+	const struct vcpu_state *v = &s->vcpus[0];
+
+	*out = (struct shape){
+		.mem = *mem,
+		.nvcpus = s->nvcpus,
+		.tsc_khz = v->tsc.khz,
+		.xsave_size = v->nxsave * 8,
+		.xcr0 = v->xcrs.xcrs[0].value,
+		.cpuid = &v->cpuid,
+	};
+}
+
 int machine_devices_load(const struct machine_state *s, struct machine *m, struct err *err)
 {
 	const uint8_t *from = s->devices;

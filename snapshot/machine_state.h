@@ -10,6 +10,8 @@
 
 struct err;
 struct machine;
+struct mem;
+struct shape;
 struct state_file;
 struct state_writer;
 
@@ -29,6 +31,11 @@ void machine_state_fini(struct machine_state *s);
 
 /* Complete pending exits and copy everything out. The vCPUs are stopped. */
 int machine_state_save(struct machine_state *s, struct machine *m, struct err *err) must_check;
+
+/* The shape of a machine of this state and RAM layout: with the vCPU's own CPUID, TSC and XCR0,
+ * not the shell's: they are what an image needs. Points into @s. */
+void machine_state_shape(const struct machine_state *s, const struct mem *mem,
+			 struct shape *out);
 
 /*
  * machine_state_load - copy everything into a machine of the same shape whose memory is

@@ -97,6 +97,20 @@ static int check_sums(const struct manifest *m, struct err *err)
 	return 0;
 }
 
+/* A layer is both: with a parent, and with that parent's digest. */
+static int check_layer(const struct manifest *m, struct err *err)
+{
+	static const struct digest none;
+	bool is_layer = manifest_is_layer(m);
+
+	if (digest_equal(&m->parent_sha256, &none) == is_layer)
+		return err_set(err, ERR_DAMAGED,
+			       "parent and parent_sha256: expected both or neither");
+	if (is_layer && m->files[MANIFEST_RAW].size != 0)
+		return err_set(err, ERR_DAMAGED, "files.memory.raw: a layer has none");
+	return 0;
+}
+
 static int parse_doc(struct manifest *m, struct err *err)
 {
 	int ret;
@@ -108,6 +122,8 @@ static int parse_doc(struct manifest *m, struct err *err)
 		ret = check_version(m->doc, err);
 	if (ret == 0)
 		ret = manifest_read_keys(m, m->doc, err);
+	if (ret == 0)
+		ret = check_layer(m, err);
 	return ret < 0 ? ret : check_sums(m, err);
 }
 
@@ -236,6 +252,20 @@ int manifest_set_args(struct manifest *m, size_t n, const char *const *args, str
 	for (size_t i = 0; i < n; i++)
 		at = stpcpy(at, args[i]) + 1;
 	return 0;
+}
+
+int manifest_content_digest(const struct manifest *m, struct digest *out, struct err *err)
+{
+	auto_digest struct digest_stream s = { 0 };
+	const struct digest *const parts[] = { &m->files[MANIFEST_STATE].sha256,
+					       &m->files[MANIFEST_MEMORY].sha256,
+					       &m->parent_sha256 };
+	size_t n = manifest_is_layer(m) ? 3 : 2;
+	int ret = digest_begin(&s, err);
+
+	for (size_t i = 0; ret == 0 && i < n; i++)
+		ret = digest_add(&s, parts[i]->bytes, sizeof(parts[i]->bytes), err);
+	return ret < 0 ? ret : digest_end(&s, out, err);
 }
 
 void manifest_get_mem(const struct manifest *m, struct mem *out)

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,7 @@ struct manifest_feature {
 struct manifest {
 	char id[MANIFEST_ID_SIZE];
 	char parent[MANIFEST_ID_SIZE]; /* image that this one is a layer on; "": none */
+	struct digest parent_sha256;   /* its manifest_content_digest; zero: no parent */
 	char created[32];	       /* RFC 3339, UTC: "2026-01-31T12:00:00Z" */
 	char thaw_version[32];
 
@@ -118,5 +120,19 @@ int manifest_set_args(struct manifest *m, size_t n, const char *const *args, str
 /* The RAM layout, host pointers NULL: for mem_map, or to check frames against. */
 void manifest_get_mem(const struct manifest *m, struct mem *out);
 void manifest_set_mem(struct manifest *m, const struct mem *mem);
+
+/* Is this the manifest of a layer? */
+static inline bool manifest_is_layer(const struct manifest *m)
+{
+	return m->parent[0] != '\0';
+}
+
+/*
+ * manifest_content_digest - what a layer on this image depends on: SHA-256 over the digests of
+ * state.bin and of memory.lz4's table, and over parent_sha256 where the image is a layer itself.
+ * Errors: -ENOMEM.
+ */
+int manifest_content_digest(const struct manifest *m, struct digest *out, struct err *err)
+	__attribute__((warn_unused_result));
 
 void manifest_fini(struct manifest *m);

@@ -20,6 +20,7 @@
 static const struct value_key keys[] = {
 	{ NULL,     "id",               &value_id,     OF(id),            0, 0 },
 	{ NULL,     "parent",           &value_parent, OF(parent),        0, 0 },
+	{ NULL,     "parent_sha256",    &value_parent_digest, OF(parent_sha256), 0, 0 },
 	{ NULL,     "created",          &value_time,   OF(created),       0, 0 },
 	{ NULL,     "thaw_version",     &value_text,   OF(thaw_version),  0, 0 },
 	{ "guest",  "kind",             &value_text,   OF(guest_kind),    0, 0 },

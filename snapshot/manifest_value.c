@@ -143,6 +143,24 @@ static json_t *parent_write(const struct value_key *k, const void *from)
 	return *(const char *)from ? text_write(k, from) : json_null();
 }
 
+/* Manifests that are older than layers do not have it. */
+static int parent_digest_read(const struct value_key *k, const char *path, const json_t *v,
+			      void *to, struct err *err)
+{
+	if (!v || json_is_null(v)) {
+		memset(to, 0, k->size);
+		return 0;
+	}
+	return digest_read(k, path, v, to, err);
+}
+
+static json_t *parent_digest_write(const struct value_key *k, const void *from)
+{
+	static const struct digest none;
+
+	return digest_equal(from, &none) ? json_null() : digest_write(k, from);
+}
+
 /* The one form of RFC 3339 that thaw writes: "2026-01-31T12:00:00Z". */
 static int time_read(const struct value_key *k, const char *path, const json_t *v, void *to,
 		     struct err *err)
@@ -164,4 +182,5 @@ const struct value_kind value_mask = { mask_read, mask_write };
 const struct value_kind value_digest = { digest_read, digest_write };
 const struct value_kind value_id = { id_read, text_write };
 const struct value_kind value_parent = { parent_read, parent_write };
+const struct value_kind value_parent_digest = { parent_digest_read, parent_digest_write };
 const struct value_kind value_time = { time_read, text_write };

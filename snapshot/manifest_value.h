@@ -30,13 +30,14 @@ struct value_key {
 	uint64_t min, max; /* of numbers */
 };
 
-extern const struct value_kind value_text;   /* char[]: fits with its NUL */
-extern const struct value_kind value_number; /* uint32_t, uint64_t: min to max */
-extern const struct value_kind value_mask;   /* the same, as "0x1f" */
-extern const struct value_kind value_digest; /* struct digest */
-extern const struct value_kind value_id;     /* char[33]: 32 hex digits */
-extern const struct value_kind value_parent; /* the same, or "" for null */
-extern const struct value_kind value_time;   /* char[]: "2026-01-31T12:00:00Z" */
+extern const struct value_kind value_text;	    /* char[]: fits with its NUL */
+extern const struct value_kind value_number;	    /* uint32_t, uint64_t: min to max */
+extern const struct value_kind value_mask;	    /* the same, as "0x1f" */
+extern const struct value_kind value_digest;	    /* struct digest */
+extern const struct value_kind value_id;	    /* char[33]: 32 hex digits */
+extern const struct value_kind value_parent;	    /* the same, or "" for null */
+extern const struct value_kind value_parent_digest; /* digest, or zero for null or missing */
+extern const struct value_kind value_time;	    /* char[]: "2026-01-31T12:00:00Z" */
 
 /* The error for a value that is not there or of another type. Returns -ERR_DAMAGED. */
 int value_missing(const char *path, const json_t *v, const char *expected, struct err *err);

@@ -44,21 +44,6 @@ int save_check(const struct save_options *opt, struct err *err)
 	return ret;
 }
 
-/* The vCPU's own CPUID and XCR0, not the shell's: they are what the image needs. */
-static struct shape shape_of(const struct machine *m, const struct machine_state *s)
-{
-	const struct vcpu_state *v = &s->vcpus[0];
-
-	return (struct shape){
-		.mem = m->vm.mem,
-		.nvcpus = s->nvcpus,
-		.tsc_khz = v->tsc.khz,
-		.xsave_size = v->nxsave * 8,
-		.xcr0 = v->xcrs.xcrs[0].value,
-		.cpuid = &v->cpuid,
-	};
-}
-
 static int describe(struct manifest *man, const struct kvm *kvm, const struct shape *shape,
 		    const struct save_options *opt, struct err *err)
 {
@@ -91,7 +76,7 @@ static int write_image(struct machine *m, const char *dir, const struct machine_
 		       struct err *err)
 {
 	struct manifest *man = calloc(1, sizeof(*man));
-	struct shape shape = shape_of(m, state);
+	struct shape shape;
 	struct record_source src = {
 		.kvm = m->vm.kvm, .shape = &shape, .state = state, .mem = &m->vm.mem
 	};
@@ -110,6 +95,7 @@ static int write_image(struct machine *m, const char *dir, const struct machine_
 
 	if (!man)
 		return err_set(err, ENOMEM, "no memory for a manifest");
+	machine_state_shape(state, &m->vm.mem, &shape);
 	ret = machine_state_encode(state, &writer, err);
 	if (ret == 0)
 		ret = describe(man, m->vm.kvm, &shape, opt, err);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "snapshot/fork.h"
 #include "snapshot/image.h"
 #include "snapshot/inspect.h"
 #include "snapshot/machine.h"
@@ -44,6 +45,10 @@ struct thaw_clone {
 	thaw_log *log;
 	void *log_arg;
 	char crash[MAILBOX_CRASH_TEXT];
+};
+
+struct thaw_snapshot {
+	struct fork fork;
 };
 
 _Static_assert(sizeof(struct thaw_err) == sizeof(struct err), "one is the other");
@@ -102,13 +107,19 @@ void thaw_host_close(struct thaw_host *host)
 
 int thaw_image_open(struct thaw_image **image, const char *dir, struct thaw_err *err)
 {
+	return thaw_image_open_layer(image, dir, NULL, err);
+}
+
+int thaw_image_open_layer(struct thaw_image **image, const char *dir, const char *parent,
+			  struct thaw_err *err)
+{
 	struct thaw_image *i = handle(sizeof(*i), err);
 	int ret;
 
 	*image = NULL;
 	if (!i)
 		return -ENOMEM;
-	ret = image_open(&i->image, dir, inner(err));
+	ret = image_open_layer(&i->image, dir, parent, inner(err));
 	if (ret < 0) {
 		free(i);
 		return ret;
@@ -335,6 +346,57 @@ void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rew
 		.flushes = s->flushes,
 		.full_loads = s->full_loads,
 	};
+}
+
+int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clone,
+			struct thaw_err *err)
+{
+	struct thaw_snapshot *s = handle(sizeof(*s), err);
+	int ret;
+
+	*snapshot = NULL;
+	if (!s)
+		return -ENOMEM;
+	if (clone->template->tier->needs_fill)
+		ret = fork_begin(&s->fork, &clone->machine, &clone->template->template,
+				 inner(err));
+	else
+		ret = err_set(inner(err), EINVAL,
+			      "a clone of tier %s cannot be snapshot: expected map or warm",
+			      clone->template->tier->name);
+	if (ret < 0) {
+		thaw_snapshot_close(s);
+		return ret;
+	}
+	*snapshot = s;
+	return 0;
+}
+
+int thaw_snapshot_write(struct thaw_snapshot *snapshot, const char *dir, int sync,
+			struct thaw_err *err)
+{
+	return fork_write(&snapshot->fork, dir, sync, inner(err));
+}
+
+void thaw_snapshot_stats(const struct thaw_snapshot *snapshot,
+			 struct thaw_snapshot_stats *stats)
+{
+	const struct fork_stats *s = &snapshot->fork.stats;
+
+	*stats = (struct thaw_snapshot_stats){
+		.pause_ns = s->pause_ns,
+		.pages_copied = s->pages_copied,
+		.pages_stored = s->pages_stored,
+		.size = s->size,
+	};
+}
+
+void thaw_snapshot_close(struct thaw_snapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	fork_close(&snapshot->fork);
+	free(snapshot);
 }
 
 const char *thaw_clone_crash(struct thaw_clone *clone)

@@ -6,6 +6,7 @@
  *	image     the directory that `thaw build` made, checked
  *	template  an image made ready in memory for a host, shared by its clones
  *	clone     one machine restored from a template
+ *	snapshot  a clone at one moment, to be written as a layer on its image
  *
  * Errors: functions return 0 or a negative errno; with @err, which may be NULL, comes one
  * sentence without a newline. Some reasons have an errno of their own (enum thaw_reason).
@@ -51,6 +52,7 @@ struct thaw_host;
 struct thaw_image;
 struct thaw_template;
 struct thaw_clone;
+struct thaw_snapshot;
 
 /* "0.1.0" */
 THAW_PUBLIC const char *thaw_version(void);
@@ -61,17 +63,24 @@ THAW_PUBLIC void thaw_host_close(struct thaw_host *host);
 
 /*
  * thaw_image_open - read and check the image in the directory @dir: everything but the memory
- * itself, whose frames are checked as they are decoded. Needs no KVM.
- * Errors: -ENOENT, -ENOTDIR; -THAW_DAMAGED; -THAW_UNFIT of another format version.
+ * itself, whose frames are checked as they are decoded. Needs no KVM. The parent of a layer is
+ * found beside it, in the same directory, by its id.
+ * Errors: -ENOENT, also no parent there; -ENOTDIR; -THAW_DAMAGED, also a parent that was changed
+ * after the layer was made; -THAW_UNFIT of another format version.
  */
 THAW_CHECK int thaw_image_open(struct thaw_image **image, const char *dir,
 			       struct thaw_err *err);
+
+/* The same for a layer whose parent is in the directory @parent. Errors: also -EINVAL it is not
+ * the parent of that image. */
+THAW_CHECK int thaw_image_open_layer(struct thaw_image **image, const char *dir,
+				     const char *parent, struct thaw_err *err);
 THAW_PUBLIC void thaw_image_close(struct thaw_image *image);
 
 /* 32 hex digits; lives as long as @image. */
 THAW_PUBLIC const char *thaw_image_id(const struct thaw_image *image);
 
-/* Check all of the memory, too. Errors: -THAW_DAMAGED. */
+/* Check all of the memory, too, and that of the images below a layer. Errors: -THAW_DAMAGED. */
 THAW_CHECK int thaw_image_verify(const struct thaw_image *image, struct thaw_err *err);
 
 /*
@@ -153,6 +162,35 @@ struct thaw_rewinds {
 };
 THAW_PUBLIC void thaw_clone_rewinds(const struct thaw_clone *clone,
 				    struct thaw_rewinds *rewinds);
+
+/*
+ * thaw_snapshot_begin - take down what @clone is at this moment, between two events; it goes on
+ * afterwards. On the clone's thread. Only what it changed is copied: the time that it takes
+ * does not depend on how much memory the machine has.
+ * Errors: -EBUSY the clone does not wait for an event; -EINVAL its template's tier is not "map"
+ * or "warm"; -E2BIG its image has too many layers; -ENOMEM; what KVM says.
+ */
+THAW_CHECK int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clone,
+				   struct thaw_err *err);
+
+/*
+ * thaw_snapshot_write - write it to the directory @dir: a layer on the image of the clone's
+ * template, which must outlive @snapshot; the clone need not. On any thread, one at a time.
+ * The directory appears when the layer is whole. @sync: not 0: wait until it is on the disk.
+ * Errors: -EEXIST @dir is there and no image; -ENOMEM; the file system's.
+ */
+THAW_CHECK int thaw_snapshot_write(struct thaw_snapshot *snapshot, const char *dir, int sync,
+				   struct thaw_err *err);
+
+struct thaw_snapshot_stats {
+	uint64_t pause_ns;     /* what thaw_snapshot_begin took */
+	uint64_t pages_copied; /* meanwhile */
+	uint64_t pages_stored; /* they were different; 0 before thaw_snapshot_write */
+	uint64_t size;	       /* of the layer in bytes, the manifest not counted; likewise */
+};
+THAW_PUBLIC void thaw_snapshot_stats(const struct thaw_snapshot *snapshot,
+				     struct thaw_snapshot_stats *stats);
+THAW_PUBLIC void thaw_snapshot_close(struct thaw_snapshot *snapshot);
 
 /* The registers of a program that died of a signal, as text of several lines, or NULL. Lives
  * as long as @clone. */

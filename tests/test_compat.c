@@ -222,13 +222,6 @@ Test(compat, another_guest_kind)
 	expect_unfit("guest kind is linux, this version runs kindling");
 }
 
-Test(compat, a_layer)
-{
-	snprintf(m.parent, sizeof(m.parent), "00112233445566778899aabbccddeeff");
-	expect_unfit("a layer on image 00112233445566778899aabbccddeeff, this version runs "
-		     "whole images");
-}
-
 Test(compat, two_differences_are_both_named)
 {
 	m.vcpus = 2;
@@ -241,7 +234,6 @@ Test(compat, everything_different_is_still_one_terminated_sentence)
 	memset(m.guest_kind, 'g', sizeof(m.guest_kind) - 1);
 	memset(m.host_kvm, 'k', sizeof(m.host_kvm) - 1);
 	memset(m.cpu_vendor, 'v', sizeof(m.cpu_vendor) - 1);
-	memset(m.parent, 'f', sizeof(m.parent) - 1);
 	m.vcpus = MANIFEST_MAX_VCPUS;
 	m.xcr0 = UINT64_MAX;
 	m.tsc_khz = 1;

@@ -335,6 +335,7 @@ Test(manifest, a_stamp_is_new_every_time)
 	cr_assert(eq(int, manifest_stamp(&m, &err), 0));
 	cr_assert(ne(str, first, m.id));
 	strcpy(m.parent, first);
+	m.parent_sha256.bytes[31] = 7;
 	format();
 	cr_assert(eq(int, manifest_parse(&again, text, len, &err), 0), "%s", err.text);
 	cr_assert(eq(str, again.parent, first));

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/fork.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/err.h"
+#include "engine/pages.h"
+#include "snapshot/compat.h"
+#include "snapshot/frames.h"
+#include "snapshot/image_writer.h"
+#include "snapshot/machine.h"
+#include "snapshot/template.h"
+#include "snapshot/version.h"
+
+/* ---- while the machine stands still ---- */
+
+static int check_machine(const struct machine *m, const struct template *t, struct err *err)
+{
+	if (!m->mailbox->waiting)
+		return err_set(err, EBUSY, "the machine does not wait for an event");
+	if (t->memory_fd < 0)
+		return err_set(err, EINVAL,
+			       "a machine of this tier cannot be forked: its template's memory "
+			       "is not mapped");
+	if (image_layers(t->image) >= IMAGE_MAX_LAYERS)
+		return err_set(err, E2BIG,
+			       "%s has %u layers, largest allowed is %u: flatten it first",
+			       t->image->name, image_layers(t->image), IMAGE_MAX_LAYERS);
+	return 0;
+}
+
+struct note {
+	struct fork *fork;
+	gpa_t gpa; /* of the region that is looked through */
+};
+
+static int note_run(void *arg, uint64_t first, uint64_t n, struct err *err)
+{
+	const struct note *note = arg;
+	struct fork *f = note->fork;
+
+	if (f->nruns == f->cap) {
+		size_t cap = f->cap ? 2 * f->cap : 256;
+		struct fork_run *runs = realloc(f->runs, cap * sizeof(*runs));
+
+		if (!runs)
+			return err_set(err, ENOMEM, "no memory for a list of %zu runs", cap);
+		f->runs = runs;
+		f->cap = cap;
+	}
+	f->runs[f->nruns++] = (struct fork_run){ note->gpa + first * MEM_PAGE_SIZE, n };
+	f->stats.pages_copied += n;
+	return 0;
+}
+
+static int find_changed(struct fork *f, const struct mem *mem, struct err *err)
+{
+	struct pages pages;
+	int ret = pages_open(&pages, err);
+
+	for (uint32_t i = 0; i < mem->nregions && ret == 0; i++) {
+		const struct mem_region *r = &mem->regions[i];
+		struct note note = { f, r->gpa };
+
+		ret = pages_each(&pages, PAGES_PRIVATE, r->host, r->size, note_run, &note, err);
+	}
+	pages_close(&pages);
+	return ret;
+}
+
+static size_t data_size(const struct fork *f)
+{
+	return f->stats.pages_copied * MEM_PAGE_SIZE;
+}
+
+/* All page faults of the copy at once: one by one they would take longer than the copy. */
+static int map_data(struct fork *f, struct err *err)
+{
+	size_t size = MAX(data_size(f), MEM_PAGE_SIZE);
+	void *data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (data == MAP_FAILED)
+		return err_sys(err, "map %zu bytes for changed pages", size);
+	f->data = data;
+	return 0;
+}
+
+static int copy_changed(struct fork *f, const struct mem *mem, struct err *err)
+{
+	uint8_t *to;
+	int ret = find_changed(f, mem, err);
+
+	if (ret == 0)
+		ret = map_data(f, err);
+	to = f->data;
+	for (size_t i = 0; i < f->nruns && ret == 0; i++) {
+		size_t size = f->runs[i].npages * MEM_PAGE_SIZE;
+
+		memcpy(to, mem_at(mem, f->runs[i].gpa, size), size);
+		to += size;
+	}
+	return ret;
+}
+
+int fork_begin(struct fork *f, struct machine *m, const struct template *t, struct err *err)
+{
+	nsec_t start = clock_monotonic();
+	int ret;
+
+	*f = (struct fork){ .kvm = m->vm.kvm, .template = t };
+	ret = check_machine(m, t, err);
+	if (ret == 0)
+		ret = machine_state_init(&f->state, m->vm.nvcpus, err);
+	/* Before the memory: a pending exit is completed. */
+	if (ret == 0)
+		ret = machine_state_save(&f->state, m, err);
+	if (ret == 0)
+		ret = copy_changed(f, &m->vm.mem, err);
+	f->stats.pause_ns = clock_monotonic() - start;
+	return ret;
+}
+
+void fork_close(struct fork *f)
+{
+	if (f->data)
+		munmap(f->data, MAX(data_size(f), MEM_PAGE_SIZE));
+	free(f->runs);
+	machine_state_fini(&f->state);
+	*f = (struct fork){ 0 };
+}
+
+/* ---- while it may run ---- */
+
+/* The copies that differ from @origin, the template's memory region after region. */
+static size_t list_different(const struct fork *f, const uint8_t *origin,
+			     struct frames_page *list)
+{
+	const uint8_t *data = f->data;
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->nruns; i++) {
+		const struct fork_run *r = &f->runs[i];
+		const uint8_t *from = origin + mem_offset(&f->template->shape.mem, r->gpa);
+
+		for (uint64_t page = 0; page < r->npages; page++) {
+			uint64_t off = page * MEM_PAGE_SIZE;
+
+			if (memcmp(data, from + off, MEM_PAGE_SIZE) != 0)
+				list[n++] = (struct frames_page){ r->gpa + off, data };
+			data += MEM_PAGE_SIZE;
+		}
+	}
+	return n;
+}
+
+/* @list: for free(3). */
+static int find_different(struct fork *f, struct frames_page **list, struct err *err)
+{
+	size_t ram = mem_size(&f->template->shape.mem);
+	uint8_t *origin;
+
+	*list = calloc(MAX(f->stats.pages_copied, 1), sizeof(**list));
+	if (!*list)
+		return err_set(err, ENOMEM, "no memory for a list of %llu pages",
+			       (unsigned long long)f->stats.pages_copied);
+	origin = mmap(NULL, ram, PROT_READ, MAP_SHARED | MAP_NORESERVE, f->template->memory_fd,
+		      0);
+	if (origin == MAP_FAILED)
+		return err_sys(err, "map a template to compare with");
+	f->stats.pages_stored = list_different(f, origin, *list);
+	munmap(origin, ram);
+	return 0;
+}
+
+/* It is the same function that runs in it. */
+static int describe_guest(struct manifest *man, const struct manifest *parent, struct err *err)
+{
+	const char *args[MANIFEST_MAX_ARGS];
+	const char *arg = parent->args;
+
+	for (uint32_t i = 0; i < parent->nargs; i++, arg += strlen(arg) + 1)
+		args[i] = arg;
+	memcpy(man->guest_kind, parent->guest_kind, sizeof(man->guest_kind));
+	memcpy(man->guest_program, parent->guest_program, sizeof(man->guest_program));
+	snprintf(man->thaw_version, sizeof(man->thaw_version), "%s", THAW_VERSION);
+	return manifest_set_args(man, parent->nargs, args, err);
+}
+
+static int describe(struct manifest *man, const struct fork *f, struct err *err)
+{
+	const struct manifest *parent = &f->template->image->manifest;
+	struct shape shape;
+	int ret = manifest_stamp(man, err);
+
+	machine_state_shape(&f->state, &f->template->shape.mem, &shape);
+	memcpy(man->parent, parent->id, sizeof(man->parent));
+	if (ret == 0)
+		ret = manifest_content_digest(parent, &man->parent_sha256, err);
+	if (ret == 0)
+		ret = compat_describe(man, f->kvm, &shape, err);
+	return ret < 0 ? ret : describe_guest(man, parent, err);
+}
+
+static int write_layer(struct fork *f, const char *dir, struct image_content *c,
+		       struct err *err)
+{
+	const struct manifest_file *files = c->manifest->files;
+	int ret = machine_state_encode(&f->state, c->state, err);
+
+	if (ret == 0)
+		ret = describe(c->manifest, f, err);
+	if (ret == 0)
+		ret = image_write(dir, c, err);
+	f->stats.size = files[MANIFEST_STATE].size + files[MANIFEST_MEMORY].size;
+	return ret;
+}
+
+int fork_write(struct fork *f, const char *dir, bool sync, struct err *err)
+{
+	auto_free struct frames_page *pages = NULL;
+	struct manifest *man = calloc(1, sizeof(*man));
+	struct state_writer writer = { 0 };
+	struct image_content content = {
+		.manifest = man, .state = &writer, .mem = &f->template->shape.mem, .sync = sync
+	};
+	int ret;
+
+	if (!man)
+		return err_set(err, ENOMEM, "no memory for a manifest");
+	ret = find_different(f, &pages, err);
+	content.pages = pages;
+	content.npages = f->stats.pages_stored;
+	if (ret == 0)
+		ret = write_layer(f, dir, &content, err);
+	state_writer_fini(&writer);
+	manifest_fini(man);
+	free(man);
+	return ret;
+}

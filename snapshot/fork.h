@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fork.h - a machine that goes on running, as a layer on the image that it was restored from:
+ * its state and the pages that differ from its template's.
+ *
+ * In two steps, because only the first one needs the machine to stand still: fork_begin copies
+ * state and changed pages away, on the machine's thread; fork_write compares, compresses and
+ * writes, on any thread, while the machine runs on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/clock.h"
+#include "engine/mem.h"
+#include "engine/util.h"
+#include "snapshot/machine_state.h"
+
+struct err;
+struct kvm;
+struct machine;
+struct template;
+
+/* Guest pages that follow each other. */
+struct fork_run {
+	gpa_t gpa;
+	uint64_t npages;
+};
+
+struct fork_stats {
+	nsec_t pause_ns;       /* the machine stood still */
+	uint64_t pages_copied; /* meanwhile */
+	uint64_t pages_stored; /* they were different */
+	uint64_t size;	       /* bytes of the layer's files but the manifest */
+};
+
+struct fork {
+	const struct kvm *kvm;
+	const struct template *template; /* not owned: outlives the fork */
+	struct machine_state state;
+	struct fork_run *runs; /* what @data holds, in rising order */
+	size_t nruns, cap;
+	uint8_t *data; /* mapped */
+	struct fork_stats stats;
+};
+
+/*
+ * fork_begin - copy what makes @m this machine. It waits for an event, and goes on waiting.
+ * @t: what tier_map or tier_warm restored @m from.
+ * Errors: -EBUSY @m does not wait for an event; -EINVAL @t's memory is not mapped; -E2BIG too
+ * many layers already; -ENOMEM; what KVM says. @f is safe to close in every case.
+ * Cost: about 150 us and 0.5 us for each page that @m has changed, however much RAM it has.
+ */
+int fork_begin(struct fork *f, struct machine *m, const struct template *t,
+	       struct err *err) must_check;
+
+/*
+ * fork_write - write the layer to the directory @dir, atomically; once more where wanted: each
+ * is an image of its own. @sync: wait until it is on the disk.
+ * Errors: -EEXIST @dir is something else; -ENOMEM; the file system's.
+ */
+int fork_write(struct fork *f, const char *dir, bool sync, struct err *err) must_check;
+
+void fork_close(struct fork *f);

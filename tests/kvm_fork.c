@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_fork.c - live forks: a machine with a past (tests/guest/counter.c) is taken down as a layer
+ * while it goes on; children of the layer and it go on apart.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/err.h"
+#include "snapshot/fork.h"
+#include "tests/helpers_image.h"
+#include "tests/helpers_kvm.h"
+
+/* An image with its template; of a layer, too. */
+struct opened {
+	struct image image;
+	struct template template;
+};
+
+static void open_image(struct opened *o, const struct kvm *kvm, const char *dir)
+{
+	struct err err = { 0 };
+
+	cr_assert(eq(int, image_open(&o->image, dir, &err), 0), "%s", err.text);
+	cr_assert(eq(int, template_open(&o->template, &o->image, kvm, &err), 0), "%s",
+		  err.text);
+	cr_assert(eq(int, template_fill(&o->template, &err), 0), "%s", err.text);
+}
+
+static void close_image(struct opened *o)
+{
+	template_close(&o->template);
+	image_close(&o->image);
+}
+
+/* What the counter said. */
+struct said {
+	unsigned long sum, events;
+	unsigned long long pages, random;
+};
+
+static struct said ask(struct clone *c, const char *event)
+{
+	char *reply = machine_ask(&c->machine, event);
+	struct said s = { 0 };
+
+	cr_assert(eq(int,
+		     sscanf(reply, "sum %lu events %lu pages %llx random %llx", &s.sum,
+			    &s.events, &s.pages, &s.random),
+		     4),
+		  "%s", reply);
+	free(reply);
+	return s;
+}
+
+static void expect_same(struct said a, struct said b)
+{
+	cr_expect(eq(ulong, a.sum, b.sum));
+	cr_expect(eq(ulong, a.events, b.events));
+	cr_expect(eq(u64, a.pages, b.pages));
+	cr_expect(ne(u64, a.random, b.random), "each has randomness of its own");
+}
+
+static void clone_of(struct clone *c, const struct frozen *f, const struct template *t,
+		     const struct tier *tier)
+{
+	static struct frozen view;
+
+	view.kvm = f->kvm;
+	view.template = *t;
+
+	clone_make(c, &view, tier);
+}
+
+/* Fork @c, which @t is the template of, into @dir. */
+static struct fork_stats fork_to(struct clone *c, const struct template *t, const char *dir)
+{
+	struct fork_stats stats;
+	struct err err = { 0 };
+	struct fork fork;
+
+	cr_assert(eq(int, fork_begin(&fork, &c->machine, t, &err), 0), "%s", err.text);
+	cr_assert(eq(int, fork_write(&fork, dir, false, &err), 0), "%s", err.text);
+	stats = fork.stats;
+	fork_close(&fork);
+	return stats;
+}
+
+Test(fork, the_original_and_children_of_every_tier_go_on_apart, .timeout = 60)
+{
+	static const struct tier *const which[] = { &tier_map, &tier_warm, &tier_eager };
+	static struct frozen f;
+	static struct opened layer;
+	static struct clone original, child;
+	struct said before, after;
+
+	frozen_make(&f, guest_path("tests/counter"));
+	clone_make(&original, &f, &tier_map);
+	ask(&original, "dirty 20");
+	before = ask(&original, "add 5");
+	fork_to(&original, &f.template, scratch_path(f.scratch, "layer"));
+	after = ask(&original, "add 1");
+	cr_expect(eq(ulong, after.sum, 6));
+
+	open_image(&layer, &f.kvm, scratch_path(f.scratch, "layer"));
+	for (size_t i = 0; i < ARRAY_SIZE(which); i++) {
+		clone_of(&child, &f, &layer.template, which[i]);
+		before.events++;
+		expect_same(ask(&child, "?"), before);
+		before.events--;
+		after = ask(&child, "add 100");
+		cr_expect(eq(ulong, after.sum, 105), "tier %s", which[i]->name);
+		clone_free(&child);
+	}
+	after = ask(&original, "?");
+	cr_expect(eq(ulong, after.sum, 6));
+	cr_expect(eq(ulong, after.events, 4));
+	clone_free(&original);
+	close_image(&layer);
+	frozen_free(&f);
+}
+
+Test(fork, five_generations_of_layers, .timeout = 120)
+{
+	static struct frozen f;
+	static struct opened layer[5];
+	static struct clone c;
+	const struct template *t = &f.template;
+	struct said said;
+	char name[16];
+
+	frozen_make(&f, guest_path("tests/counter"));
+	for (unsigned int i = 0; i < 5; i++) {
+		const char *dir;
+
+		clone_of(&c, &f, t, i % 2 ? &tier_warm : &tier_map);
+		said = ask(&c, i == 2 ? "clear" : "add 10");
+		snprintf(name, sizeof(name), "layer%u", i);
+		dir = scratch_path(f.scratch, name);
+		fork_to(&c, t, dir);
+		said.events++;
+		expect_same(ask(&c, "?"), said);
+		clone_free(&c);
+		open_image(&layer[i], &f.kvm, dir);
+		t = &layer[i].template;
+		cr_expect(eq(u32, image_layers(&layer[i].image), i + 1));
+		clone_of(&c, &f, t, &tier_eager);
+		expect_same(ask(&c, "?"), said);
+		clone_free(&c);
+	}
+	cr_expect(eq(ulong, said.sum, 40));
+	for (unsigned int i = 0; i < 5; i++)
+		close_image(&layer[i]);
+	frozen_free(&f);
+}
