@@ -15,6 +15,8 @@
 #include "snapshot/template.h"
 #include "snapshot/version.h"
 
+#define HUGE_FROM 128u /* copies; measured: docs/design-notes.md, live forks */
+
 /* ---- while the machine stands still ---- */
 
 static int check_machine(const struct machine *m, const struct template *t, struct err *err)
@@ -71,21 +73,25 @@ static int find_changed(struct fork *f, const struct mem *mem, struct err *err)
 	return ret;
 }
 
-static size_t data_size(const struct fork *f)
+/*
+ * Room for the copies, with all of its page faults at once: one by one they would take longer
+ * than copying. A huge page takes as long as some hundred small ones, and holds 512.
+ */
+static int map_copies(struct fork *f, struct err *err)
 {
-	return f->stats.pages_copied * MEM_PAGE_SIZE;
-}
+	struct mem_region *r = &f->copies.regions[0];
+	size_t size = f->stats.pages_copied * MEM_PAGE_SIZE;
+	int ret;
 
-/* All page faults of the copy at once: one by one they would take longer than the copy. */
-static int map_data(struct fork *f, struct err *err)
-{
-	size_t size = MAX(data_size(f), MEM_PAGE_SIZE);
-	void *data = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (data == MAP_FAILED)
-		return err_sys(err, "map %zu bytes for changed pages", size);
-	f->data = data;
+	f->copies.nregions = 1;
+	r->size = MAX(ALIGN_UP(size, MEM_HUGE_SIZE), MEM_HUGE_SIZE);
+	ret = mem_map(&f->copies, err);
+	if (ret < 0)
+		return ret;
+	if (f->stats.pages_copied >= HUGE_FROM)
+		mem_advise_huge(&f->copies);
+	/* Where that is not possible, the faults come one by one. */
+	madvise(r->host, size, MADV_POPULATE_WRITE);
 	return 0;
 }
 
@@ -95,8 +101,8 @@ static int copy_changed(struct fork *f, const struct mem *mem, struct err *err)
 	int ret = find_changed(f, mem, err);
 
 	if (ret == 0)
-		ret = map_data(f, err);
-	to = f->data;
+		ret = map_copies(f, err);
+	to = f->copies.regions[0].host;
 	for (size_t i = 0; i < f->nruns && ret == 0; i++) {
 		size_t size = f->runs[i].npages * MEM_PAGE_SIZE;
 
@@ -126,8 +132,7 @@ int fork_begin(struct fork *f, struct machine *m, const struct template *t, stru
 
 void fork_close(struct fork *f)
 {
-	if (f->data)
-		munmap(f->data, MAX(data_size(f), MEM_PAGE_SIZE));
+	mem_unmap(&f->copies);
 	free(f->runs);
 	machine_state_fini(&f->state);
 	*f = (struct fork){ 0 };
@@ -139,7 +144,7 @@ void fork_close(struct fork *f)
 static size_t list_different(const struct fork *f, const uint8_t *origin,
 			     struct frames_page *list)
 {
-	const uint8_t *data = f->data;
+	const uint8_t *data = f->copies.regions[0].host;
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->nruns; i++) {

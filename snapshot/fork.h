@@ -42,7 +42,7 @@ struct fork {
 	struct machine_state state;
 	struct fork_run *runs; /* what @data holds, in rising order */
 	size_t nruns, cap;
-	uint8_t *data; /* mapped */
+	struct mem copies; /* one region: the pages of @runs, one behind the other */
 	struct fork_stats stats;
 };
 

@@ -156,3 +156,85 @@ Test(fork, five_generations_of_layers, .timeout = 120)
 		close_image(&layer[i]);
 	frozen_free(&f);
 }
+
+/* ---- the pause ---- */
+
+#define PAUSES 41u
+
+struct subject {
+	struct frozen f;
+	struct clone c;
+	nsec_t pauses[PAUSES];
+	uint64_t pages;
+};
+
+static int by_value(const void *a, const void *b)
+{
+	nsec_t x = *(const nsec_t *)a, y = *(const nsec_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static nsec_t median(struct subject *s)
+{
+	qsort(s->pauses, PAUSES, sizeof(s->pauses[0]), by_value);
+	return s->pauses[PAUSES / 2];
+}
+
+static void subject_make(struct subject *s, uint64_t ram, const char *dirty)
+{
+	booted_ram(ram);
+	frozen_make(&s->f, guest_path("tests/counter"));
+	clone_make(&s->c, &s->f, &tier_map);
+	ask(&s->c, dirty);
+}
+
+static void subject_pause(struct subject *s, unsigned int i)
+{
+	struct err err = { 0 };
+	struct fork fork;
+
+	ask(&s->c, "add 1");
+	cr_assert(eq(int, fork_begin(&fork, &s->c.machine, &s->f.template, &err), 0), "%s",
+		  err.text);
+	s->pauses[i] = fork.stats.pause_ns;
+	s->pages = fork.stats.pages_copied;
+	fork_close(&fork);
+}
+
+static void subject_free(struct subject *s)
+{
+	clone_free(&s->c);
+	frozen_free(&s->f);
+}
+
+/* PAUSE_PERCENT: how far the two may be apart; more by default, because others use the host. */
+static void compare_pauses(const char *dirty)
+{
+	static struct subject small, large;
+	const char *text = getenv("PAUSE_PERCENT");
+	unsigned long percent = text ? strtoul(text, NULL, 10) : 100;
+	nsec_t a, b;
+
+	subject_make(&small, 64u << 20, dirty);
+	subject_make(&large, 1u << 30, dirty);
+	for (unsigned int i = 0; i < PAUSES; i++) {
+		subject_pause(&small, i);
+		subject_pause(&large, i);
+	}
+	a = median(&small);
+	b = median(&large);
+	cr_log_warn(
+		"pause of a fork, %s: 64 MiB %.1f us (%ju pages), 1 GiB %.1f us (%ju pages)",
+		dirty, (double)a / 1e3, (uintmax_t)small.pages, (double)b / 1e3,
+		(uintmax_t)large.pages);
+	cr_expect(le(u64, b * 100, a * (100 + percent)));
+	subject_free(&small);
+	subject_free(&large);
+}
+
+Test(fork, the_pause_does_not_depend_on_how_much_memory_there_is, .timeout = 120)
+{
+	compare_pauses("dirty 50");
+	compare_pauses("dirty 1000");
+}
