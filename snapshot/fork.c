@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "engine/err.h"
 #include "engine/pages.h"
@@ -224,6 +225,22 @@ static int write_layer(struct fork *f, const char *dir, struct image_content *c,
 	return ret;
 }
 
+/* An image is replaced by a new one of its name: not by one that cannot be without it. */
+static int check_target(const struct fork *f, const char *dir, struct err *err)
+{
+	struct stat is, other;
+
+	if (stat(dir, &is) < 0)
+		return 0;
+	for (const struct image *i = f->template->image; i; i = i->parent) {
+		if (fstat(i->dirfd, &other) == 0 && is.st_dev == other.st_dev &&
+		    is.st_ino == other.st_ino)
+			return err_set(err, EEXIST,
+				       "%s is the image that the layer is to lie on", dir);
+	}
+	return 0;
+}
+
 int fork_write(struct fork *f, const char *dir, bool sync, struct err *err)
 {
 	auto_free struct frames_page *pages = NULL;
@@ -236,7 +253,9 @@ int fork_write(struct fork *f, const char *dir, bool sync, struct err *err)
 
 	if (!man)
 		return err_set(err, ENOMEM, "no memory for a manifest");
-	ret = find_different(f, &pages, err);
+	ret = check_target(f, dir, err);
+	if (ret == 0)
+		ret = find_different(f, &pages, err);
 	content.pages = pages;
 	content.npages = f->stats.pages_stored;
 	if (ret == 0)

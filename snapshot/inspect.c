@@ -108,6 +108,18 @@ static json_t *wset_json(const struct wset *w)
 			 runs);
 }
 
+/* The images that a layer lies on, the nearest first. */
+static json_t *parents_json(const struct image *img)
+{
+	json_t *list = json_array();
+
+	for (img = img->parent; img; img = img->parent)
+		json_array_append_new(list, json_pack("{ss ss sI}", "id", img->manifest.id,
+						      "image", img->name, "pages",
+						      (json_int_t)img->frames.header.npages));
+	return list;
+}
+
 int image_inspect(const struct image *img, char **json, struct err *err)
 {
 	json_t *sections = json_array();
@@ -117,9 +129,10 @@ int image_inspect(const struct image *img, char **json, struct err *err)
 
 	while (state_file_next(&img->state, &off, &s))
 		json_array_append_new(sections, section_json(&s));
-	doc = json_pack("{sO so s{sI sI} so}", "manifest", img->manifest.doc, "sections",
-			sections, "memory", "frames", (json_int_t)img->frames.header.nframes,
-			"pages", (json_int_t)img->frames.header.npages, "working_set",
+	doc = json_pack("{sO so so s{sI sI} so}", "manifest", img->manifest.doc, "parents",
+			parents_json(img), "sections", sections, "memory", "frames",
+			(json_int_t)img->frames.header.nframes, "pages",
+			(json_int_t)img->frames.header.npages, "working_set",
 			wset_json(&img->wset));
 	*json = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
 	json_decref(doc);

@@ -17,6 +17,7 @@
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "state", no_argument, NULL, 's' },
+	{ "parent", required_argument, NULL, 'P' },
 	{ "png", required_argument, NULL, 'p' },
 	{ 0 },
 };
@@ -109,6 +110,18 @@ static void print_wset(const json_t *w)
 	       int_of(w, "dirtied_pages"), json_array_size(json_object_get(w, "runs")));
 }
 
+static void print_parents(const json_t *parents)
+{
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach(parents, i, p)
+		printf("%s %s (%s), %lld pages\n", i == 0 ? "layer on " : "  and on ",
+		       json_string_value(json_object_get(p, "id")),
+		       json_string_value(json_object_get(p, "image")),
+		       json_integer_value(json_object_get(p, "pages")));
+}
+
 static void print_text(const json_t *doc, bool fields)
 {
 	const json_t *m = json_object_get(doc, "manifest");
@@ -120,6 +133,7 @@ static void print_text(const json_t *doc, bool fields)
 	       json_string_value(json_object_get(m, "created")),
 	       json_string_value(json_object_get(m, "thaw_version")),
 	       text_at(m, "host", "kernel"), text_at(m, "host", "kvm"));
+	print_parents(json_object_get(doc, "parents"));
 	printf("guest     %s, program %s\n", text_at(m, "guest", "kind"),
 	       text_at(m, "guest", "program"));
 	printf("shape     %lld vCPU, %lld MiB, TSC %lld kHz, XSAVE %s, CPU %s\n",
@@ -136,10 +150,10 @@ static void print_text(const json_t *doc, bool fields)
 	print_sections(sections, fields);
 }
 
-static int inspect(const char *dir, char **json, struct thaw_err *err)
+static int inspect(const char *dir, const char *parent, char **json, struct thaw_err *err)
 {
 	struct thaw_image *image;
-	int ret = thaw_image_open(&image, dir, err);
+	int ret = thaw_image_open_layer(&image, dir, parent, err);
 
 	if (ret < 0)
 		return ret;
@@ -148,11 +162,11 @@ static int inspect(const char *dir, char **json, struct thaw_err *err)
 	return ret;
 }
 
-static int draw(const char *dir, const char *path)
+static int draw(const char *dir, const char *parent, const char *path)
 {
 	static struct image img; /* too large for the stack */
 	struct err err = { 0 };
-	int ret = image_open(&img, dir, &err);
+	int ret = image_open_layer(&img, dir, parent, &err);
 
 	if (ret < 0)
 		return cmd_fail(ret, &err);
@@ -161,11 +175,11 @@ static int draw(const char *dir, const char *path)
 	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
 }
 
-static int describe(const char *dir, bool as_json, bool state)
+static int describe(const char *dir, const char *parent, bool as_json, bool state)
 {
 	struct thaw_err err = { 0 };
 	auto_free char *json = NULL;
-	int ret = inspect(dir, &json, &err);
+	int ret = inspect(dir, parent, &json, &err);
 	json_t *doc;
 
 	if (ret < 0)
@@ -183,7 +197,7 @@ static int describe(const char *dir, bool as_json, bool state)
 static int run_inspect(int argc, char **argv)
 {
 	bool as_json = false, state = false;
-	const char *png = NULL;
+	const char *png = NULL, *parent = NULL;
 	int opt, code;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -192,19 +206,21 @@ static int run_inspect(int argc, char **argv)
 		as_json |= opt == 'j';
 		state |= opt == 's';
 		png = opt == 'p' ? optarg : png;
+		parent = opt == 'P' ? optarg : parent;
 	}
 	if (optind != argc - 1)
 		return cmd_usage(&cmd_inspect, "expected one image, got %d", argc - optind);
-	code = png ? draw(argv[optind], png) : EXIT_OK;
-	return code == EXIT_OK ? describe(argv[optind], as_json, state) : code;
+	code = png ? draw(argv[optind], parent, png) : EXIT_OK;
+	return code == EXIT_OK ? describe(argv[optind], parent, as_json, state) : code;
 }
 
 const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.run = run_inspect,
-	.usage = "[--state] [--json] [--png FILE] DIR",
+	.usage = "[--state] [--json] [--png FILE] [--parent DIR] DIR",
 	.summary = "show what is in an image; needs no KVM",
-	.options = "  --state            also every register and field of the frozen state\n"
+	.options = "  --parent DIR       where the parent of a layer is, when not beside it\n"
+		   "  --state            also every register and field of the frozen state\n"
 		   "  --json             everything, as one JSON object on stdout\n"
 		   "  --png FILE         also draw a map of guest memory: zero, cold, touched, "
 		   "written to\n",

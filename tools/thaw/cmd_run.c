@@ -10,8 +10,10 @@
 
 #include "tools/thaw/blob.h"
 #include "tools/thaw/cmd.h"
+#include "tools/thaw/serve.h"
 #include "tools/thaw/start.h"
 #include "tools/thaw/timeline.h"
+#include "tools/thaw/wire.h"
 
 #define RUN_MAX_STARTS 1000000u /* ours: bounds the memory for stamps */
 
@@ -22,7 +24,10 @@ enum {
 	OPT_TIMEOUT,
 	OPT_TIMELINE,
 	OPT_JSON,
-	OPT_VERIFY
+	OPT_VERIFY,
+	OPT_PARENT,
+	OPT_LISTEN,
+	OPT_CONNECT
 };
 
 static const struct option options[] = {
@@ -33,12 +38,18 @@ static const struct option options[] = {
 	{ "timeline", optional_argument, NULL, OPT_TIMELINE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
+	{ "parent", required_argument, NULL, OPT_PARENT },
+	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "connect", required_argument, NULL, OPT_CONNECT },
 	{ 0 },
 };
 
 struct run {
 	const char *dir;
-	const char *tier; /* as given: "auto" or a tier's name */
+	const char *parent;  /* directory of a layer's parent */
+	const char *listen;  /* socket: stay, and answer the events that come there */
+	const char *connect; /* socket: of a machine that does so */
+	const char *tier;    /* as given: "auto" or a tier's name */
 	const char *payload_file;
 	bool from_stdin;
 	bool repeat;	 /* -n was given: each start in a process of its own */
@@ -110,21 +121,51 @@ static int take_option(struct run *r, int opt, const char *value)
 	case OPT_VERIFY:
 		r->verify = true;
 		return 0;
+	case OPT_PARENT:
+		r->parent = value;
+		return 0;
+	case OPT_LISTEN:
+		r->listen = value;
+		return 0;
+	case OPT_CONNECT:
+		r->connect = value;
+		return 0;
 	default:
 		return cmd_usage(&cmd_run, "unknown option");
 	}
 }
 
+/* A machine that stays is not one of many starts, and has no payload of its own. */
+static int check_socket(struct run *r)
+{
+	bool has_payload = r->from_stdin || r->payload_file || r->event.data;
+
+	if (!r->listen && !r->connect)
+		return 0;
+	if (r->listen && r->connect)
+		return cmd_usage(&cmd_run, "--listen and --connect are two programs");
+	if (r->listen && has_payload)
+		return cmd_usage(&cmd_run, "with --listen, events come by the socket");
+	/* So that it can be taken a snapshot of. */
+	if (strcmp(r->tier, "auto") == 0)
+		r->tier = "map";
+	if (r->repeat || r->timeline || r->json || r->verify)
+		return cmd_usage(&cmd_run, "-n, --verify, --timeline and --json are of starts, "
+					   "not of a machine that stays");
+	return 0;
+}
+
 /* [-] DIR, where "-" is the payload from stdin. */
 static int take_arguments(struct run *r, int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[0], "-") == 0) {
+	if (argc == 1 + !r->connect && strcmp(argv[0], "-") == 0) {
 		r->from_stdin = true;
 		argv++;
 		argc--;
 	}
-	if (argc != 1)
-		return cmd_usage(&cmd_run, "expected one image, got %d arguments", argc);
+	if (argc != !r->connect)
+		return cmd_usage(&cmd_run, "expected %s, got %d arguments",
+				 r->connect ? "no image with --connect" : "one image", argc);
 	if (r->from_stdin + (r->payload_file != NULL) + (r->event.data != NULL) > 1)
 		return cmd_usage(&cmd_run, "more than one payload");
 	if (r->starts == 0)
@@ -133,7 +174,7 @@ static int take_arguments(struct run *r, int argc, char **argv)
 	if (r->verify && !r->warm)
 		return cmd_usage(&cmd_run, "--verify is of rewinds, expected --tier warm");
 	r->dir = argv[0];
-	return 0;
+	return check_socket(r);
 }
 
 static int read_event(struct run *r, struct err *err)
@@ -152,7 +193,7 @@ static int prepare(struct run *r, struct thaw_err *err)
 	int ret = read_event(r, cmd_err(err));
 
 	if (ret == 0)
-		ret = thaw_image_open(&r->image, r->dir, err);
+		ret = thaw_image_open_layer(&r->image, r->dir, r->parent, err);
 	if (ret == 0)
 		ret = thaw_host_open(&r->host, err);
 	if (ret == 0)
@@ -233,6 +274,46 @@ static int start_all(struct run *r, struct thaw_err *err)
 	return ret;
 }
 
+/* ---- a machine that stays ---- */
+
+static int listen_run(struct run *r)
+{
+	struct thaw_err err = { 0 };
+	int ret = prepare(r, &err);
+	struct serve_plan plan = { .template = r->template,
+				   .socket = r->listen,
+				   .timeout_ms = (unsigned int)r->timeout_ms };
+
+	if (ret == 0)
+		ret = serve(&plan, &err);
+	return ret < 0 ? cmd_fail(ret, cmd_err(&err)) : EXIT_OK;
+}
+
+static int connect_run(struct run *r)
+{
+	struct err err = { 0 };
+	struct blob reply = { 0 };
+	struct wire_header h = { .kind = WIRE_EVENT };
+	auto_close int fd = -1;
+	int ret = read_event(r, &err);
+
+	h.len = (uint32_t)r->event.size;
+	if (ret == 0)
+		ret = fd = wire_connect(r->connect, &err);
+	if (ret >= 0)
+		ret = wire_call(fd, &h, r->event.data, &reply, &err);
+	if (ret == EXIT_OK && fwrite(reply.data, 1, reply.size, stdout) != reply.size)
+		ret = err_sys(&err, "write the reply");
+	if (ret < 0)
+		ret = cmd_fail(ret, &err);
+	else if (ret > 0)
+		fprintf(stderr, "thaw: %s\n", reply.data);
+	blob_free(&reply);
+	return ret;
+}
+
+/* ---- starts ---- */
+
 static json_t *rewinds_json(const struct thaw_clone *clone)
 {
 	struct thaw_rewinds w;
@@ -291,11 +372,27 @@ static void run_fini(struct run *r)
 		munmap(r->result, sizeof(*r->result));
 }
 
+static int start_run(struct run *r)
+{
+	struct thaw_err err = { 0 };
+	int ret = prepare(r, &err);
+
+	if (ret == 0)
+		ret = start_all(r, &err);
+	if (ret == 0)
+		ret = report(r, cmd_err(&err));
+	if (ret == 0)
+		return EXIT_OK;
+	cmd_fail(ret, cmd_err(&err));
+	if (r->result && r->result->crash[0] != '\0')
+		fprintf(stderr, "%s\n", r->result->crash);
+	return exit_code(ret);
+}
+
 static int run_run(int argc, char **argv)
 {
 	static struct run r = { .tier = "auto", .starts = 1 };
-	struct thaw_err err = { 0 };
-	int opt, ret, code;
+	int opt, code;
 
 	while ((opt = getopt_long(argc, argv, "n:", options, NULL)) != -1) {
 		code = take_option(&r, opt, optarg);
@@ -305,14 +402,7 @@ static int run_run(int argc, char **argv)
 	code = take_arguments(&r, argc - optind, argv + optind);
 	if (code != 0)
 		return code;
-	ret = prepare(&r, &err);
-	if (ret == 0)
-		ret = start_all(&r, &err);
-	if (ret == 0)
-		ret = report(&r, cmd_err(&err));
-	code = ret < 0 ? cmd_fail(ret, cmd_err(&err)) : EXIT_OK;
-	if (ret < 0 && r.result && r.result->crash[0] != '\0')
-		fprintf(stderr, "%s\n", r.result->crash);
+	code = r.listen ? listen_run(&r) : r.connect ? connect_run(&r) : start_run(&r);
 	run_fini(&r);
 	return code;
 }
@@ -320,7 +410,7 @@ static int run_run(int argc, char **argv)
 const struct cmd cmd_run = {
 	.name = "run",
 	.run = run_run,
-	.usage = "[OPTION]... [-] DIR",
+	.usage = "[OPTION]... [-] DIR | --connect SOCK [-]",
 	.summary = "restore an image, hand it one event, print the reply",
 	.options =
 		"  --payload S        the event; without one it is empty\n"
@@ -332,5 +422,8 @@ const struct cmd cmd_run = {
 		"  --verify           compare each rewound machine with its image\n"
 		"  --timeout MS       give up when there is no reply by then\n"
 		"  --timeline[=FILE]  every stamp, as text, or as a Chrome trace (FILE.json)\n"
-		"  --json             latencies as one JSON object on stderr\n",
+		"  --json             latencies as one JSON object on stderr\n"
+		"  --parent DIR       where the parent of a layer is, when not beside it\n"
+		"  --listen SOCK      keep the machine, answer events that come to the socket\n"
+		"  --connect SOCK     hand the event to a machine that listens there\n",
 };

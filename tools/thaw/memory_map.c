@@ -59,9 +59,14 @@ static void mark(struct map *m, gpa_t gpa, uint64_t pages, enum colour class)
 	memset(m->classes + mem_offset(&m->img->ram, gpa) / MEM_PAGE_SIZE, (int)class, pages);
 }
 
+static void mark_frames(struct map *m, const struct frames *f)
+{
+	for (uint64_t i = 0; i < f->header.nframes; i++)
+		mark(m, f->table[i].gpa, f->table[i].pages, COLD);
+}
+
 static int classify(struct map *m, struct err *err)
 {
-	const struct frames *f = &m->img->frames;
 	const struct wset *w = &m->img->wset;
 
 	m->classes = malloc(m->npages);
@@ -69,8 +74,8 @@ static int classify(struct map *m, struct err *err)
 		return err_set(err, ENOMEM, "a map of %" PRIu64 " pages: out of memory",
 			       m->npages);
 	memset(m->classes, ZERO, m->npages);
-	for (uint64_t i = 0; i < f->header.nframes; i++)
-		mark(m, f->table[i].gpa, f->table[i].pages, COLD);
+	for (const struct image *img = m->img; img; img = img->parent)
+		mark_frames(m, &img->frames);
 	for (uint32_t i = 0; i < w->nruns; i++)
 		mark(m, w->runs[i].gpa, w->runs[i].pages,
 		     w->runs[i].flags & WSET_DIRTIED ? DIRTIED : TOUCHED);
