@@ -172,8 +172,8 @@ soak:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) soak-run
 	+$Q$(sub) MODE=asan soak-asan-run
-soak-run: $O/tests/kvm_rewind $(thaw) $(samples) $(guest_tests)
-	$QREWINDS=10000 sh tests/run.sh $O/tests/kvm_rewind
+soak-run: $O/tests/kvm_rewind $O/tests/kvm_fork $(thaw) $(samples) $(guest_tests)
+	$QREWINDS=10000 PAUSE_PERCENT=20 sh tests/run.sh $O/tests/kvm_rewind $O/tests/kvm_fork
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
 -include tests/tcg/tcg.mk

@@ -69,20 +69,13 @@ void pages_close(struct pages *p)
 	p->pagemap_fd = -1;
 }
 
-struct search {
-	const struct pages *pages;
-	enum pages_kind kind;
-	uint64_t base, size;
-	pages_run *run;
-	void *arg;
-};
-
-static int each_by_scan(const struct search *s, struct err *err)
+static int each_by_scan(const struct pages *p, const struct pages_search *s, struct err *err)
 {
+	uint64_t base = (uintptr_t)s->base;
 	struct scan_region found[REGIONS];
 	struct scan_arg arg = { .size = sizeof(arg),
-				.end = s->base + s->size,
-				.walk_end = s->base,
+				.end = base + s->size,
+				.walk_end = base,
 				.vec = (uintptr_t)found,
 				.vec_len = REGIONS,
 				.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
@@ -95,11 +88,11 @@ static int each_by_scan(const struct search *s, struct err *err)
 		int n;
 
 		arg.start = arg.walk_end;
-		n = ioctl(s->pages->pagemap_fd, SCAN_IOCTL, &arg);
+		n = ioctl(p->pagemap_fd, SCAN_IOCTL, &arg);
 		if (n < 0)
 			return err_sys(err, "PAGEMAP_SCAN");
 		for (int i = 0; i < n && ret == 0; i++)
-			ret = s->run(s->arg, (found[i].start - s->base) / MEM_PAGE_SIZE,
+			ret = s->run(s->arg, (found[i].start - base) / MEM_PAGE_SIZE,
 				     (found[i].end - found[i].start) / MEM_PAGE_SIZE, err);
 	}
 	return ret;
@@ -112,7 +105,7 @@ static bool word_is(uint64_t word, enum pages_kind kind)
 }
 
 /* Hand on the runs among @n words, the first of which is of page @page. */
-static int each_of_words(const struct search *s, const uint64_t *words, uint64_t n,
+static int each_of_words(const struct pages_search *s, const uint64_t *words, uint64_t n,
 			 uint64_t page, struct err *err)
 {
 	int ret = 0;
@@ -128,16 +121,16 @@ static int each_of_words(const struct search *s, const uint64_t *words, uint64_t
 	return ret;
 }
 
-static int each_by_pagemap(const struct search *s, struct err *err)
+static int each_by_pagemap(const struct pages *p, const struct pages_search *s, struct err *err)
 {
 	uint64_t words[PAGEMAP_WORDS], npages = s->size / MEM_PAGE_SIZE;
 	int ret = 0;
 
 	for (uint64_t page = 0; page < npages && ret == 0; page += PAGEMAP_WORDS) {
 		uint64_t n = MIN((uint64_t)PAGEMAP_WORDS, npages - page);
-		off_t at = (off_t)((s->base / MEM_PAGE_SIZE + page) * sizeof(words[0]));
-		ssize_t got =
-			pread(s->pages->pagemap_fd, words, (size_t)n * sizeof(words[0]), at);
+		off_t at =
+			(off_t)(((uintptr_t)s->base / MEM_PAGE_SIZE + page) * sizeof(words[0]));
+		ssize_t got = pread(p->pagemap_fd, words, (size_t)n * sizeof(words[0]), at);
 
 		if (got != (ssize_t)(n * sizeof(words[0])))
 			return err_set(err, got < 0 ? errno : EIO,
@@ -148,12 +141,9 @@ static int each_by_pagemap(const struct search *s, struct err *err)
 	return ret;
 }
 
-int pages_each(const struct pages *p, enum pages_kind kind, const void *base, uint64_t size,
-	       pages_run *run, void *arg, struct err *err)
+int pages_each(const struct pages *p, const struct pages_search *s, struct err *err)
 {
-	const struct search s = { p, kind, (uintptr_t)base, size, run, arg };
-
-	return p->has_scan ? each_by_scan(&s, err) : each_by_pagemap(&s, err);
+	return p->has_scan ? each_by_scan(p, s, err) : each_by_pagemap(p, s, err);
 }
 
 static int set_run(void *bitmap, uint64_t first, uint64_t n, struct err *err)
@@ -167,5 +157,9 @@ static int set_run(void *bitmap, uint64_t first, uint64_t n, struct err *err)
 int pages_find(const struct pages *p, enum pages_kind kind, const void *base, uint64_t size,
 	       uint64_t *bitmap, struct err *err)
 {
-	return pages_each(p, kind, base, size, set_run, bitmap, err);
+	const struct pages_search s = {
+		.kind = kind, .base = base, .size = size, .run = set_run, .arg = bitmap
+	};
+
+	return pages_each(p, &s, err);
 }

@@ -27,16 +27,21 @@ enum pages_kind {
 int pages_open(struct pages *p, struct err *err) must_check;
 void pages_close(struct pages *p);
 
-/* Pages [@first, @first + @n) of a mapping. Returns 0, or -errno to stop. */
-typedef int pages_run(void *arg, uint64_t first, uint64_t n, struct err *err);
+/* What to look for, where, and what is called with every run of pages found. */
+struct pages_search {
+	enum pages_kind kind;
+	const void *base; /* a multiple of 4096; so is @size */
+	uint64_t size;
+	/* Pages [@first, @first + @n) from @base. Returns 0, or -errno to stop. */
+	int (*run)(void *arg, uint64_t first, uint64_t n, struct err *err);
+	void *arg;
+};
 
 /*
- * pages_each - call @run for every run of pages of [@base, @base + @size) that are of @kind, in
- * rising order; neighbours may come as two runs. For a mapping of which little is there, this is
- * cheaper than a bitmap. @base, @size, cost and errors: as pages_find; also what @run returns.
+ * pages_each - in rising order; neighbours may come as two runs. Of a mapping of which little
+ * is there, this is cheaper than a bitmap. Cost and errors: as pages_find; also what run says.
  */
-int pages_each(const struct pages *p, enum pages_kind kind, const void *base, uint64_t size,
-	       pages_run *run, void *arg, struct err *err) must_check;
+int pages_each(const struct pages *p, const struct pages_search *s, struct err *err) must_check;
 
 /*
  * pages_find - set the bit of every page of [@base, @base + @size) that is of @kind.

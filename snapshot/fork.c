@@ -67,8 +67,13 @@ static int find_changed(struct fork *f, const struct mem *mem, struct err *err)
 	for (uint32_t i = 0; i < mem->nregions && ret == 0; i++) {
 		const struct mem_region *r = &mem->regions[i];
 		struct note note = { f, r->gpa };
+		const struct pages_search search = { .kind = PAGES_PRIVATE,
+						     .base = r->host,
+						     .size = r->size,
+						     .run = note_run,
+						     .arg = &note };
 
-		ret = pages_each(&pages, PAGES_PRIVATE, r->host, r->size, note_run, &note, err);
+		ret = pages_each(&pages, &search, err);
 	}
 	pages_close(&pages);
 	return ret;
@@ -135,6 +140,7 @@ void fork_close(struct fork *f)
 {
 	mem_unmap(&f->copies);
 	free(f->runs);
+	free(f->different);
 	machine_state_fini(&f->state);
 	*f = (struct fork){ 0 };
 }
@@ -163,21 +169,21 @@ static size_t list_different(const struct fork *f, const uint8_t *origin,
 	return n;
 }
 
-/* @list: for free(3). */
-static int find_different(struct fork *f, struct frames_page **list, struct err *err)
+static int find_different(struct fork *f, struct err *err)
 {
 	size_t ram = mem_size(&f->template->shape.mem);
 	uint8_t *origin;
 
-	*list = calloc(MAX(f->stats.pages_copied, 1), sizeof(**list));
-	if (!*list)
+	if (!f->different)
+		f->different = calloc(MAX(f->stats.pages_copied, 1), sizeof(*f->different));
+	if (!f->different)
 		return err_set(err, ENOMEM, "no memory for a list of %llu pages",
 			       (unsigned long long)f->stats.pages_copied);
 	origin = mmap(NULL, ram, PROT_READ, MAP_SHARED | MAP_NORESERVE, f->template->memory_fd,
 		      0);
 	if (origin == MAP_FAILED)
 		return err_sys(err, "map a template to compare with");
-	f->stats.pages_stored = list_different(f, origin, *list);
+	f->stats.pages_stored = list_different(f, origin, f->different);
 	munmap(origin, ram);
 	return 0;
 }
@@ -228,22 +234,23 @@ static int write_layer(struct fork *f, const char *dir, struct image_content *c,
 /* An image is replaced by a new one of its name: not by one that cannot be without it. */
 static int check_target(const struct fork *f, const char *dir, struct err *err)
 {
+	const struct image *i = f->template->image;
 	struct stat is, other;
 
 	if (stat(dir, &is) < 0)
 		return 0;
-	for (const struct image *i = f->template->image; i; i = i->parent) {
+	do {
 		if (fstat(i->dirfd, &other) == 0 && is.st_dev == other.st_dev &&
 		    is.st_ino == other.st_ino)
 			return err_set(err, EEXIST,
 				       "%s is the image that the layer is to lie on", dir);
-	}
+		i = i->parent;
+	} while (i);
 	return 0;
 }
 
 int fork_write(struct fork *f, const char *dir, bool sync, struct err *err)
 {
-	auto_free struct frames_page *pages = NULL;
 	struct manifest *man = calloc(1, sizeof(*man));
 	struct state_writer writer = { 0 };
 	struct image_content content = {
@@ -255,8 +262,8 @@ int fork_write(struct fork *f, const char *dir, bool sync, struct err *err)
 		return err_set(err, ENOMEM, "no memory for a manifest");
 	ret = check_target(f, dir, err);
 	if (ret == 0)
-		ret = find_different(f, &pages, err);
-	content.pages = pages;
+		ret = find_different(f, err);
+	content.pages = f->different;
 	content.npages = f->stats.pages_stored;
 	if (ret == 0)
 		ret = write_layer(f, dir, &content, err);

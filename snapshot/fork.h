@@ -19,6 +19,7 @@
 #include "snapshot/machine_state.h"
 
 struct err;
+struct frames_page;
 struct kvm;
 struct machine;
 struct template;
@@ -42,6 +43,7 @@ struct fork {
 	struct machine_state state;
 	struct fork_run *runs; /* what @data holds, in rising order */
 	size_t nruns, cap;
+	struct frames_page *different; /* among the copies; found when the layer is written */
 	struct mem copies; /* one region: the pages of @runs, one behind the other */
 	struct fork_stats stats;
 };
