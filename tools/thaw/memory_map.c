@@ -67,15 +67,18 @@ static void mark_frames(struct map *m, const struct frames *f)
 
 static int classify(struct map *m, struct err *err)
 {
-	const struct wset *w = &m->img->wset;
+	const struct image *img = m->img;
+	const struct wset *w = &img->wset;
 
 	m->classes = malloc(m->npages);
 	if (!m->classes)
 		return err_set(err, ENOMEM, "a map of %" PRIu64 " pages: out of memory",
 			       m->npages);
 	memset(m->classes, ZERO, m->npages);
-	for (const struct image *img = m->img; img; img = img->parent)
+	do {
 		mark_frames(m, &img->frames);
+		img = img->parent;
+	} while (img);
 	for (uint32_t i = 0; i < w->nruns; i++)
 		mark(m, w->runs[i].gpa, w->runs[i].pages,
 		     w->runs[i].flags & WSET_DIRTIED ? DIRTIED : TOUCHED);
