@@ -10,9 +10,9 @@
 int restore_prepare(struct machine *m, const struct template *t, const struct tier *tier,
 		    struct err *err)
 {
-	int ret = 0;
+	int ret = tier_check(tier, t, err);
 
-	if (tier->prepare && m->prepared != tier)
+	if (ret == 0 && tier->prepare && m->prepared != tier)
 		ret = tier->prepare(m, t, err);
 	if (ret == 0)
 		m->prepared = tier;

@@ -166,7 +166,7 @@ static int choose_tier(struct thaw_template *t, const char *tier, unsigned int s
 			       tier);
 	lacks = t->tier->lacks ? t->tier->lacks() : NULL;
 	snprintf(t->why, sizeof(t->why), "%s%s%s", why, lacks ? "; " : "", lacks ? lacks : "");
-	return 0;
+	return tier_check(t->tier, &t->template, err);
 }
 
 int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,

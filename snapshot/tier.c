@@ -168,6 +168,7 @@ const struct tier tier_warm = {
 const struct tier tier_ready = {
 	.name = "ready",
 	.meaning = "working set decoded into huge pages of the shell, the rest when touched",
+	.whole_only = true,
 	.prepare = prepare_ready,
 	.attach = attach_ready,
 	.lacks = ready_lacks,
@@ -177,6 +178,7 @@ const struct tier tier_lazy = {
 	.name = "lazy",
 	.meaning =
 		"starts at once; frames come in the order of the working set, and when touched",
+	.whole_only = true,
 	.attach = attach_lazy,
 };
 
@@ -196,6 +198,16 @@ const struct tier *tier_find(const char *name)
 			return *t;
 	}
 	return NULL;
+}
+
+int tier_check(const struct tier *tier, const struct template *t, struct err *err)
+{
+	if (tier->whole_only && t->image->parent)
+		return err_set(err, EINVAL,
+			       "%s is a layer, and tier %s is of whole images: expected map, "
+			       "warm or eager",
+			       t->image->name, tier->name);
+	return 0;
 }
 
 /* An image that is decoded once, for one start. */
@@ -227,6 +239,10 @@ const struct tier *tier_choose(const struct template *t, unsigned int starts, co
 	if (starts > 1) {
 		*why = "the template is decoded once for all starts";
 		return &tier_map;
+	}
+	if (t->image->parent) {
+		*why = "one start of a layer: decoding into place saves the template";
+		return &tier_eager;
 	}
 	return choose_one_shot(&t->plan, why);
 }

@@ -17,6 +17,7 @@ struct tier {
 	const char *name;
 	const char *meaning;
 	bool needs_fill; /* template_fill() comes before the first start */
+	bool whole_only; /* reads frames one by one: what a layer leaves out is not among them */
 	bool rewinds;	 /* clones are made to be rewound and used again (rewind.h) */
 	/* Part of making the shell, off the start path; NULL: nothing to do ahead. */
 	int (*prepare)(struct machine *m, const struct template *t, struct err *err);
@@ -37,6 +38,9 @@ extern const struct tier *const tiers[]; /* NULL at the end */
 
 /* A tier by name, or NULL. "auto" is no tier: tier_choose. */
 const struct tier *tier_find(const char *name);
+
+/* May clones of @t be of this tier? Errors: -EINVAL, with those that may. */
+int tier_check(const struct tier *tier, const struct template *t, struct err *err) must_check;
 
 /*
  * tier_choose - what `auto` means for this many starts of one template.

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <string.h>
 
+#include "engine/err.h"
 #include "snapshot/template.h"
 #include "snapshot/tier.h"
 
@@ -54,4 +56,23 @@ Test(tier, auto_decodes_into_place_only_where_nothing_is_there_and_one_start_fol
 			  "%s", cases[i].why);
 		cr_expect(eq(str, (char *)said, (char *)cases[i].said), "%s", cases[i].why);
 	}
+}
+
+Test(tier, those_that_read_frames_one_by_one_are_not_for_layers)
+{
+	static struct image parent, layer = { .name = "one", .raw_fd = -1, .parent = &parent };
+	struct template t = { .image = &layer, .memory_fd = -1, .plan.image = &layer };
+	const char *said = NULL;
+	struct err err = { 0 };
+
+	cr_expect(eq(int, tier_check(&tier_map, &t, &err), 0));
+	cr_expect(eq(int, tier_check(&tier_warm, &t, &err), 0));
+	cr_expect(eq(int, tier_check(&tier_eager, &t, &err), 0));
+	cr_expect(eq(int, tier_check(&tier_lazy, &t, &err), -EINVAL));
+	cr_expect(eq(int, tier_check(&tier_ready, &t, &err), -EINVAL));
+	cr_expect(eq(str, err.text,
+		     "one is a layer, and tier ready is of whole images: expected map, warm or "
+		     "eager"));
+	cr_expect(eq(ptr, (void *)tier_choose(&t, 1, &said), (void *)&tier_eager));
+	cr_expect(eq(ptr, (void *)tier_choose(&t, 2, &said), (void *)&tier_map));
 }

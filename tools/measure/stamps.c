@@ -112,6 +112,8 @@ static int open_tiers(struct tier_run *runs, const struct stamps_plan *plan,
 		if (!wanted(plan, *tier))
 			continue;
 		ret = tier_open(&runs[n], *tier, plan, result, err);
+		if (ret == -EINVAL && !plan->tier)
+			continue; /* not a tier for layers */
 		if (ret < 0)
 			return ret;
 		n++;
