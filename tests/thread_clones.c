@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * thread_clones.c - what libthaw promises to threads, for TSan (`make tsan`): one host, image
- * and template, under each tier, shared by threads that open, invoke and close clones of their own.
- * A plain main:
- * exit status 0 is a pass.
+ * and template, under each tier, shared by threads that open, invoke and close clones of their own,
+ * and a snapshot of each, which a thread writes while the clone goes on.
+ * A plain main: exit status 0 is a pass.
  */
 #include <pthread.h>
 #include <spawn.h>
@@ -22,6 +22,22 @@ extern char **environ;
 
 static struct thaw_template *shared_template;
 static const struct thaw_image *shared_image;
+static const char *shared_dir;
+
+struct write {
+	struct thaw_snapshot *snapshot;
+	char layer[96];
+	struct thaw_err err;
+	int ret;
+};
+
+static void *writer(void *arg)
+{
+	struct write *w = arg;
+
+	w->ret = thaw_snapshot_write(w->snapshot, w->layer, 0, &w->err);
+	return NULL;
+}
 
 static int ask(struct thaw_clone *clone, const char *event, struct thaw_err *err)
 {
@@ -36,6 +52,27 @@ static int ask(struct thaw_clone *clone, const char *event, struct thaw_err *err
 	return -1;
 }
 
+static int use_snapshot(struct thaw_clone *clone, const char *event, struct thaw_err *err)
+{
+	struct write w = { 0 };
+	pthread_t thread;
+	int ret = thaw_snapshot_begin(&w.snapshot, clone, err);
+
+	if (ret == -EINVAL)
+		return 0; /* not a tier for that */
+	if (ret < 0)
+		return ret;
+	snprintf(w.layer, sizeof(w.layer), "%s.%s", shared_dir, event);
+	pthread_create(&thread, NULL, writer, &w);
+	for (int i = 0; i < EVENTS && ret == 0; i++)
+		ret = ask(clone, event, err);
+	pthread_join(thread, NULL);
+	thaw_snapshot_close(w.snapshot);
+	if (ret == 0 && w.ret < 0)
+		*err = w.err;
+	return ret < 0 ? ret : w.ret;
+}
+
 static int use_clones(const char *event, struct thaw_err *err)
 {
 	struct thaw_clone *clone;
@@ -45,6 +82,8 @@ static int use_clones(const char *event, struct thaw_err *err)
 		ret = thaw_clone_open(&clone, shared_template, NULL, NULL, err);
 		for (int k = 0; k < EVENTS && ret == 0; k++)
 			ret = ask(clone, event, err);
+		if (ret == 0)
+			ret = use_snapshot(clone, event, err);
 		thaw_clone_close(clone);
 		if (ret == 0)
 			ret = thaw_image_verify(shared_image, err);
@@ -127,6 +166,7 @@ int main(void)
 	snprintf(dir, sizeof(dir), "%s/echo", scratch);
 	if (build(dir) == 0)
 		ret = 0;
+	shared_dir = dir;
 	for (const char *const *tier = thaw_tiers(); *tier && ret == 0; tier++)
 		ret = run_template(dir, *tier);
 	snprintf(command, sizeof(command), "rm -rf %s", scratch);
