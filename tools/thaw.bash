@@ -30,7 +30,7 @@ _thaw_words() {
 }
 
 _thaw() {
-	local commands="build run boot inspect verify bench version help"
+	local commands="build run boot snapshot flatten inspect verify bench version help"
 	local guest="--mem --files --env"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]}
@@ -53,11 +53,15 @@ _thaw() {
 		_thaw_words "$cur" "auto map warm ready lazy eager"
 		return
 		;;
+	--parent)
+		_thaw_images "$cur"
+		return
+		;;
 	--mem)
 		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
 		return
 		;;
-	-o | --output | --files | --payload-file | --timeline | --sample | --png | --out)
+	-o | --output | --files | --payload-file | --timeline | --sample | --png | --out | --listen | --connect)
 		_thaw_words "$cur" ""
 		return
 		;;
@@ -71,9 +75,20 @@ _thaw() {
 			--timeout --json"
 		;;
 	boot) _thaw_program "$cur" "$guest" ;;
-	run) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --timeline --json" ;;
-	inspect) _thaw_image "$cur" "--state --json --png" ;;
-	verify) _thaw_image "$cur" "--json" ;;
+	run)
+		_thaw_image "$cur" "-n --tier --verify --payload --payload-file --timeout --timeline \
+			--json --parent --listen --connect"
+		;;
+	snapshot)
+		if [[ $cur == -* ]]; then
+			_thaw_words "$cur" "-o --output --no-sync --json"
+		else
+			compopt -o default
+		fi
+		;;
+	flatten) _thaw_image "$cur" "-o --output --parent --raw --no-sync" ;;
+	inspect) _thaw_image "$cur" "--state --json --png --parent" ;;
+	verify) _thaw_image "$cur" "--json --parent" ;;
 	bench) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --out --json" ;;
 	version) _thaw_words "$cur" "--host --json" ;;
 	help) ((COMP_CWORD > 2)) || _thaw_words "$cur" "$commands" ;;
