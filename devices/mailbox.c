@@ -171,6 +171,7 @@ static int mailbox_load(struct device *dev, struct err *err)
 
 	(void)err;
 	mb->waiting = true;
+	mb->event_room = 0;
 	return 0;
 }
 
@@ -248,12 +249,14 @@ int mailbox_put_event(struct mailbox *mb, const void *data, size_t len, struct e
 {
 	struct abi_mailbox *h = header(mb);
 
+	/* First: where the bytes are in the window already, a refusal does not take them out. */
+	mb->event_room = MAX(mb->event_room, MIN(len, (size_t)ABI_EVENT_MAX));
 	if (!mb->waiting)
 		return err_set(err, EBUSY, "the guest does not wait for an event");
 	if (len > ABI_EVENT_MAX)
 		return err_set(err, EMSGSIZE, "event has %zu bytes, at most %u fit", len,
 			       ABI_EVENT_MAX);
-	if (len > 0)
+	if (data && len > 0)
 		memcpy(mb->window + ABI_WINDOW_EVENT, data, len);
 	h->event_size = len;
 	h->event_number = ++mb->s.event_number;

@@ -50,6 +50,7 @@ struct mailbox {
 	uint8_t *window; /* ABI_WINDOW_SIZE bytes */
 	enum mailbox_stop stop;
 	bool waiting;	      /* at NEXT, for an event */
+	size_t event_room;    /* bytes of the event area that events took since the last load */
 	size_t reply_size;    /* after MAILBOX_NEXT, bytes; at most ABI_REPLY_MAX */
 	uint32_t exit_status; /* after MAILBOX_EXIT; the low 8 bits of exit_group() */
 	struct mailbox_ops ops;
@@ -79,8 +80,9 @@ int mailbox_attach(struct mailbox *mb, int fd, struct err *err) must_check;
 int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_now now, uint32_t tsc_khz,
 		  struct err *err) must_check;
 
-/* Put an event into the window of a guest that waits at NEXT. Errors: -EMSGSIZE; -EBUSY it does
- * not wait: it is still at the last one, or at its end. */
+/* Put an event into the window of a guest that waits at NEXT. @data: NULL: its bytes are there
+ * already, by another mapping of the window. Errors: -EMSGSIZE; -EBUSY it does not wait: it is
+ * still at the last one, or at its end. */
 int mailbox_put_event(struct mailbox *mb, const void *data, size_t len,
 		      struct err *err) must_check;
 

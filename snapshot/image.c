@@ -234,6 +234,8 @@ static int open_one(struct image *img, int at_fd, const char *dir, struct err *e
 	int ret = open_directory(img, at_fd, dir, err);
 
 	if (ret == 0)
+		ret = identity_take(&img->identity, dir, err);
+	if (ret == 0)
 		ret = read_manifest(img, err);
 	if (ret == 0)
 		ret = read_state(img, err);
@@ -385,6 +387,7 @@ static void close_one(struct image *img)
 	frames_close(&img->frames);
 	wset_fini(&img->wset);
 	free(img->state_buf);
+	identity_fini(&img->identity);
 	fd_cleanup(&img->memory_fd);
 	fd_cleanup(&img->direct_fd);
 	fd_cleanup(&img->raw_fd);

@@ -19,6 +19,7 @@
 #include "engine/mem.h"
 #include "snapshot/format.h"
 #include "snapshot/frames.h"
+#include "snapshot/identity.h"
 #include "snapshot/manifest.h"
 #include "snapshot/wset.h"
 
@@ -28,6 +29,7 @@ struct io_progress;
 struct image {
 	char name[100]; /* of the directory, for sentences: a long one loses its head */
 	int dirfd;
+	struct identity identity; /* of its files, when it was opened */
 	struct manifest manifest;
 	struct mem ram;	 /* the machine's regions, host pointers NULL */
 	void *state_buf; /* owned; the bytes of state.bin */

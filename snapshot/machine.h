@@ -80,9 +80,9 @@ int machine_ended(const struct machine *m, struct err *err);
  * "first instruction" and "first response".
  */
 struct invocation {
-	const void *event;
-	size_t len;	 /* bytes, at most ABI_EVENT_MAX */
-	nsec_t deadline; /* 0: none */
+	const void *event; /* NULL: in the mailbox's window already */
+	size_t len;	   /* bytes, at most ABI_EVENT_MAX */
+	nsec_t deadline;   /* 0: none */
 };
 int machine_invoke(struct machine *m, const struct invocation *inv, struct mailbox_reply *reply,
 		   struct phases *phases, struct err *err) must_check;

@@ -15,15 +15,20 @@ size_t machine_state_room(const struct device_type *type)
 	return ALIGN_UP((size_t)type->state.size, 8);
 }
 
-int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err)
+size_t machine_state_devices_size(void)
 {
 	size_t size = 8; /* of a list without devices, too */
 
 	for (const struct device_type *const *t = device_types; *t; t++)
 		size += machine_state_room(*t);
+	return size;
+}
+
+int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err)
+{
 	*s = (struct machine_state){ .nvcpus = nvcpus };
 	s->vcpus = calloc(nvcpus, sizeof(*s->vcpus));
-	s->devices = calloc(1, size);
+	s->devices = calloc(1, machine_state_devices_size());
 	if (!s->vcpus || !s->devices) {
 		machine_state_fini(s);
 		return err_set(err, ENOMEM, "no memory for the state of %u vCPUs", nvcpus);

@@ -25,6 +25,9 @@ struct machine_state {
 /* Bytes that the state of a device takes in machine_state.devices. */
 size_t machine_state_room(const struct device_type *type);
 
+/* Bytes of machine_state.devices. */
+size_t machine_state_devices_size(void);
+
 /* Room for @nvcpus. Errors: -ENOMEM. machine_state_fini is safe after a failed init. */
 int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err) must_check;
 void machine_state_fini(struct machine_state *s);

@@ -28,7 +28,7 @@ int restore(struct machine *m, const struct template *t, const struct tier *tier
 	if (ret == 0)
 		ret = tier->attach(m, t, err);
 	if (ret < 0)
-		return err_wrap(err, ret, "%s", t->image->name);
+		return err_wrap(err, ret, "%s", t->name);
 	phase_mark(phases, PHASE_MEMORY);
 	/* After the memory: some MSRs make KVM write to it. */
 	ret = machine_state_load(&t->state, m, &now, err);
@@ -37,6 +37,6 @@ int restore(struct machine *m, const struct template *t, const struct tier *tier
 		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
 	phase_mark(phases, PHASE_STATE);
 	if (ret < 0 && pager_check(m->pager, err) == 0)
-		return err_wrap(err, ret, "%s", t->image->name);
+		return err_wrap(err, ret, "%s", t->name);
 	return ret;
 }

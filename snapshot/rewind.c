@@ -75,11 +75,23 @@ static int note_tables(struct rewind *r, const struct machine *m, struct err *er
 
 int rewind_open(struct rewind *r, struct machine *m, const struct template *t, struct err *err)
 {
+	struct pages pages;
+	int ret = pages_open(&pages, err);
+
+	if (ret == 0)
+		return rewind_open_with(r, m, t, pages, err);
+	*r = (struct rewind){ .pages.pagemap_fd = -1 };
+	return ret;
+}
+
+int rewind_open_with(struct rewind *r, struct machine *m, const struct template *t,
+		     struct pages pages, struct err *err)
+{
 	uint64_t size = mem_size(&t->shape.mem);
 	void *memory;
 	int ret;
 
-	*r = (struct rewind){ .template = t, .pages.pagemap_fd = -1 };
+	*r = (struct rewind){ .template = t, .pages = pages };
 	if (t->memory_fd < 0)
 		return err_set(err, EINVAL,
 			       "a machine of this tier cannot be rewound: its template's "
@@ -88,9 +100,7 @@ int rewind_open(struct rewind *r, struct machine *m, const struct template *t, s
 	if (memory == MAP_FAILED)
 		return err_sys(err, "map a template to rewind to");
 	r->memory = memory;
-	ret = pages_open(&r->pages, err);
-	if (ret == 0)
-		ret = flush_way_find(m->vm.kvm, &r->flush_way, err);
+	ret = flush_way_find(m->vm.kvm, &r->flush_way, err);
 	if (ret == 0)
 		ret = add_areas(r, m, err);
 	if (ret == 0)
@@ -154,6 +164,10 @@ static int find_owned(struct rewind *r, uint16_t area, struct err *err)
 	memset(r->found, 0, words * sizeof(uint64_t));
 	ret = pages_find(&r->pages, a->origin ? PAGES_PRIVATE : PAGES_PRESENT, a->host,
 			 a->npages * MEM_PAGE_SIZE, r->found, err);
+	/* An event may have come by another process's mapping: this one has its pages only
+	 * where the guest looked. */
+	for (uint64_t i = 0; !a->origin && i < r->event_pages; i++)
+		pages_set(r->found, ABI_WINDOW_EVENT / MEM_PAGE_SIZE + i);
 	for (size_t w = 0; w < words && ret == 0; w++) {
 		uint64_t new = r->found[w] & ~a->owned[w];
 
@@ -271,6 +285,7 @@ int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 	int ret;
 
 	r->tables_changed = has_other_tables(m, &r->template->state);
+	r->event_pages = ALIGN_UP(m->mailbox->event_room, MEM_PAGE_SIZE) / MEM_PAGE_SIZE;
 	ret = restore_memory(r, err);
 	if (ret == 0 && r->tables_changed)
 		ret = flush(r, m, err);

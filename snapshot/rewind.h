@@ -63,7 +63,8 @@ struct rewind {
 	uint8_t *memory; /* the template's, mapped read-only */
 	struct pages pages;
 	enum flush_way flush_way;
-	bool tables_changed; /* seen by the rewind under way */
+	bool tables_changed;  /* seen by the rewind under way */
+	uint64_t event_pages; /* of the window's event area, to be cleared in any case */
 	uint32_t nareas;
 	struct rewind_area areas[REWIND_MAX_AREAS];
 	struct rewind_page *owned;
@@ -80,6 +81,13 @@ struct rewind {
  */
 int rewind_open(struct rewind *r, struct machine *m, const struct template *t,
 		struct err *err) must_check;
+
+/*
+ * rewind_open_with - the same in a process that may open nothing any more. @pages: opened by
+ * it before; is taken over, also after an error.
+ */
+int rewind_open_with(struct rewind *r, struct machine *m, const struct template *t,
+		     struct pages pages, struct err *err) must_check;
 void rewind_close(struct rewind *r);
 
 /*

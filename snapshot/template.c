@@ -55,7 +55,7 @@ int template_open(struct template *t, const struct image *image, const struct kv
 	const struct manifest *m = &image->manifest;
 	int ret;
 
-	*t = (struct template){ .image = image, .memory_fd = -1 };
+	*t = (struct template){ .image = image, .name = image->name, .memory_fd = -1 };
 	ret = compat_check(m, kvm, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", image->name);

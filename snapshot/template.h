@@ -16,7 +16,9 @@ struct err;
 
 struct template
 {
-	const struct image *image; /* not owned; open for as long as the template */
+	const struct image *image; /* not owned; open for as long as the template. NULL: of a
+				    * template that was handed over (handover.h) */
+	const char *name;	   /* the image's, for sentences */
 	struct shape shape;
 	struct machine_state state;
 	struct plan plan;

@@ -10,32 +10,16 @@
 
 #include "engine/err.h"
 #include "snapshot/fork.h"
-#include "snapshot/image.h"
+#include "snapshot/handles.h"
 #include "snapshot/inspect.h"
 #include "snapshot/machine.h"
 #include "snapshot/restore.h"
 #include "snapshot/rewind.h"
-#include "snapshot/template.h"
 #include "snapshot/tier.h"
 #include "snapshot/version.h"
 
-struct thaw_host {
-	struct kvm kvm;
-};
-
-struct thaw_image {
-	struct image image;
-};
-
-struct thaw_template {
-	const struct thaw_host *host;
-	struct template template;
-	const struct tier *tier;
-	char why[160];
-};
-
 struct thaw_clone {
-	const struct thaw_template *template;
+	struct thaw_template *template;
 	int mailbox_fd;
 	struct machine machine;
 	struct rewind rewind; /* open when is_rewindable */
@@ -59,19 +43,12 @@ _Static_assert(THAW_DAMAGED == (int)ERR_DAMAGED && THAW_UNFIT == (int)ERR_UNFIT 
 _Static_assert(THAW_EVENT_MAX == ABI_EVENT_MAX, "the public limit is the mailbox's");
 _Static_assert(THAW_EVENT_MAX == ABI_REPLY_MAX, "the public limit is the mailbox's");
 
-/* The same struct by its two names. */
-static struct err *inner(struct thaw_err *err)
-{
-	return (struct err *)(void *)err;
-}
-
-/* A zeroed handle, or NULL and a sentence. */
-static void *handle(size_t size, struct thaw_err *err)
+void *handle_make(size_t size, struct thaw_err *err)
 {
 	void *p = calloc(1, size);
 
 	if (!p)
-		err_set(inner(err), ENOMEM, "no memory for a handle of %zu bytes", size);
+		err_set(handle_err(err), ENOMEM, "no memory for a handle of %zu bytes", size);
 	return p;
 }
 
@@ -82,24 +59,25 @@ const char *thaw_version(void)
 
 int thaw_host_open(struct thaw_host **host, struct thaw_err *err)
 {
-	struct thaw_host *h = handle(sizeof(*h), err);
+	struct thaw_host *h = handle_make(sizeof(*h), err);
 	int ret;
 
 	*host = NULL;
 	if (!h)
 		return -ENOMEM;
-	ret = kvm_open(&h->kvm, inner(err));
+	ret = kvm_open(&h->kvm, handle_err(err));
 	if (ret < 0) {
 		free(h);
 		return ret;
 	}
+	h->uses = 1;
 	*host = h;
 	return 0;
 }
 
 void thaw_host_close(struct thaw_host *host)
 {
-	if (!host)
+	if (!host || !handle_drop(&host->uses))
 		return;
 	kvm_close(&host->kvm);
 	free(host);
@@ -113,24 +91,25 @@ int thaw_image_open(struct thaw_image **image, const char *dir, struct thaw_err 
 int thaw_image_open_layer(struct thaw_image **image, const char *dir, const char *parent,
 			  struct thaw_err *err)
 {
-	struct thaw_image *i = handle(sizeof(*i), err);
+	struct thaw_image *i = handle_make(sizeof(*i), err);
 	int ret;
 
 	*image = NULL;
 	if (!i)
 		return -ENOMEM;
-	ret = image_open_layer(&i->image, dir, parent, inner(err));
+	ret = image_open_layer(&i->image, dir, parent, handle_err(err));
 	if (ret < 0) {
 		free(i);
 		return ret;
 	}
+	i->uses = 1;
 	*image = i;
 	return 0;
 }
 
 void thaw_image_close(struct thaw_image *image)
 {
-	if (!image)
+	if (!image || !handle_drop(&image->uses))
 		return;
 	image_close(&image->image);
 	free(image);
@@ -143,12 +122,12 @@ const char *thaw_image_id(const struct thaw_image *image)
 
 int thaw_image_verify(const struct thaw_image *image, struct thaw_err *err)
 {
-	return image_verify(&image->image, NULL, NULL, inner(err));
+	return image_verify(&image->image, NULL, NULL, handle_err(err));
 }
 
 int thaw_image_inspect(const struct thaw_image *image, char **json, struct thaw_err *err)
 {
-	return image_inspect(&image->image, json, inner(err));
+	return image_inspect(&image->image, json, handle_err(err));
 }
 
 static int choose_tier(struct thaw_template *t, const char *tier, unsigned int starts,
@@ -173,19 +152,23 @@ int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 		       const struct thaw_image *image, const char *tier, unsigned int starts,
 		       struct thaw_err *err)
 {
-	struct thaw_template *new = handle(sizeof(*new), err);
+	struct thaw_template *new = handle_make(sizeof(*new), err);
 	int ret;
 
 	*t = NULL;
 	if (!new)
 		return -ENOMEM;
-	new->host = host;
+	new->uses = 1;
+	new->host = handle_hold(host);
+	new->image = handle_hold(image);
 	new->template.memory_fd = -1;
-	ret = template_open(&new->template, &image->image, &host->kvm, inner(err));
+	ret = identity_check(&image->image.identity, handle_err(err));
 	if (ret == 0)
-		ret = choose_tier(new, tier, starts, inner(err));
+		ret = template_open(&new->template, &image->image, &host->kvm, handle_err(err));
+	if (ret == 0)
+		ret = choose_tier(new, tier, starts, handle_err(err));
 	if (ret == 0 && new->tier->needs_fill)
-		ret = template_fill(&new->template, inner(err));
+		ret = template_fill(&new->template, handle_err(err));
 	if (ret < 0) {
 		thaw_template_close(new);
 		return ret;
@@ -196,9 +179,11 @@ int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 
 void thaw_template_close(struct thaw_template *t)
 {
-	if (!t)
+	if (!t || !handle_drop(&t->uses))
 		return;
 	template_close(&t->template);
+	thaw_image_close(t->image);
+	thaw_host_close(t->host);
 	free(t);
 }
 
@@ -266,20 +251,21 @@ int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t, th
 		    void *arg, struct thaw_err *err)
 {
 	nsec_t request = clock_monotonic();
-	struct thaw_clone *c = handle(sizeof(*c), err);
+	struct thaw_clone *c = handle_make(sizeof(*c), err);
 	int ret;
 
 	*clone = NULL;
 	if (!c)
 		return -ENOMEM;
-	c->template = t;
+	c->template = handle_hold(t);
 	c->phases.at[PHASE_REQUEST] = request;
 	c->log = log;
 	c->log_arg = arg;
-	ret = clone_start(c, inner(err));
+	ret = clone_start(c, handle_err(err));
 	if (ret < 0) {
 		if (c->mailbox_fd >= 0)
 			close(c->mailbox_fd);
+		thaw_template_close(c->template);
 		free(c);
 		return ret;
 	}
@@ -295,6 +281,7 @@ void thaw_clone_close(struct thaw_clone *clone)
 		rewind_close(&clone->rewind);
 	machine_destroy(&clone->machine);
 	close(clone->mailbox_fd);
+	thaw_template_close(clone->template);
 	free(clone);
 }
 
@@ -315,7 +302,7 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 	if (timeout_ms > 0)
 		inv.deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
 	ret = machine_invoke(&clone->machine, &inv, &r, first ? &clone->phases : NULL,
-			     inner(err));
+			     handle_err(err));
 	if (ret == 0)
 		*reply = (struct thaw_reply){ .data = r.data, .len = r.len };
 	return ret;
@@ -323,21 +310,19 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 
 int thaw_clone_rewind(struct thaw_clone *clone, int verify, struct thaw_err *err)
 {
-	int ret = clone_ready_rewind(clone, inner(err));
+	int ret = clone_ready_rewind(clone, handle_err(err));
 
 	if (ret == 0)
-		ret = rewind_machine(&clone->rewind, &clone->machine, inner(err));
+		ret = rewind_machine(&clone->rewind, &clone->machine, handle_err(err));
 	if (ret < 0)
 		return ret;
 	phase_mark(&clone->phases, PHASE_RELEASED);
 	clone->is_rewound = true;
-	return verify ? rewind_verify(&clone->rewind, &clone->machine, inner(err)) : 0;
+	return verify ? rewind_verify(&clone->rewind, &clone->machine, handle_err(err)) : 0;
 }
 
-void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rewinds)
+void handle_rewinds(const struct rewind_stats *s, struct thaw_rewinds *rewinds)
 {
-	const struct rewind_stats *s = &clone->rewind.stats;
-
 	*rewinds = (struct thaw_rewinds){
 		.rewinds = s->rewinds,
 		.pages_compared = s->pages_compared,
@@ -348,10 +333,15 @@ void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rew
 	};
 }
 
+void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rewinds)
+{
+	handle_rewinds(&clone->rewind.stats, rewinds);
+}
+
 int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clone,
 			struct thaw_err *err)
 {
-	struct thaw_snapshot *s = handle(sizeof(*s), err);
+	struct thaw_snapshot *s = handle_make(sizeof(*s), err);
 	int ret;
 
 	*snapshot = NULL;
@@ -359,9 +349,9 @@ int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clon
 		return -ENOMEM;
 	if (clone->template->tier->needs_fill)
 		ret = fork_begin(&s->fork, &clone->machine, &clone->template->template,
-				 inner(err));
+				 handle_err(err));
 	else
-		ret = err_set(inner(err), EINVAL,
+		ret = err_set(handle_err(err), EINVAL,
 			      "a clone of tier %s cannot be snapshot: expected map or warm",
 			      clone->template->tier->name);
 	if (ret < 0) {
@@ -375,7 +365,7 @@ int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clon
 int thaw_snapshot_write(struct thaw_snapshot *snapshot, const char *dir, int sync,
 			struct thaw_err *err)
 {
-	return fork_write(&snapshot->fork, dir, sync, inner(err));
+	return fork_write(&snapshot->fork, dir, sync, handle_err(err));
 }
 
 void thaw_snapshot_stats(const struct thaw_snapshot *snapshot,
@@ -411,7 +401,12 @@ const char *thaw_clone_crash(struct thaw_clone *clone)
 
 void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamps)
 {
-	const nsec_t *at = clone->phases.at;
+	handle_stamps(&clone->phases, stamps);
+}
+
+void handle_stamps(const struct phases *phases, struct thaw_stamps *stamps)
+{
+	const nsec_t *at = phases->at;
 
 	*stamps = (struct thaw_stamps){
 		.request = at[PHASE_REQUEST],

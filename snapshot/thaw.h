@@ -11,9 +11,11 @@
  * Errors: functions return 0 or a negative errno; with @err, which may be NULL, comes one
  * sentence without a newline. Some reasons have an errno of their own (enum thaw_reason).
  *
- * Threads: hosts, images and templates may be used by any number of threads at once; each must
- * outlive what was made from it. A clone belongs to the thread that opened it: only that thread
- * may call its functions. Signals: libthaw takes SIGRTMIN for itself, to stop machines.
+ * Threads: hosts, images, templates, zygotes and pools may be used by any number of threads at
+ * once. Hosts, images and templates may be closed while something made from them lives: they
+ * go with the last of it. A clone belongs to the thread that opened it: only that thread may
+ * call its functions. A slot belongs to one thread at a time. Signals: libthaw takes SIGRTMIN
+ * for itself, to stop machines.
  *
  * Link with `pkg-config --cflags --libs thaw`. docs/embed.md has a whole program.
  */
@@ -98,7 +100,8 @@ THAW_CHECK int thaw_image_inspect(const struct thaw_image *image, char **json,
  *        set is decoded into each clone, the rest when it is touched; "lazy": a clone starts
  *        at once, and its memory comes while it runs; "eager": all is decoded into each clone;
  *        "auto" or NULL: what suits @starts, the number of clones expected, and what is cached.
- * Errors: -EINVAL no such tier; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM.
+ * Errors: -EINVAL no such tier; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM;
+ * -ESTALE the files of the image are not what they were when it was opened.
  */
 THAW_CHECK int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 				  const struct thaw_image *image, const char *tier,
@@ -210,6 +213,118 @@ struct thaw_stamps {
 	uint64_t released; /* thaw_clone_rewind was done with that start */
 };
 THAW_PUBLIC void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamps);
+
+/*
+ * Machines in processes of their own, from shells that were made ahead:
+ *
+ *	zygote  a process that has done what is done once, and forks shells
+ *	pool    slots of one shape (memory size, CPU features, devices), each with a shell: a
+ *		process with an empty virtual machine, which may make no system call but those
+ *		that it needs
+ *	slot    a machine in such a process, from thaw_slot_start to thaw_slot_close
+ *
+ * A guest that breaks out of its machine is in its shell, not in the caller. What a shell says
+ * is checked; its replies lie in memory that it shares with the caller and can still change.
+ * The death of a shell, or of the zygote, is an error of what was asked for at the time.
+ */
+struct thaw_zygote;
+struct thaw_pool;
+struct thaw_slot;
+
+/*
+ * thaw_zygote_open - fork a zygote. What the calling process has in memory at this moment, the
+ * zygote and its shells have too: open it early, before secrets are read and threads started.
+ * @memory: bytes that all of its pools together may come to use; 0: seven eighths of what is
+ *	    available now.
+ * Errors: -THAW_NO_KVM; what fork says.
+ */
+THAW_CHECK int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory,
+				struct thaw_err *err);
+/* After all of its pools. No process of it is left when this returns. */
+THAW_PUBLIC void thaw_zygote_close(struct thaw_zygote *zygote);
+THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
+
+/*
+ * thaw_pool_open - @slots places for machines of the shape of @t (tier "map" or "warm"), and
+ * make their shells.
+ * @slot_memory: bytes that a machine may come to have of its own (it has a private copy of each
+ *		 page that it writes to); 0: 16 MiB, or all of its memory where that is less.
+ *		 It is what the budget counts, beside shells and templates; nothing enforces it.
+ * Errors: -ENOMEM it does not fit into what the zygote was given, and nothing was made; -EMFILE
+ * each slot needs two descriptors; -ESTALE the files of the image are not what they were when
+ * it was opened; -EPIPE the zygote is gone; what a shell could not do.
+ */
+THAW_CHECK int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
+			      const struct thaw_template *t, unsigned int slots,
+			      uint64_t slot_memory, struct thaw_err *err);
+/* Machines that are still there end, and their slots with them. */
+THAW_PUBLIC void thaw_pool_close(struct thaw_pool *pool);
+
+/*
+ * thaw_pool_admit - let slots of @pool start machines of @t, too.
+ * Errors: -EINVAL another shape; -ENOMEM; -ESTALE.
+ */
+THAW_CHECK int thaw_pool_admit(struct thaw_pool *pool, const struct thaw_template *t,
+			       struct thaw_err *err);
+
+/*
+ * thaw_pool_fill - make new shells for all slots that have none: those that were closed, or
+ * died. Takes about a millisecond each: for when there is time, on any thread.
+ * Returns how many shells wait for a machine now, in all. Errors: as thaw_pool_open.
+ */
+THAW_CHECK int thaw_pool_fill(struct thaw_pool *pool, struct thaw_err *err);
+
+/*
+ * thaw_slot_start - hand a machine of @t to a shell that waits. Comes back when it is handed
+ * over, not when it is restored.
+ * @t: NULL: the template that the pool was opened with.
+ * @log: NULL: what the guest prints goes nowhere; else called from within other functions of
+ *	 this slot. A guest that prints waits when nobody calls those.
+ * Errors: -EAGAIN no shell waits: fill the pool; -ENOMEM; -EINVAL @t was not admitted; -EPIPE.
+ */
+THAW_CHECK int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
+			       const struct thaw_template *t, thaw_log *log, void *arg,
+			       struct thaw_err *err);
+/* Does not wait for the process to end. Its place can be filled again. */
+THAW_PUBLIC void thaw_slot_close(struct thaw_slot *slot);
+
+/*
+ * thaw_slot_send - hand over an event. A rewind under way is waited for.
+ * @timeout_ms: 0: none. Errors: -EMSGSIZE; -EBUSY a reply was not waited for; -THAW_CRASHED the
+ * process died; -EPIPE the zygote did.
+ */
+THAW_CHECK int thaw_slot_send(struct thaw_slot *slot, const void *event, size_t len,
+			      unsigned int timeout_ms, struct thaw_err *err);
+
+/*
+ * thaw_slot_wait - for the reply. thaw_slot_fd is readable when there is something to be had.
+ * Errors: -THAW_TIMED_OUT; -THAW_CRASHED the guest died, or its process; -EPIPE the zygote died;
+ * what kept the machine from being restored. After a guest that died or ran out of time the slot
+ * can be rewound; after its process died it can only be closed.
+ * A process that does not stop within a second of its deadline is killed.
+ */
+THAW_CHECK int thaw_slot_wait(struct thaw_slot *slot, struct thaw_reply *reply,
+			      struct thaw_err *err);
+THAW_PUBLIC int thaw_slot_fd(const struct thaw_slot *slot);
+
+/* thaw_slot_send and thaw_slot_wait. */
+THAW_CHECK int thaw_slot_invoke(struct thaw_slot *slot, const void *event, size_t len,
+				unsigned int timeout_ms, struct thaw_reply *reply,
+				struct thaw_err *err);
+
+/*
+ * thaw_slot_rewind - ask for what thaw_clone_rewind does, and do not wait for it. The reply of
+ * the last event is gone. thaw_slot_settle waits; so does the next event.
+ * Errors of the two: -EBUSY; those of thaw_clone_rewind; the slot can only be closed then.
+ */
+THAW_CHECK int thaw_slot_rewind(struct thaw_slot *slot, int verify, struct thaw_err *err);
+THAW_CHECK int thaw_slot_settle(struct thaw_slot *slot, struct thaw_err *err);
+
+THAW_PUBLIC int thaw_slot_pid(const struct thaw_slot *slot);
+/* As of a clone. .shell: a shell was taken; .first_response: the reply is with the caller. */
+THAW_PUBLIC void thaw_slot_stamps(const struct thaw_slot *slot, struct thaw_stamps *stamps);
+THAW_PUBLIC void thaw_slot_rewinds(const struct thaw_slot *slot, struct thaw_rewinds *rewinds);
+THAW_PUBLIC const char *thaw_slot_crash(struct thaw_slot *slot);
 
 #ifdef __cplusplus
 }

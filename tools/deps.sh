@@ -10,7 +10,7 @@
 # shellcheck disable=SC2086 # lists of package names are split on purpose
 set -eu
 
-build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev liburing-dev
+build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev liburing-dev libseccomp-dev
 	libarchive-dev libsqlite3-dev liblua5.4-dev sqlite3 jq'
 check='libcriterion-dev strace musl-tools pkg-config busybox-static'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'

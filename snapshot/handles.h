@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handles.h - what is behind the handles of thaw.h, for the files that implement it. Hosts,
+ * images and templates are counted: by the caller, and by everything that was made from them.
+ */
+#pragma once
+
+#include "engine/err.h"
+#include "engine/kvm.h"
+#include "snapshot/image.h"
+#include "snapshot/template.h"
+#include "snapshot/thaw.h"
+#include "snapshot/tier.h"
+
+struct thaw_host {
+	unsigned int uses; /* first; atomic */
+	struct kvm kvm;
+};
+
+struct thaw_image {
+	unsigned int uses; /* first; atomic */
+	struct image image;
+};
+
+struct thaw_template {
+	unsigned int uses; /* first; atomic */
+	struct thaw_host *host;
+	struct thaw_image *image;
+	struct template template;
+	const struct tier *tier;
+	char why[160];
+};
+
+/* The same struct by its two names. */
+static inline struct err *handle_err(struct thaw_err *err)
+{
+	return (struct err *)(void *)err;
+}
+
+struct phases;
+struct rewind_stats;
+
+void handle_stamps(const struct phases *phases, struct thaw_stamps *stamps);
+void handle_rewinds(const struct rewind_stats *s, struct thaw_rewinds *rewinds);
+
+/* A zeroed handle, or NULL and a sentence. */
+void *handle_make(size_t size, struct thaw_err *err);
+
+/* One more use of a host, an image or a template. That is no change that whoever has it const
+ * could see. */
+static inline void *handle_hold(const void *handle)
+{
+	void *held = (void *)(uintptr_t)handle;
+
+	__atomic_fetch_add((unsigned int *)held, 1, __ATOMIC_RELAXED);
+	return held;
+}
+
+/* True for the last one, which takes the thing apart. */
+static inline bool handle_drop(unsigned int *uses)
+{
+	return __atomic_sub_fetch(uses, 1, __ATOMIC_ACQ_REL) == 0;
+}

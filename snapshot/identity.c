@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "engine/err.h"
+
+static const char *file_name(unsigned int i)
+{
+	return i < MANIFEST_NMEMBERS ? manifest_member_name((enum manifest_member)i)
+				     : "manifest.json";
+}
+
+static struct identity_file look(const char *dir, unsigned int i)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int len = snprintf(path, sizeof(path), "%s/%s", dir, file_name(i));
+
+	if (len >= (int)sizeof(path) || lstat(path, &st) < 0)
+		return (struct identity_file){ 0 };
+	return (struct identity_file){ .dev = st.st_dev,
+				       .ino = st.st_ino,
+				       .size = st.st_size,
+				       .mtime = st.st_mtim,
+				       .ctime = st.st_ctim };
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_file(const struct identity_file *a, const struct identity_file *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
+}
+
+int identity_take(struct identity *id, const char *dir, struct err *err)
+{
+	*id = (struct identity){ .dir = realpath(dir, NULL) };
+	if (!id->dir)
+		return err_sys(err, "%s", dir);
+	for (unsigned int i = 0; i < IDENTITY_FILES; i++)
+		id->files[i] = look(id->dir, i);
+	return 0;
+}
+
+void identity_fini(struct identity *id)
+{
+	free(id->dir);
+	*id = (struct identity){ 0 };
+}
+
+int identity_check(const struct identity *id, struct err *err)
+{
+	for (unsigned int i = 0; i < IDENTITY_FILES; i++) {
+		struct identity_file is = look(id->dir, i);
+
+		if (!same_file(&is, &id->files[i]))
+			return err_set(err, ESTALE,
+				       "%s/%s is %s since the image was opened: open it again",
+				       id->dir, file_name(i),
+				       is.ino == 0		    ? "gone"
+				       : is.ino != id->files[i].ino ? "another file"
+								    : "changed");
+	}
+	return 0;
+}

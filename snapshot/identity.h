@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * identity.h - which files an image was when it was opened: device, inode, size, mtime and
+ * ctime of each. Whoever makes something from an open image later (a template, a pool) is told
+ * when there are other files at its path by then, or other bytes in them.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <time.h>
+
+#include "engine/util.h"
+#include "snapshot/manifest.h"
+
+struct err;
+
+#define IDENTITY_FILES (MANIFEST_NMEMBERS + 1) /* and the manifest itself */
+
+struct identity {
+	char *dir; /* absolute path; owned */
+	struct identity_file {
+		uint64_t dev, ino; /* 0: there is no such file */
+		int64_t size;
+		struct timespec mtime, ctime;
+	} files[IDENTITY_FILES];
+};
+
+/* Take note of the files in @dir. Errors: -ENOMEM, what realpath says. */
+int identity_take(struct identity *id, const char *dir, struct err *err) must_check;
+void identity_fini(struct identity *id);
+
+/* Errors: -ESTALE, with the file. */
+int identity_check(const struct identity *id, struct err *err) must_check;

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pool.h - what is behind the zygotes, pools and slots of thaw.h, for the two files that
+ * implement them: thaw_pool.c makes shells and keeps them, thaw_slot.c takes and uses them.
+ *
+ * A start takes no lock: shells that wait are a stack of slot numbers with a counter beside the
+ * top, so that a number that came back in the meantime is not taken for the same state. The
+ * pool's lock is held by who fills it, the zygote's by who opens, admits and closes.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "devices/mailbox.h"
+#include "snapshot/account.h"
+#include "snapshot/handles.h"
+#include "snapshot/slot.h"
+#include "snapshot/zygote.h"
+
+/* Ours: what a shell costs before it has a machine: its process and page tables, KVM's own
+ * memory, its mailbox. Measured: 0.6 MiB. */
+#define SHELL_MEMORY (1u << 20)
+
+struct thaw_zygote {
+	struct zygote zygote;
+	struct account account;
+	pthread_mutex_t lock;
+	struct thaw_pool *pools; /* under the lock */
+};
+
+/* A template that a pool's slots may start; in a list that only grows. */
+struct admitted {
+	struct thaw_template *template;
+	int state_fd; /* handover.h */
+	struct admitted *next;
+};
+
+struct thaw_slot {
+	struct slot slot;
+	struct thaw_pool *pool;
+	bool is_held;	/* has a shell, which waits or is in use; else the slot is for who fills
+			 * the pool; atomic */
+	bool is_filled; /* by the filling under way; under the pool's lock */
+	uint64_t memory; /* bytes that the account counts for its machine */
+	uint32_t next;	 /* in the stack; atomic */
+	char crash[MAILBOX_CRASH_TEXT];
+};
+
+struct thaw_pool {
+	struct thaw_zygote *zygote;
+	struct thaw_pool *next;
+	struct admitted *admitted;  /* atomic */
+	const struct admitted *own; /* what shells are made for */
+	uint64_t slot_memory;
+	pthread_mutex_t lock; /* of those who fill */
+	uint64_t waiting;     /* stack: counter << 32 | number of the top; atomic */
+	int nwaiting;	      /* atomic; about right while starts are under way */
+	uint32_t nslots;
+	struct thaw_slot slots[];
+};
+
+/* A slot whose shell waits, or NULL. It is the caller's then. */
+struct thaw_slot *pool_take(struct thaw_pool *p);
+
+/* The entry of @t, or NULL. */
+const struct admitted *pool_find(const struct thaw_pool *p, const struct thaw_template *t);
+
+/* End what is in a slot that the caller has; it is for who fills the pool then. */
+void pool_release(struct thaw_slot *s);

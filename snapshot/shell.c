@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/shell.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "snapshot/handover.h"
+#include "snapshot/machine.h"
+#include "snapshot/restore.h"
+#include "snapshot/tier.h"
+
+struct shell {
+	int socket;
+	struct kvm kvm;
+	struct handover made_for, started; /* .started is mapped when it is another one */
+	struct template template;	   /* of the machine, once there is one */
+	struct machine machine;
+	struct pages pages;   /* until the first rewind takes it */
+	struct rewind rewind; /* open when is_rewindable */
+	bool is_rewindable, has_machine;
+	struct phases phases; /* of the start under way */
+};
+
+/* ---- getting ready ---- */
+
+/* Give up what is not needed any more, then tell the caller. With its descriptor the caller can
+ * kill this process and no other one. */
+static int get_ready(const struct shell *s, const struct filter *filter, struct err *err)
+{
+	auto_close int pidfd = pidfd_open(getpid(), 0);
+	struct wire_msg msg = { .type = WIRE_READY, .value = (uint64_t)getpid() };
+	struct wire_parts parts = { .fds = { pidfd }, .nfds = 1 };
+	int ret;
+
+	if (pidfd < 0)
+		return err_sys(err, "pidfd_open");
+	/* Nobody of the same user may look into a process that holds somebody's guest. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_sys(err, "PR_SET_DUMPABLE");
+	ret = filter_enter(filter, err);
+	if (ret < 0)
+		return ret;
+	ret = wire_send(s->socket, &msg, &parts, 0);
+	return ret < 0 ? err_set(err, -ret, "tell that a shell is ready") : 0;
+}
+
+static int shell_make(struct shell *s, const struct shell_birth *b, struct err *err)
+{
+	int ret = handover_map(&s->made_for, b->state_fd, err);
+
+	s->socket = b->socket;
+	s->kvm = *b->kvm;
+	if (ret == 0)
+		ret = machine_create(&s->machine, &s->kvm, &s->made_for.template.shape,
+				     b->mailbox_fd, err);
+	if (ret == 0)
+		ret = pages_open(&s->pages, err);
+	if (ret < 0)
+		return ret;
+	close(b->state_fd);
+	close(b->mailbox_fd);
+	close(s->kvm.fd);
+	s->kvm.fd = -1;
+	return get_ready(s, b->filter, err);
+}
+
+/* ---- what it is asked ---- */
+
+/* What the guest prints. Who does not want to read it any more is not waited for longer than
+ * the guest's time lasts: the signal of its deadline interrupts this. */
+static void shell_log(void *arg, uint32_t stream, const void *data, size_t len)
+{
+	const struct shell *s = arg;
+	struct wire_msg msg = { .type = WIRE_LOG, .value = stream };
+
+	for (size_t at = 0; at < len; at += WIRE_MAX_DATA) {
+		struct wire_parts parts = { .data = (const uint8_t *)data + at,
+					    .len = MIN(len - at, (size_t)WIRE_MAX_DATA) };
+
+		if (wire_send(s->socket, &msg, &parts, 0) < 0)
+			return;
+	}
+}
+
+/* The template of the machine that comes: the one the shell was made for, or another. */
+static int take_template(struct shell *s, const struct wire_parts *parts, struct err *err)
+{
+	int ret;
+
+	if (s->has_machine || parts->nfds == 0 || parts->nfds > 2)
+		return err_set(err, EINVAL, "a start with %u descriptors%s", parts->nfds,
+			       s->has_machine ? ", the second one" : "");
+	if (parts->nfds == 2) {
+		ret = handover_map(&s->started, parts->fds[1], err);
+		if (ret < 0)
+			return ret;
+		if (!handover_same_shape(&s->made_for.template, &s->started.template))
+			return err_set(err, EINVAL, "a machine of another shape");
+	}
+	s->template = parts->nfds == 2 ? s->started.template : s->made_for.template;
+	s->template.memory_fd = parts->fds[0];
+	return 0;
+}
+
+static int shell_start(struct shell *s, const struct wire_msg *msg, struct wire_parts *parts,
+		       struct err *err)
+{
+	int ret = take_template(s, parts, err);
+
+	if (ret < 0)
+		return ret;
+	if (msg->value & WIRE_START_LOGS)
+		s->machine.mailbox->ops = (struct mailbox_ops){ .log = shell_log, .arg = s };
+	ret = restore(&s->machine, &s->template, &tier_map, &s->phases, err);
+	s->has_machine = ret == 0;
+	parts->nfds = 0; /* kept: a rewind maps the memory again */
+	return ret;
+}
+
+static void shell_invoke(struct shell *s, const struct wire_msg *msg, struct wire_msg *answer)
+{
+	struct invocation inv = { .len = (size_t)msg->value, .deadline = msg->deadline };
+	struct mailbox_reply reply;
+	bool first = s->phases.at[PHASE_FIRST_RESPONSE] == 0;
+
+	answer->type = WIRE_REPLY;
+	answer->ret = machine_invoke(&s->machine, &inv, &reply, first ? &s->phases : NULL,
+				     &answer->err);
+	if (answer->ret == 0)
+		answer->value = reply.len;
+	answer->crashed = s->machine.mailbox->stop == MAILBOX_CRASH;
+	answer->phases = s->phases;
+}
+
+static int ready_rewind(struct shell *s, struct err *err)
+{
+	int ret;
+
+	if (s->is_rewindable)
+		return 0;
+	ret = rewind_open_with(&s->rewind, &s->machine, &s->template, s->pages, err);
+	s->is_rewindable = ret == 0;
+	return ret;
+}
+
+static void shell_rewind(struct shell *s, const struct wire_msg *msg, struct wire_msg *answer)
+{
+	int ret = ready_rewind(s, &answer->err);
+
+	if (ret == 0)
+		ret = rewind_machine(&s->rewind, &s->machine, &answer->err);
+	s->phases = (struct phases){ 0 };
+	phase_mark(&s->phases, PHASE_RELEASED);
+	if (ret == 0 && msg->value != 0)
+		ret = rewind_verify(&s->rewind, &s->machine, &answer->err);
+	answer->type = WIRE_REWOUND;
+	answer->ret = ret;
+	answer->phases = s->phases;
+	answer->rewinds = s->rewind.stats;
+	s->phases = (struct phases){ 0 };
+}
+
+/* The answer to @msg; .type 0: there is none to give. */
+static void shell_do(struct shell *s, const struct wire_msg *msg, struct wire_parts *parts,
+		     struct wire_msg *answer)
+{
+	if (msg->type == WIRE_INVOKE && s->has_machine) {
+		shell_invoke(s, msg, answer);
+	} else if (msg->type == WIRE_REWIND && s->has_machine) {
+		shell_rewind(s, msg, answer);
+	} else {
+		answer->ret = msg->type == WIRE_START
+				      ? shell_start(s, msg, parts, &answer->err)
+				      : err_set(&answer->err, EPROTO, "no such request: %u",
+						msg->type);
+		answer->type = answer->ret < 0 ? WIRE_FAILED : 0;
+	}
+}
+
+static void tell_failure(int fd, int ret, const struct err *err)
+{
+	struct wire_msg msg = { .type = WIRE_FAILED, .ret = ret, .err = *err };
+
+	if (wire_send(fd, &msg, NULL, 0) < 0)
+		_exit(1); /* nobody there to be told */
+}
+
+_Noreturn void shell_main(const struct shell_birth *b)
+{
+	static struct shell s = { .pages.pagemap_fd = -1 };
+	static uint8_t buf[WIRE_MAX_DATA];
+	struct err err = { 0 };
+	int ret = shell_make(&s, b, &err);
+
+	if (ret < 0)
+		tell_failure(b->socket, ret, &err);
+	while (ret == 0) {
+		struct wire_msg msg, answer = { 0 };
+		struct wire_parts parts;
+
+		ret = wire_recv(s.socket, &msg, &parts, buf, 0);
+		if (ret == -EINTR) { /* a deadline's signal, late */
+			ret = 0;
+			continue;
+		}
+		if (ret <= 0)
+			break;
+		shell_do(&s, &msg, &parts, &answer);
+		wire_close_fds(&parts);
+		ret = answer.type == 0 ? 0 : wire_send(s.socket, &answer, NULL, 0);
+		/* A machine whose restore or rewind failed is of no use any more. */
+		if (answer.type == WIRE_FAILED ||
+		    (answer.type == WIRE_REWOUND && answer.ret < 0))
+			break;
+	}
+	_exit(ret < 0 ? 1 : 0);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slot.h - a shell, and then a machine in another process, as its caller sees it: asked for,
+ * handed a machine, invoked, rewound, closed. Nothing here waits but where it says so, and no
+ * shell can make its caller wait longer than what it was given.
+ *
+ * A slot belongs to one thread at a time. A slot whose shell died, or was killed because it did
+ * not answer, says so to everything that it is asked; it can only be closed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "snapshot/wire.h"
+
+struct zygote;
+
+enum slot_state {
+	SLOT_EMPTY,	/* no shell */
+	SLOT_MAKING,	/* asked for */
+	SLOT_WAITING,	/* a shell, no machine in it */
+	SLOT_IDLE,	/* a machine that waits for an event */
+	SLOT_BUSY,	/* has one */
+	SLOT_REWINDING, /* asked for, the answer was not looked at */
+	SLOT_DEAD,
+};
+
+struct slot {
+	int socket;
+	int pidfd; /* of the shell */
+	pid_t pid;
+	enum slot_state state;
+	uint8_t *window; /* the mailbox's memory, shared with the shell */
+	nsec_t deadline; /* of the event under way; 0: none */
+	struct phases phases;
+	struct rewind_stats rewinds;
+	bool is_rewound; /* and had no event since */
+	bool crashed;	 /* the crash record in the window is of the last event */
+	void (*log)(void *arg, uint32_t stream, const void *text, size_t len);
+	void *log_arg;
+	int ret; /* when dead: why, and .err */
+	struct err err;
+};
+
+/* What becomes a machine. Descriptors stay the caller's. */
+struct slot_machine {
+	int memory_fd;
+	int state_fd; /* -1: the state that the shell was made for */
+};
+
+/*
+ * slot_make - ask for a shell. @s: empty (zeroed). @state_fd: handover.h.
+ * Errors: -EPIPE the zygote is gone; -EMFILE, -ENOMEM. @s is empty then.
+ */
+int slot_make(struct slot *s, const struct zygote *z, int state_fd, struct err *err) must_check;
+
+/* Wait until it is ready. Errors: what it could not do; -ERR_TIMED_OUT; @s is dead then. */
+int slot_await(struct slot *s, struct err *err) must_check;
+
+/*
+ * slot_start - hand the shell its machine. .log, .log_arg and the first stamps are set before.
+ * Errors: -EPIPE nobody is there. What it could not do, the next answer says.
+ */
+int slot_start(struct slot *s, const struct slot_machine *m, struct err *err) must_check;
+
+/*
+ * slot_send - an event. Waits for a rewind that was asked for before.
+ * Errors: -EMSGSIZE; -EBUSY there is one under way.
+ */
+int slot_send(struct slot *s, const void *event, size_t len, nsec_t deadline,
+	      struct err *err) must_check;
+
+/*
+ * slot_wait - for the reply to the event that was sent. @len: bytes in the window's reply area.
+ * Errors: as machine_invoke; -EINVAL none was sent. -ERR_CRASHED the process died.
+ */
+int slot_wait(struct slot *s, size_t *len, struct err *err) must_check;
+
+/* Ask for a rewind. Errors: -EBUSY an event is under way. */
+int slot_rewind(struct slot *s, bool verify, struct err *err) must_check;
+/* Wait for it, if there is one to wait for. Errors: as rewind_machine and rewind_verify. */
+int slot_settle(struct slot *s, struct err *err) must_check;
+
+/* Let the shell go, which ends by itself; kill it when it has something to do. */
+void slot_close(struct slot *s);

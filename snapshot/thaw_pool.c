@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "snapshot/handover.h"
+
+/* Ours: pages of its own that a slot keeps from one event to the next. */
+#define SLOT_MEMORY ((uint64_t)REWIND_PAGES_MAX * MEM_PAGE_SIZE)
+#define SLOT_FDS    2u	   /* socket, pidfd */
+#define MAX_SLOTS   65536u /* ours */
+#define NO_SLOT	    UINT32_MAX
+
+/* ---- the stack of shells that wait ---- */
+
+static void pool_put(struct thaw_pool *p, uint32_t i)
+{
+	uint64_t top = __atomic_load_n(&p->waiting, __ATOMIC_RELAXED), new;
+
+	do {
+		__atomic_store_n(&p->slots[i].next, (uint32_t)top, __ATOMIC_RELAXED);
+		new = ((top >> 32) + 1) << 32 | i;
+	} while (!__atomic_compare_exchange_n(&p->waiting, &top, new, true, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
+	__atomic_fetch_add(&p->nwaiting, 1, __ATOMIC_RELAXED);
+}
+
+struct thaw_slot *pool_take(struct thaw_pool *p)
+{
+	uint64_t top = __atomic_load_n(&p->waiting, __ATOMIC_ACQUIRE), new;
+
+	do {
+		if ((uint32_t)top == NO_SLOT)
+			return NULL;
+		new = ((top >> 32) + 1) << 32 |
+		      __atomic_load_n(&p->slots[(uint32_t)top].next, __ATOMIC_RELAXED);
+	} while (!__atomic_compare_exchange_n(&p->waiting, &top, new, true, __ATOMIC_ACQUIRE,
+					      __ATOMIC_ACQUIRE));
+	__atomic_fetch_sub(&p->nwaiting, 1, __ATOMIC_RELAXED);
+	return &p->slots[(uint32_t)top];
+}
+
+/* ---- zygote ---- */
+
+int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory, struct thaw_err *err)
+{
+	struct thaw_zygote *z = handle_make(sizeof(*z), err);
+	int ret;
+
+	*zygote = NULL;
+	if (!z)
+		return -ENOMEM;
+	pthread_mutex_init(&z->lock, NULL);
+	ret = account_init(&z->account, memory, handle_err(err));
+	if (ret == 0)
+		ret = zygote_open(&z->zygote, handle_err(err));
+	if (ret < 0) {
+		free(z);
+		return ret;
+	}
+	*zygote = z;
+	return 0;
+}
+
+void thaw_zygote_close(struct thaw_zygote *zygote)
+{
+	if (!zygote)
+		return;
+	zygote_close(&zygote->zygote);
+	pthread_mutex_destroy(&zygote->lock);
+	free(zygote);
+}
+
+int thaw_zygote_pid(const struct thaw_zygote *zygote)
+{
+	return zygote->zygote.pid;
+}
+
+/* ---- templates of a pool ---- */
+
+const struct admitted *pool_find(const struct thaw_pool *p, const struct thaw_template *t)
+{
+	const struct admitted *a = __atomic_load_n(&p->admitted, __ATOMIC_ACQUIRE);
+
+	while (a && a->template != t)
+		a = a->next;
+	return a;
+}
+
+/* Does a pool of @z have it? Under the lock. Its memory is counted once. */
+static bool is_counted(const struct thaw_zygote *z, const struct thaw_template *t)
+{
+	for (const struct thaw_pool *p = z->pools; p; p = p->next) {
+		if (pool_find(p, t))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t template_memory(const struct thaw_template *t)
+{
+	return t->template.image->manifest.stored_pages * MEM_PAGE_SIZE;
+}
+
+static int check_admissible(const struct thaw_pool *p, const struct thaw_template *t,
+			    struct err *err)
+{
+	if (t->template.memory_fd < 0)
+		return err_set(err, EINVAL,
+			       "tier is '%s': slots start templates of tier map or warm",
+			       t->tier->name);
+	if (p->own && !handover_same_shape(&p->own->template->template, &t->template))
+		return err_set(err, EINVAL, "%s has another shape than the pool",
+			       t->template.name);
+	return identity_check(&t->image->image.identity, err);
+}
+
+static int admit(struct thaw_pool *p, const struct thaw_template *t, struct err *err)
+{
+	auto_free struct admitted *a = calloc(1, sizeof(*a));
+	int ret = check_admissible(p, t, err);
+
+	if (ret < 0)
+		return ret;
+	if (!a)
+		return err_set(err, ENOMEM, "no memory for a pool's template");
+	a->state_fd = handover_memfd(&t->template, err);
+	if (a->state_fd < 0)
+		return a->state_fd;
+	if (!is_counted(p->zygote, t))
+		ret = account_take(&p->zygote->account, template_memory(t), t->template.name,
+				   err);
+	if (ret < 0) {
+		close(a->state_fd);
+		return ret;
+	}
+	a->template = handle_hold(t);
+	a->next = p->admitted;
+	p->own = p->own ? p->own : a;
+	__atomic_store_n(&p->admitted, a, __ATOMIC_RELEASE);
+	a = NULL; /* the list's */
+	return 0;
+}
+
+int thaw_pool_admit(struct thaw_pool *pool, const struct thaw_template *t, struct thaw_err *err)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&pool->zygote->lock);
+	if (!pool_find(pool, t))
+		ret = admit(pool, t, handle_err(err));
+	pthread_mutex_unlock(&pool->zygote->lock);
+	return ret;
+}
+
+/* ---- what is checked first ---- */
+
+/* The table of descriptors grows now, if it has to: with threads, that waits for RCU. */
+static int check_fds(unsigned int slots, struct err *err)
+{
+	uint64_t need = SLOT_FDS * (uint64_t)slots + 32; /* and some for everything else */
+	struct rlimit limit;
+	int fd;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_sys(err, "RLIMIT_NOFILE");
+	if (need > limit.rlim_cur)
+		return err_set(err, EMFILE,
+			       "%u slots need %llu descriptors, %llu are allowed (ulimit -n)",
+			       slots, (unsigned long long)need,
+			       (unsigned long long)limit.rlim_cur);
+	fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, (int)need - 1);
+	fd_cleanup(&fd);
+	return 0;
+}
+
+/* ---- shells ---- */
+
+static bool is_empty(const struct thaw_slot *s)
+{
+	return !__atomic_load_n(&s->is_held, __ATOMIC_ACQUIRE);
+}
+
+void pool_release(struct thaw_slot *s)
+{
+	slot_close(&s->slot);
+	account_give(&s->pool->zygote->account, s->memory + SHELL_MEMORY);
+	s->memory = 0;
+	/* Last: from here on the pool may fill it. */
+	__atomic_store_n(&s->is_held, false, __ATOMIC_RELEASE);
+}
+
+/* Mark what is empty, and have its memory promised. Returns how many, or -errno. */
+static int fill_begin(struct thaw_pool *p, struct err *err)
+{
+	char what[40];
+	int ret, n = 0;
+
+	for (uint32_t i = 0; i < p->nslots; i++) {
+		p->slots[i].is_filled = is_empty(&p->slots[i]);
+		n += p->slots[i].is_filled;
+	}
+	snprintf(what, sizeof(what), "%d shells", n);
+	ret = account_take(&p->zygote->account, (uint64_t)n * SHELL_MEMORY, what, err);
+	return ret < 0 ? ret : n;
+}
+
+/* Wait for the shell that was asked for, if it was. */
+static int fill_end(struct thaw_pool *p, uint32_t i, struct err *err)
+{
+	struct thaw_slot *s = &p->slots[i];
+	int ret = s->slot.state == SLOT_MAKING ? slot_await(&s->slot, err) : -ECANCELED;
+
+	if (ret < 0) {
+		pool_release(s);
+		return ret;
+	}
+	__atomic_store_n(&s->is_held, true, __ATOMIC_RELAXED);
+	pool_put(p, i);
+	return 0;
+}
+
+static int fill(struct thaw_pool *p, struct err *err)
+{
+	int ret = fill_begin(p, err);
+
+	if (ret < 0)
+		return ret;
+	/* All are asked for before the first is waited for: the zygote has no pauses. */
+	ret = 0;
+	for (uint32_t i = 0; i < p->nslots && ret == 0; i++) {
+		if (p->slots[i].is_filled)
+			ret = slot_make(&p->slots[i].slot, &p->zygote->zygote, p->own->state_fd,
+					err);
+	}
+	for (uint32_t i = 0; i < p->nslots; i++) {
+		if (p->slots[i].is_filled) {
+			int end = fill_end(p, i, ret < 0 ? NULL : err);
+
+			ret = ret < 0 ? ret : end;
+		}
+	}
+	return ret;
+}
+
+int thaw_pool_fill(struct thaw_pool *pool, struct thaw_err *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&pool->lock);
+	ret = fill(pool, handle_err(err));
+	pthread_mutex_unlock(&pool->lock);
+	return ret < 0 ? ret : __atomic_load_n(&pool->nwaiting, __ATOMIC_RELAXED);
+}
+
+/* ---- pools ---- */
+
+static int check_slots(unsigned int slots, struct err *err)
+{
+	if (slots == 0 || slots > MAX_SLOTS)
+		return err_set(err, EINVAL, "a pool of %u slots, expected 1 to %u", slots,
+			       MAX_SLOTS);
+	return check_fds(slots, err);
+}
+
+static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_template *t,
+				   unsigned int slots, uint64_t slot_memory)
+{
+	struct thaw_pool *p = calloc(1, sizeof(*p) + slots * sizeof(p->slots[0]));
+
+	if (!p)
+		return NULL;
+	p->zygote = z;
+	p->nslots = slots;
+	p->waiting = NO_SLOT;
+	p->slot_memory =
+		slot_memory ? slot_memory : MIN(SLOT_MEMORY, mem_size(&t->template.shape.mem));
+	pthread_mutex_init(&p->lock, NULL);
+	for (uint32_t i = 0; i < slots; i++) {
+		p->slots[i].pool = p;
+		p->slots[i].slot = (struct slot){ .socket = -1, .pidfd = -1 };
+	}
+	pthread_mutex_lock(&z->lock);
+	p->next = z->pools;
+	z->pools = p;
+	pthread_mutex_unlock(&z->lock);
+	return p;
+}
+
+int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
+		   const struct thaw_template *t, unsigned int slots, uint64_t slot_memory,
+		   struct thaw_err *err)
+{
+	int ret = check_slots(slots, handle_err(err));
+	struct thaw_pool *p;
+
+	*pool = NULL;
+	if (ret < 0)
+		return ret;
+	p = pool_make(zygote, t, slots, slot_memory);
+	if (!p)
+		return err_set(handle_err(err), ENOMEM, "no memory for %u slots", slots);
+	ret = thaw_pool_admit(p, t, err);
+	if (ret == 0)
+		ret = thaw_pool_fill(p, err);
+	if (ret < 0) {
+		thaw_pool_close(p);
+		return ret;
+	}
+	*pool = p;
+	return 0;
+}
+
+/* Under the zygote's lock, when @p is none of its pools any more. */
+static void dismiss_all(struct thaw_pool *p)
+{
+	while (p->admitted) {
+		struct admitted *a = p->admitted;
+
+		p->admitted = a->next;
+		if (!is_counted(p->zygote, a->template))
+			account_give(&p->zygote->account, template_memory(a->template));
+		close(a->state_fd);
+		thaw_template_close(a->template);
+		free(a);
+	}
+}
+
+void thaw_pool_close(struct thaw_pool *pool)
+{
+	struct thaw_pool **at;
+
+	if (!pool)
+		return;
+	for (uint32_t i = 0; i < pool->nslots; i++) {
+		if (!is_empty(&pool->slots[i]))
+			pool_release(&pool->slots[i]);
+	}
+	pthread_mutex_lock(&pool->zygote->lock);
+	for (at = &pool->zygote->pools; *at != pool; at = &(*at)->next)
+		;
+	*at = pool->next;
+	dismiss_all(pool);
+	pthread_mutex_unlock(&pool->zygote->lock);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* thaw_slot.c - the public face of slots. Nothing on the way from thaw_slot_start to the reply
+ * allocates, opens a path, or takes a lock. */
+#include <errno.h>
+
+#include "snapshot/pool.h"
+
+/* Of no shell that could be had: why? */
+static int no_shell(const struct thaw_pool *p, struct err *err)
+{
+	if (!zygote_lives(&p->zygote->zygote))
+		return err_set(err, EPIPE, "the zygote has died");
+	return err_set(err, EAGAIN,
+		       "no shell waits: all of %u slots are in use or to be filled", p->nslots);
+}
+
+static void prepare(struct thaw_slot *s, nsec_t request, thaw_log *log, void *arg)
+{
+	s->slot.phases = (struct phases){ .at[PHASE_REQUEST] = request };
+	phase_mark(&s->slot.phases, PHASE_SHELL);
+	s->slot.log = log;
+	s->slot.log_arg = arg;
+}
+
+static int find_machine(const struct thaw_pool *p, const struct thaw_template *t,
+			struct slot_machine *m, struct err *err)
+{
+	const struct admitted *a = t ? pool_find(p, t) : p->own;
+
+	if (!a)
+		return err_set(err, EINVAL, "%s was not admitted to this pool",
+			       t->template.name);
+	*m = (struct slot_machine){ .memory_fd = a->template->template.memory_fd,
+				    .state_fd = a == p->own ? -1 : a->state_fd };
+	return 0;
+}
+
+int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
+		    const struct thaw_template *t, thaw_log *log, void *arg,
+		    struct thaw_err *err)
+{
+	nsec_t request = clock_monotonic();
+	struct slot_machine m = { 0 };
+	struct thaw_slot *s;
+	int ret = find_machine(pool, t, &m, handle_err(err));
+
+	*slot = NULL;
+	if (ret == 0)
+		ret = account_take(&pool->zygote->account, pool->slot_memory, "a machine",
+				   handle_err(err));
+	if (ret < 0)
+		return ret;
+	while ((s = pool_take(pool)) != NULL) {
+		prepare(s, request, log, arg);
+		if (slot_start(&s->slot, &m, NULL) == 0)
+			break;
+		pool_release(s); /* it died while it waited; another one may not have */
+	}
+	if (!s) {
+		account_give(&pool->zygote->account, pool->slot_memory);
+		return no_shell(pool, handle_err(err));
+	}
+	s->memory = pool->slot_memory;
+	*slot = s;
+	return 0;
+}
+
+void thaw_slot_close(struct thaw_slot *slot)
+{
+	if (slot)
+		pool_release(slot);
+}
+
+int thaw_slot_send(struct thaw_slot *slot, const void *event, size_t len,
+		   unsigned int timeout_ms, struct thaw_err *err)
+{
+	nsec_t deadline = 0;
+
+	if (timeout_ms > 0)
+		deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
+	return slot_send(&slot->slot, event, len, deadline, handle_err(err));
+}
+
+int thaw_slot_wait(struct thaw_slot *slot, struct thaw_reply *reply, struct thaw_err *err)
+{
+	size_t len = 0;
+	int ret = slot_wait(&slot->slot, &len, handle_err(err));
+
+	if (ret == 0)
+		*reply = (struct thaw_reply){ .data = slot->slot.window + ABI_WINDOW_REPLY,
+					      .len = len };
+	return ret;
+}
+
+int thaw_slot_fd(const struct thaw_slot *slot)
+{
+	return slot->slot.socket;
+}
+
+int thaw_slot_invoke(struct thaw_slot *slot, const void *event, size_t len,
+		     unsigned int timeout_ms, struct thaw_reply *reply, struct thaw_err *err)
+{
+	int ret = thaw_slot_send(slot, event, len, timeout_ms, err);
+
+	return ret < 0 ? ret : thaw_slot_wait(slot, reply, err);
+}
+
+int thaw_slot_rewind(struct thaw_slot *slot, int verify, struct thaw_err *err)
+{
+	return slot_rewind(&slot->slot, verify != 0, handle_err(err));
+}
+
+int thaw_slot_settle(struct thaw_slot *slot, struct thaw_err *err)
+{
+	return slot_settle(&slot->slot, handle_err(err));
+}
+
+int thaw_slot_pid(const struct thaw_slot *slot)
+{
+	return slot->slot.pid;
+}
+
+void thaw_slot_stamps(const struct thaw_slot *slot, struct thaw_stamps *stamps)
+{
+	handle_stamps(&slot->slot.phases, stamps);
+}
+
+void thaw_slot_rewinds(const struct thaw_slot *slot, struct thaw_rewinds *rewinds)
+{
+	handle_rewinds(&slot->slot.rewinds, rewinds);
+}
+
+const char *thaw_slot_crash(struct thaw_slot *slot)
+{
+	const struct mailbox seen = { .window = slot->slot.window };
+
+	if (!slot->slot.crashed)
+		return NULL;
+	mailbox_crash_text(&seen, slot->crash, sizeof(slot->crash));
+	return slot->crash;
+}

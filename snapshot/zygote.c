@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/zygote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "engine/flush.h"
+#include "engine/vcpu.h"
+#include "snapshot/shell.h"
+
+/* A shell that lives. */
+struct child {
+	pid_t pid;
+	int socket; /* the shell's own end */
+};
+
+/* The zygote's own process. */
+struct nursery {
+	int socket; /* to the caller */
+	struct kvm kvm;
+	struct filter filter;
+	struct child *children;
+	size_t n, cap;
+};
+
+/* ---- the zygote's process: getting ready ---- */
+
+/* The caller's handlers are not ours to run. What a terminal sends to all of a group is for
+ * the caller, who ends us by closing the socket. */
+static void reset_signals(void)
+{
+	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+	sigset_t mask;
+
+	for (int sig = 1; sig < SIGRTMAX; sig++) {
+		if (sig != VCPU_SIGNAL) /* may be installed already, and stays as it is */
+			signal(sig, SIG_DFL);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD); /* comes through while we wait, see nursery_wait */
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* Close all but @keep, the descriptor that becomes number 3; nothing to read, nothing to write
+ * to but stderr, where an assertion speaks. */
+static int keep_one(int keep, struct err *err)
+{
+	/* Above the places that are filled next: a caller may have had its own standard
+	 * descriptors closed. */
+	int high = fcntl(keep, F_DUPFD_CLOEXEC, 4);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (high < 0 || null < 0)
+		return err_sys(err, "open /dev/null");
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup3(high, 3, O_CLOEXEC);
+	if (close_range(4, ~0u, 0) < 0)
+		return err_sys(err, "close_range");
+	return 0;
+}
+
+/* One descriptor for each shell, and a table that does not grow later. */
+static void reserve_fds(void)
+{
+	struct rlimit limit;
+	int fd;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)MIN(limit.rlim_max - 1, (rlim_t)4096));
+	if (fd >= 0)
+		close(fd);
+}
+
+static int nursery_init(struct nursery *n, struct err *err)
+{
+	enum flush_way way;
+	int ret;
+
+	reset_signals();
+	ret = keep_one(n->socket, err);
+	n->socket = 3;
+	if (ret < 0)
+		return ret;
+	reserve_fds();
+	ret = kvm_open(&n->kvm, err);
+	if (ret == 0)
+		ret = flush_way_find(&n->kvm, &way, err);
+	if (ret == 0)
+		ret = filter_init(&n->filter, err);
+	return ret;
+}
+
+/* ---- the zygote's process: shells ---- */
+
+/* @parts: WIRE_MAKE_FDS descriptors that nothing else has. Close all others but /dev/kvm. */
+_Noreturn static void be_shell(struct nursery *n, const struct wire_parts *parts, pid_t zygote)
+{
+	struct shell_birth b = { .kvm = &n->kvm, .filter = &n->filter };
+	int fds[] = { parts->fds[WIRE_MAKE_SOCKET], parts->fds[WIRE_MAKE_STATE],
+		      parts->fds[WIRE_MAKE_MAILBOX], n->kvm.fd };
+	int high[ARRAY_SIZE(fds)];
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != zygote)
+		_exit(1);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* To places above all of them, then to 3, 4, 5, 6: so a range is what is closed. */
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3 + (int)ARRAY_SIZE(fds));
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		dup3(high[i], 3 + (int)i, O_CLOEXEC);
+	close_range(3 + ARRAY_SIZE(fds), ~0u, 0);
+	b.socket = 3;
+	b.state_fd = 4;
+	b.mailbox_fd = 5;
+	n->kvm.fd = 6;
+	shell_main(&b);
+}
+
+static bool reserve_child(struct nursery *n)
+{
+	size_t cap = n->cap ? 2 * n->cap : 64;
+	struct child *children;
+
+	if (n->n < n->cap)
+		return true;
+	children = realloc(n->children, cap * sizeof(*children));
+	if (!children)
+		return false;
+	n->children = children;
+	n->cap = cap;
+	return true;
+}
+
+static void tell_no_shell(int socket, int code, const char *what)
+{
+	struct wire_msg msg = { .type = WIRE_FAILED };
+
+	msg.ret = err_set(&msg.err, code, "%s: %s", what, strerrordesc_np(code));
+	if (wire_send(socket, &msg, NULL, MSG_DONTWAIT) < 0)
+		return; /* the caller is gone: nobody to be told */
+}
+
+static void make_shell(struct nursery *n, struct wire_parts *parts)
+{
+	int *socket = &parts->fds[WIRE_MAKE_SOCKET];
+	pid_t self = getpid(), pid;
+
+	if (!reserve_child(n)) {
+		tell_no_shell(*socket, ENOMEM, "note a shell");
+		return;
+	}
+	pid = fork();
+	if (pid == 0)
+		be_shell(n, parts, self);
+	if (pid < 0) {
+		tell_no_shell(*socket, errno, "fork a shell");
+		return;
+	}
+	n->children[n->n++] = (struct child){ .pid = pid, .socket = fd_take(socket) };
+}
+
+/* Say on its socket how a shell ended, and forget it. */
+static void bury(struct nursery *n, pid_t pid, int status)
+{
+	struct wire_msg msg = { .type = WIRE_DIED, .value = (uint64_t)status };
+
+	for (size_t i = 0; i < n->n; i++) {
+		if (n->children[i].pid != pid)
+			continue;
+		/* A caller that is gone, or does not read what it was sent, finds it closed. */
+		if (wire_send(n->children[i].socket, &msg, NULL, MSG_DONTWAIT) < 0)
+			msg.ret = -1;
+		close(n->children[i].socket);
+		n->children[i] = n->children[--n->n];
+		return;
+	}
+}
+
+static void reap(struct nursery *n)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		bury(n, pid, status);
+}
+
+static void on_child(int sig)
+{
+	(void)sig;
+}
+
+/* Until the caller wants something, is gone, or a shell ended. SIGCHLD comes only here. */
+static bool nursery_wait(const struct nursery *n)
+{
+	struct pollfd p = { .fd = n->socket, .events = POLLIN };
+	sigset_t open;
+
+	sigemptyset(&open);
+	return ppoll(&p, 1, NULL, &open) > 0;
+}
+
+static void nursery_run(struct nursery *n)
+{
+	struct wire_parts parts;
+	struct wire_msg msg;
+	uint8_t buf[WIRE_MAX_DATA];
+
+	signal(SIGCHLD, on_child);
+	for (;;) {
+		bool asked = nursery_wait(n);
+
+		reap(n);
+		if (!asked)
+			continue;
+		if (wire_recv(n->socket, &msg, &parts, buf, MSG_DONTWAIT) <= 0)
+			return;
+		if (msg.type == WIRE_MAKE && parts.nfds == WIRE_MAKE_FDS)
+			make_shell(n, &parts);
+		for (unsigned int i = 0; i < parts.nfds; i++)
+			fd_cleanup(&parts.fds[i]);
+	}
+}
+
+/* In the zygote's process. */
+_Noreturn static void nursery_main(int socket)
+{
+	static struct nursery n;
+	struct wire_msg msg = { .type = WIRE_ZYGOTE };
+
+	n.socket = socket;
+	msg.ret = nursery_init(&n, &msg.err);
+	if (wire_send(n.socket, &msg, NULL, 0) < 0 || msg.ret < 0)
+		_exit(1);
+	nursery_run(&n);
+	/* Not by our death only: whoever waits for us finds no shell afterwards. */
+	for (size_t i = 0; i < n.n; i++)
+		kill(n.children[i].pid, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	_exit(0);
+}
+
+/* ---- the caller's side ---- */
+
+static int await_ready(const struct zygote *z, struct err *err)
+{
+	struct wire_msg msg;
+	int ret = wire_recv(z->socket, &msg, NULL, NULL, 0);
+
+	while (ret == -EINTR)
+		ret = wire_recv(z->socket, &msg, NULL, NULL, 0);
+	if (ret <= 0)
+		return err_set(err, EPIPE, "the zygote died before it was ready");
+	if (msg.ret < 0)
+		return err_set(err, -msg.ret, "zygote: %s", msg.err.text);
+	return 0;
+}
+
+int zygote_open(struct zygote *z, struct err *err)
+{
+	int pair[2], ret;
+
+	*z = (struct zygote){ .socket = -1, .pidfd = -1 };
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, "socketpair for a zygote");
+	z->pid = fork();
+	if (z->pid == 0)
+		nursery_main(pair[1]);
+	close(pair[1]);
+	z->socket = pair[0];
+	if (z->pid < 0) {
+		ret = err_sys(err, "fork a zygote");
+		zygote_close(z);
+		return ret;
+	}
+	z->pidfd = pidfd_open(z->pid, 0);
+	ret = z->pidfd < 0 ? err_sys(err, "pidfd_open of the zygote") : await_ready(z, err);
+	if (ret < 0)
+		zygote_close(z);
+	return ret;
+}
+
+void zygote_close(struct zygote *z)
+{
+	if (z->socket >= 0)
+		close(z->socket);
+	while (z->pid > 0 && waitpid(z->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (z->pidfd >= 0)
+		close(z->pidfd);
+	*z = (struct zygote){ .socket = -1, .pidfd = -1 };
+}
+
+int zygote_make(const struct zygote *z, int state_fd, int mailbox_fd, struct err *err)
+{
+	struct wire_msg msg = { .type = WIRE_MAKE };
+	struct wire_parts parts = { .nfds = WIRE_MAKE_FDS };
+	int pair[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, "socketpair for a shell");
+	parts.fds[WIRE_MAKE_SOCKET] = pair[1];
+	parts.fds[WIRE_MAKE_STATE] = state_fd;
+	parts.fds[WIRE_MAKE_MAILBOX] = mailbox_fd;
+	do
+		ret = wire_send(z->socket, &msg, &parts, 0);
+	while (ret == -EINTR);
+	close(pair[1]);
+	if (ret == 0)
+		return pair[0];
+	close(pair[0]);
+	if (ret == -EPIPE || ret == -ECONNRESET)
+		return err_set(err, EPIPE, "the zygote has died");
+	return err_set(err, -ret, "ask the zygote for a shell: %s", strerrordesc_np(-ret));
+}
+
+bool zygote_lives(const struct zygote *z)
+{
+	struct pollfd p = { .fd = z->pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
