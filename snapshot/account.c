@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "engine/err.h"
 
@@ -12,6 +14,7 @@
 /* MemAvailable in bytes. Source: proc_meminfo(5). */
 static int read_available(uint64_t *bytes, struct err *err)
 {
+	static const char key[] = "MemAvailable:";
 	char line[128];
 	uint64_t kib = 0;
 	FILE *f = fopen("/proc/meminfo", "re");
@@ -19,8 +22,8 @@ static int read_available(uint64_t *bytes, struct err *err)
 	if (!f)
 		return err_sys(err, "/proc/meminfo");
 	while (kib == 0 && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) != 1)
-			kib = 0;
+		if (strncmp(line, key, strlen(key)) == 0)
+			kib = strtoull(line + strlen(key), NULL, 10);
 	}
 	fclose(f);
 	if (kib == 0)

@@ -180,23 +180,22 @@ static void shell_do(struct shell *s, const struct wire_msg *msg, struct wire_pa
 	}
 }
 
-static void tell_failure(int fd, int ret, const struct err *err)
+static int tell_failure(int fd, int ret, const struct err *err)
 {
 	struct wire_msg msg = { .type = WIRE_FAILED, .ret = ret, .err = *err };
 
-	if (wire_send(fd, &msg, NULL, 0) < 0)
-		_exit(1); /* nobody there to be told */
+	return wire_send(fd, &msg, NULL, 0);
 }
 
-_Noreturn void shell_main(const struct shell_birth *b)
+int shell_main(const struct shell_birth *b)
 {
 	static struct shell s = { .pages.pagemap_fd = -1 };
 	static uint8_t buf[WIRE_MAX_DATA];
 	struct err err = { 0 };
 	int ret = shell_make(&s, b, &err);
 
-	if (ret < 0)
-		tell_failure(b->socket, ret, &err);
+	if (ret < 0 && tell_failure(b->socket, ret, &err) < 0)
+		ret = -EPIPE;
 	while (ret == 0) {
 		struct wire_msg msg, answer = { 0 };
 		struct wire_parts parts;
@@ -216,5 +215,5 @@ _Noreturn void shell_main(const struct shell_birth *b)
 		    (answer.type == WIRE_REWOUND && answer.ret < 0))
 			break;
 	}
-	_exit(ret < 0 ? 1 : 0);
+	return ret < 0 ? 1 : 0;
 }

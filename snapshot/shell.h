@@ -23,5 +23,6 @@ struct shell_birth {
  * shell_main - in a process just forked, which has nothing open but @b's descriptors and what
  * stands for standard input, output and error. Ends when the caller closes its end of the
  * socket, or something fails that the caller has been told.
+ * Returns the process's exit status.
  */
-_Noreturn void shell_main(const struct shell_birth *b);
+int shell_main(const struct shell_birth *b) must_check;

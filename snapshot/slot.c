@@ -111,9 +111,10 @@ static int slot_answer(struct slot *s, enum wire_type type, struct wire_msg *msg
 		       nsec_t until, struct err *err)
 {
 	uint8_t buf[WIRE_MAX_DATA];
-	struct wire_parts parts;
+	struct wire_parts parts = { 0 };
 	int ret;
 
+	*msg = (struct wire_msg){ 0 };
 	for (;;) {
 		ret = slot_recv(s, msg, &parts, buf, until, err);
 		if (ret < 0)

@@ -122,28 +122,30 @@ static int check_admissible(const struct thaw_pool *p, const struct thaw_templat
 
 static int admit(struct thaw_pool *p, const struct thaw_template *t, struct err *err)
 {
-	auto_free struct admitted *a = calloc(1, sizeof(*a));
+	auto_close int state_fd = -1;
+	struct admitted *a;
 	int ret = check_admissible(p, t, err);
 
 	if (ret < 0)
 		return ret;
+	state_fd = handover_memfd(&t->template, err);
+	if (state_fd < 0)
+		return state_fd;
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return err_set(err, ENOMEM, "no memory for a pool's template");
-	a->state_fd = handover_memfd(&t->template, err);
-	if (a->state_fd < 0)
-		return a->state_fd;
 	if (!is_counted(p->zygote, t))
 		ret = account_take(&p->zygote->account, template_memory(t), t->template.name,
 				   err);
 	if (ret < 0) {
-		close(a->state_fd);
+		free(a);
 		return ret;
 	}
+	a->state_fd = fd_take(&state_fd);
 	a->template = handle_hold(t);
 	a->next = p->admitted;
 	p->own = p->own ? p->own : a;
 	__atomic_store_n(&p->admitted, a, __ATOMIC_RELEASE);
-	a = NULL; /* the list's */
 	return 0;
 }
 

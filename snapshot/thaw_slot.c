@@ -28,8 +28,7 @@ static int find_machine(const struct thaw_pool *p, const struct thaw_template *t
 	const struct admitted *a = t ? pool_find(p, t) : p->own;
 
 	if (!a)
-		return err_set(err, EINVAL, "%s was not admitted to this pool",
-			       t->template.name);
+		return err_set(err, EINVAL, "the template was not admitted to this pool");
 	*m = (struct slot_machine){ .memory_fd = a->template->template.memory_fd,
 				    .state_fd = a == p->own ? -1 : a->state_fd };
 	return 0;

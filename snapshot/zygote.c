@@ -13,7 +13,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#define LOG "zygote"
 #include "engine/flush.h"
+#include "engine/log.h"
 #include "engine/vcpu.h"
 #include "snapshot/shell.h"
 
@@ -132,7 +134,7 @@ _Noreturn static void be_shell(struct nursery *n, const struct wire_parts *parts
 	b.state_fd = 4;
 	b.mailbox_fd = 5;
 	n->kvm.fd = 6;
-	shell_main(&b);
+	_exit(shell_main(&b));
 }
 
 static bool reserve_child(struct nursery *n)
@@ -156,7 +158,7 @@ static void tell_no_shell(int socket, int code, const char *what)
 
 	msg.ret = err_set(&msg.err, code, "%s: %s", what, strerrordesc_np(code));
 	if (wire_send(socket, &msg, NULL, MSG_DONTWAIT) < 0)
-		return; /* the caller is gone: nobody to be told */
+		log_debug("nobody hears that there is no shell");
 }
 
 static void make_shell(struct nursery *n, struct wire_parts *parts)
@@ -188,7 +190,7 @@ static void bury(struct nursery *n, pid_t pid, int status)
 			continue;
 		/* A caller that is gone, or does not read what it was sent, finds it closed. */
 		if (wire_send(n->children[i].socket, &msg, NULL, MSG_DONTWAIT) < 0)
-			msg.ret = -1;
+			log_debug("nobody hears that shell %d ended", pid);
 		close(n->children[i].socket);
 		n->children[i] = n->children[--n->n];
 		return;
