@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * helpers_nest.h - what tests of zygotes share: a frozen program and a pool of it, through
+ * libthaw as its callers use it. Helpers assert.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "snapshot/thaw.h"
+#include "tests/helpers_kvm.h"
+
+#define NEST_TIMEOUT_MS (slow() * 10000)
+
+struct nest {
+	struct thaw_zygote *zygote;
+	struct frozen f;
+	struct thaw_host *host;
+	struct thaw_image *image;
+	struct thaw_template *template;
+	struct thaw_pool *pool;
+};
+
+/* A zygote, and @program (of guest_path) as a template, without a pool. */
+void nest_begin(struct nest *n, const char *program);
+/* The same with a pool of @slots. */
+void nest_make(struct nest *n, const char *program, unsigned int slots);
+void nest_free(struct nest *n);
+
+struct thaw_slot *nest_start(struct nest *n);
+
+/* Ask a slot that echoes. */
+void nest_ask(struct thaw_slot *slot, const char *event);
+
+/* Children of @pid now; at most @max are written to @children. Returns how many there are. */
+int nest_children(pid_t pid, pid_t *children, int max);
+
+/* Wait up to ten seconds for @pid to be gone, or a zombie. Asserts that it is. */
+void nest_wait_gone(pid_t pid);
