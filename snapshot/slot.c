@@ -166,12 +166,17 @@ static int slot_tell(struct slot *s, const struct wire_msg *msg, const struct wi
 
 static int map_window(struct slot *s, int mailbox_fd, struct err *err)
 {
+	static const size_t needed[] = { 0, ABI_WINDOW_EVENT, ABI_WINDOW_REPLY };
 	void *window =
 		mmap(NULL, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, mailbox_fd, 0);
 
 	if (window == MAP_FAILED)
 		return err_sys(err, "map a mailbox");
 	s->window = window;
+	/* What every start needs of it is there before the first one: the shell finds these
+	 * pages, too. Zeros, as they are. */
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		*(volatile uint8_t *)(s->window + needed[i]) = 0;
 	return 0;
 }
 
