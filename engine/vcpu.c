@@ -24,12 +24,29 @@ static void on_signal(int sig)
 		running->immediate_exit = 1;
 }
 
+/* gettid() without a system call for each run; 0: not asked yet. */
+static _Thread_local pid_t own_tid;
+
+/* In the child, the thread that forked goes on as another one. */
+static void forget_tid(void)
+{
+	own_tid = 0;
+}
+
+static pid_t get_tid(void)
+{
+	if (own_tid == 0)
+		own_tid = gettid();
+	return own_tid;
+}
+
 static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
 
 static void install_handler(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 
+	pthread_atfork(NULL, NULL, forget_tid);
 	sigaction(VCPU_SIGNAL, &sa, NULL); /* no SA_RESTART: KVM_RUN shall come back */
 }
 
@@ -140,7 +157,7 @@ static void take_thread(struct vcpu *v, pid_t tid)
 
 int vcpu_run(struct vcpu *v, nsec_t deadline, struct err *err)
 {
-	pid_t tid = gettid();
+	pid_t tid = get_tid();
 	int ret = 0;
 
 	if (v->tid != tid)
