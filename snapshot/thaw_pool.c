@@ -229,8 +229,11 @@ static int fill_end(struct thaw_pool *p, uint32_t i, struct err *err)
 
 static int fill(struct thaw_pool *p, struct err *err)
 {
-	int ret = fill_begin(p, err);
+	int ret;
 
+	if (!zygote_lives(&p->zygote->zygote))
+		return err_set(err, EPIPE, "the zygote has died");
+	ret = fill_begin(p, err);
 	if (ret < 0)
 		return ret;
 	/* All are asked for before the first is waited for: the zygote has no pauses. */
