@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "engine/err.h"
@@ -42,11 +43,17 @@ static bool same_file(const struct identity_file *a, const struct identity_file 
 	       same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
 }
 
-int identity_take(struct identity *id, const char *dir, struct err *err)
+int identity_take(struct identity *id, int dirfd, struct err *err)
 {
-	*id = (struct identity){ .dir = realpath(dir, NULL) };
+	char link[32], dir[PATH_MAX] = { 0 };
+
+	/* Where it is, however it was found: source: proc_pid_fd(5). */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
+	if (readlink(link, dir, sizeof(dir) - 1) < 0)
+		return err_sys(err, "%s", link);
+	*id = (struct identity){ .dir = strdup(dir) };
 	if (!id->dir)
-		return err_sys(err, "%s", dir);
+		return err_set(err, ENOMEM, "no memory for a path");
 	for (unsigned int i = 0; i < IDENTITY_FILES; i++)
 		id->files[i] = look(id->dir, i);
 	return 0;

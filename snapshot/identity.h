@@ -25,8 +25,8 @@ struct identity {
 	} files[IDENTITY_FILES];
 };
 
-/* Take note of the files in @dir. Errors: -ENOMEM, what realpath says. */
-int identity_take(struct identity *id, const char *dir, struct err *err) must_check;
+/* Take note of the files in the directory @dirfd. Errors: -ENOMEM, what readlink says. */
+int identity_take(struct identity *id, int dirfd, struct err *err) must_check;
 void identity_fini(struct identity *id);
 
 /* Errors: -ESTALE, with the file. */

@@ -234,7 +234,7 @@ static int open_one(struct image *img, int at_fd, const char *dir, struct err *e
 	int ret = open_directory(img, at_fd, dir, err);
 
 	if (ret == 0)
-		ret = identity_take(&img->identity, dir, err);
+		ret = identity_take(&img->identity, img->dirfd, err);
 	if (ret == 0)
 		ret = read_manifest(img, err);
 	if (ret == 0)
@@ -380,6 +380,24 @@ uint32_t image_layers(const struct image *img)
 }
 
 /* ---- the whole ---- */
+
+int image_check_files(const struct image *img, struct err *err)
+{
+	int ret = 0;
+
+	for (; img && ret == 0; img = img->parent)
+		ret = identity_check(&img->identity, err);
+	return ret;
+}
+
+uint64_t image_stored_pages(const struct image *img)
+{
+	uint64_t n = 0;
+
+	for (; img; img = img->parent)
+		n += img->manifest.stored_pages;
+	return n;
+}
 
 static void close_one(struct image *img)
 {

@@ -70,6 +70,13 @@ int image_open_layer(struct image *img, const char *dir, const char *parent, str
 	__attribute__((warn_unused_result));
 void image_close(struct image *img);
 
+/* Are its files, and those below it, what they were when it was opened? Errors: -ESTALE. */
+int image_check_files(const struct image *img, struct err *err)
+	__attribute__((warn_unused_result));
+
+/* Of it and all below it: at least as many as are in its memory and not zero. */
+uint64_t image_stored_pages(const struct image *img);
+
 /* How many layers there are in @img: 0 for a whole image. */
 uint32_t image_layers(const struct image *img);
 

@@ -162,7 +162,7 @@ int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 	new->host = handle_hold(host);
 	new->image = handle_hold(image);
 	new->template.memory_fd = -1;
-	ret = identity_check(&image->image.identity, handle_err(err));
+	ret = image_check_files(&image->image, handle_err(err));
 	if (ret == 0)
 		ret = template_open(&new->template, &image->image, &host->kvm, handle_err(err));
 	if (ret == 0)

@@ -104,7 +104,7 @@ static bool is_counted(const struct thaw_zygote *z, const struct thaw_template *
 
 static uint64_t template_memory(const struct thaw_template *t)
 {
-	return t->template.image->manifest.stored_pages * MEM_PAGE_SIZE;
+	return image_stored_pages(t->template.image) * MEM_PAGE_SIZE;
 }
 
 static int check_admissible(const struct thaw_pool *p, const struct thaw_template *t,
@@ -117,7 +117,7 @@ static int check_admissible(const struct thaw_pool *p, const struct thaw_templat
 	if (p->own && !handover_same_shape(&p->own->template->template, &t->template))
 		return err_set(err, EINVAL, "%s has another shape than the pool",
 			       t->template.name);
-	return identity_check(&t->image->image.identity, err);
+	return image_check_files(&t->image->image, err);
 }
 
 static int admit(struct thaw_pool *p, const struct thaw_template *t, struct err *err)
