@@ -14,7 +14,7 @@
 #include "devices/mailbox.h"
 #include "snapshot/account.h"
 #include "snapshot/handles.h"
-#include "snapshot/slot.h"
+#include "snapshot/remote.h"
 #include "snapshot/zygote.h"
 
 /* Ours: what a shell costs before it has a machine: its process and page tables, KVM's own
@@ -36,7 +36,7 @@ struct admitted {
 };
 
 struct thaw_slot {
-	struct slot slot;
+	struct remote remote;
 	struct thaw_pool *pool;
 	bool is_held;	/* has a shell, which waits or is in use; else the slot is for who fills
 			 * the pool; atomic */

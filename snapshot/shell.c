@@ -31,8 +31,8 @@ struct shell {
 static int get_ready(const struct shell *s, const struct filter *filter, struct err *err)
 {
 	auto_close int pidfd = pidfd_open(getpid(), 0);
-	struct wire_msg msg = { .type = WIRE_READY, .value = (uint64_t)getpid() };
-	struct wire_parts parts = { .fds = { pidfd }, .nfds = 1 };
+	struct packet_msg msg = { .type = PACKET_READY, .value = (uint64_t)getpid() };
+	struct packet_parts parts = { .fds = { pidfd }, .nfds = 1 };
 	int ret;
 
 	if (pidfd < 0)
@@ -43,7 +43,7 @@ static int get_ready(const struct shell *s, const struct filter *filter, struct 
 	ret = filter_enter(filter, err);
 	if (ret < 0)
 		return ret;
-	ret = wire_send(s->socket, &msg, &parts, 0);
+	ret = packet_send(s->socket, &msg, &parts, 0);
 	return ret < 0 ? err_set(err, -ret, "tell that a shell is ready") : 0;
 }
 
@@ -74,19 +74,19 @@ static int shell_make(struct shell *s, const struct shell_birth *b, struct err *
 static void shell_log(void *arg, uint32_t stream, const void *data, size_t len)
 {
 	const struct shell *s = arg;
-	struct wire_msg msg = { .type = WIRE_LOG, .value = stream };
+	struct packet_msg msg = { .type = PACKET_LOG, .value = stream };
 
-	for (size_t at = 0; at < len; at += WIRE_MAX_DATA) {
-		struct wire_parts parts = { .data = (const uint8_t *)data + at,
-					    .len = MIN(len - at, (size_t)WIRE_MAX_DATA) };
+	for (size_t at = 0; at < len; at += PACKET_MAX_DATA) {
+		struct packet_parts parts = { .data = (const uint8_t *)data + at,
+					      .len = MIN(len - at, (size_t)PACKET_MAX_DATA) };
 
-		if (wire_send(s->socket, &msg, &parts, 0) < 0)
+		if (packet_send(s->socket, &msg, &parts, 0) < 0)
 			return;
 	}
 }
 
 /* The template of the machine that comes: the one the shell was made for, or another. */
-static int take_template(struct shell *s, const struct wire_parts *parts, struct err *err)
+static int take_template(struct shell *s, const struct packet_parts *parts, struct err *err)
 {
 	int ret;
 
@@ -105,14 +105,14 @@ static int take_template(struct shell *s, const struct wire_parts *parts, struct
 	return 0;
 }
 
-static int shell_start(struct shell *s, const struct wire_msg *msg, struct wire_parts *parts,
-		       struct err *err)
+static int shell_start(struct shell *s, const struct packet_msg *msg,
+		       struct packet_parts *parts, struct err *err)
 {
 	int ret = take_template(s, parts, err);
 
 	if (ret < 0)
 		return ret;
-	if (msg->value & WIRE_START_LOGS)
+	if (msg->value & PACKET_START_LOGS)
 		s->machine.mailbox->ops = (struct mailbox_ops){ .log = shell_log, .arg = s };
 	ret = restore(&s->machine, &s->template, &tier_map, &s->phases, err);
 	s->has_machine = ret == 0;
@@ -120,13 +120,14 @@ static int shell_start(struct shell *s, const struct wire_msg *msg, struct wire_
 	return ret;
 }
 
-static void shell_invoke(struct shell *s, const struct wire_msg *msg, struct wire_msg *answer)
+static void shell_invoke(struct shell *s, const struct packet_msg *msg,
+			 struct packet_msg *answer)
 {
 	struct invocation inv = { .len = (size_t)msg->value, .deadline = msg->deadline };
 	struct mailbox_reply reply;
 	bool first = s->phases.at[PHASE_FIRST_RESPONSE] == 0;
 
-	answer->type = WIRE_REPLY;
+	answer->type = PACKET_REPLY;
 	answer->ret = machine_invoke(&s->machine, &inv, &reply, first ? &s->phases : NULL,
 				     &answer->err);
 	if (answer->ret == 0)
@@ -146,7 +147,8 @@ static int ready_rewind(struct shell *s, struct err *err)
 	return ret;
 }
 
-static void shell_rewind(struct shell *s, const struct wire_msg *msg, struct wire_msg *answer)
+static void shell_rewind(struct shell *s, const struct packet_msg *msg,
+			 struct packet_msg *answer)
 {
 	int ret = ready_rewind(s, &answer->err);
 
@@ -156,7 +158,7 @@ static void shell_rewind(struct shell *s, const struct wire_msg *msg, struct wir
 	phase_mark(&s->phases, PHASE_RELEASED);
 	if (ret == 0 && msg->value != 0)
 		ret = rewind_verify(&s->rewind, &s->machine, &answer->err);
-	answer->type = WIRE_REWOUND;
+	answer->type = PACKET_REWOUND;
 	answer->ret = ret;
 	answer->phases = s->phases;
 	answer->rewinds = s->rewind.stats;
@@ -164,43 +166,43 @@ static void shell_rewind(struct shell *s, const struct wire_msg *msg, struct wir
 }
 
 /* The answer to @msg; .type 0: there is none to give. */
-static void shell_do(struct shell *s, const struct wire_msg *msg, struct wire_parts *parts,
-		     struct wire_msg *answer)
+static void shell_do(struct shell *s, const struct packet_msg *msg, struct packet_parts *parts,
+		     struct packet_msg *answer)
 {
-	if (msg->type == WIRE_INVOKE && s->has_machine) {
+	if (msg->type == PACKET_INVOKE && s->has_machine) {
 		shell_invoke(s, msg, answer);
-	} else if (msg->type == WIRE_REWIND && s->has_machine) {
+	} else if (msg->type == PACKET_REWIND && s->has_machine) {
 		shell_rewind(s, msg, answer);
 	} else {
-		answer->ret = msg->type == WIRE_START
+		answer->ret = msg->type == PACKET_START
 				      ? shell_start(s, msg, parts, &answer->err)
 				      : err_set(&answer->err, EPROTO, "no such request: %u",
 						msg->type);
-		answer->type = answer->ret < 0 ? WIRE_FAILED : 0;
+		answer->type = answer->ret < 0 ? PACKET_FAILED : 0;
 	}
 }
 
 static int tell_failure(int fd, int ret, const struct err *err)
 {
-	struct wire_msg msg = { .type = WIRE_FAILED, .ret = ret, .err = *err };
+	struct packet_msg msg = { .type = PACKET_FAILED, .ret = ret, .err = *err };
 
-	return wire_send(fd, &msg, NULL, 0);
+	return packet_send(fd, &msg, NULL, 0);
 }
 
 int shell_main(const struct shell_birth *b)
 {
 	static struct shell s = { .pages.pagemap_fd = -1 };
-	static uint8_t buf[WIRE_MAX_DATA];
+	static uint8_t buf[PACKET_MAX_DATA];
 	struct err err = { 0 };
 	int ret = shell_make(&s, b, &err);
 
 	if (ret < 0 && tell_failure(b->socket, ret, &err) < 0)
 		ret = -EPIPE;
 	while (ret == 0) {
-		struct wire_msg msg, answer = { 0 };
-		struct wire_parts parts;
+		struct packet_msg msg, answer = { 0 };
+		struct packet_parts parts;
 
-		ret = wire_recv(s.socket, &msg, &parts, buf, 0);
+		ret = packet_recv(s.socket, &msg, &parts, buf, 0);
 		if (ret == -EINTR) { /* a deadline's signal, late */
 			ret = 0;
 			continue;
@@ -208,11 +210,11 @@ int shell_main(const struct shell_birth *b)
 		if (ret <= 0)
 			break;
 		shell_do(&s, &msg, &parts, &answer);
-		wire_close_fds(&parts);
-		ret = answer.type == 0 ? 0 : wire_send(s.socket, &answer, NULL, 0);
+		packet_close_fds(&parts);
+		ret = answer.type == 0 ? 0 : packet_send(s.socket, &answer, NULL, 0);
 		/* A machine whose restore or rewind failed is of no use any more. */
-		if (answer.type == WIRE_FAILED ||
-		    (answer.type == WIRE_REWOUND && answer.ret < 0))
+		if (answer.type == PACKET_FAILED ||
+		    (answer.type == PACKET_REWOUND && answer.ret < 0))
 			break;
 	}
 	return ret < 0 ? 1 : 0;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * shell.h - the life of a shell: a process that makes a VM of one shape, gives up what it does
- * not need any more, and waits on its socket for a machine, events and rewinds (wire.h). A
+ * not need any more, and waits on its socket for a machine, events and rewinds (packet.h). A
  * guest that broke out finds itself in this process.
  */
 #pragma once
 
 #include "engine/kvm.h"
 #include "snapshot/filter.h"
-#include "snapshot/wire.h"
+#include "snapshot/packet.h"
 
 /* What it is born with. */
 struct shell_birth {

@@ -190,7 +190,7 @@ static bool is_empty(const struct thaw_slot *s)
 
 void pool_release(struct thaw_slot *s)
 {
-	slot_close(&s->slot);
+	remote_close(&s->remote);
 	account_give(&s->pool->zygote->account, s->memory + SHELL_MEMORY);
 	s->memory = 0;
 	/* Last: from here on the pool may fill it. */
@@ -216,7 +216,7 @@ static int fill_begin(struct thaw_pool *p, struct err *err)
 static int fill_end(struct thaw_pool *p, uint32_t i, struct err *err)
 {
 	struct thaw_slot *s = &p->slots[i];
-	int ret = s->slot.state == SLOT_MAKING ? slot_await(&s->slot, err) : -ECANCELED;
+	int ret = s->remote.state == REMOTE_MAKING ? remote_await(&s->remote, err) : -ECANCELED;
 
 	if (ret < 0) {
 		pool_release(s);
@@ -240,8 +240,8 @@ static int fill(struct thaw_pool *p, struct err *err)
 	ret = 0;
 	for (uint32_t i = 0; i < p->nslots && ret == 0; i++) {
 		if (p->slots[i].is_filled)
-			ret = slot_make(&p->slots[i].slot, &p->zygote->zygote, p->own->state_fd,
-					err);
+			ret = remote_make(&p->slots[i].remote, &p->zygote->zygote,
+					  p->own->state_fd, err);
 	}
 	for (uint32_t i = 0; i < p->nslots; i++) {
 		if (p->slots[i].is_filled) {
@@ -288,7 +288,7 @@ static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_temp
 	pthread_mutex_init(&p->lock, NULL);
 	for (uint32_t i = 0; i < slots; i++) {
 		p->slots[i].pool = p;
-		p->slots[i].slot = (struct slot){ .socket = -1, .pidfd = -1 };
+		p->slots[i].remote = (struct remote){ .socket = -1, .pidfd = -1 };
 	}
 	pthread_mutex_lock(&z->lock);
 	p->next = z->pools;

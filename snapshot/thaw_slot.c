@@ -16,21 +16,21 @@ static int no_shell(const struct thaw_pool *p, struct err *err)
 
 static void prepare(struct thaw_slot *s, nsec_t request, thaw_log *log, void *arg)
 {
-	s->slot.phases = (struct phases){ .at[PHASE_REQUEST] = request };
-	phase_mark(&s->slot.phases, PHASE_SHELL);
-	s->slot.log = log;
-	s->slot.log_arg = arg;
+	s->remote.phases = (struct phases){ .at[PHASE_REQUEST] = request };
+	phase_mark(&s->remote.phases, PHASE_SHELL);
+	s->remote.log = log;
+	s->remote.log_arg = arg;
 }
 
 static int find_machine(const struct thaw_pool *p, const struct thaw_template *t,
-			struct slot_machine *m, struct err *err)
+			struct remote_machine *m, struct err *err)
 {
 	const struct admitted *a = t ? pool_find(p, t) : p->own;
 
 	if (!a)
 		return err_set(err, EINVAL, "the template was not admitted to this pool");
-	*m = (struct slot_machine){ .memory_fd = a->template->template.memory_fd,
-				    .state_fd = a == p->own ? -1 : a->state_fd };
+	*m = (struct remote_machine){ .memory_fd = a->template->template.memory_fd,
+				      .state_fd = a == p->own ? -1 : a->state_fd };
 	return 0;
 }
 
@@ -39,7 +39,7 @@ int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 		    struct thaw_err *err)
 {
 	nsec_t request = clock_monotonic();
-	struct slot_machine m = { 0 };
+	struct remote_machine m = { 0 };
 	struct thaw_slot *s;
 	int ret = find_machine(pool, t, &m, handle_err(err));
 
@@ -51,7 +51,7 @@ int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 		return ret;
 	while ((s = pool_take(pool)) != NULL) {
 		prepare(s, request, log, arg);
-		if (slot_start(&s->slot, &m, NULL) == 0)
+		if (remote_start(&s->remote, &m, NULL) == 0)
 			break;
 		pool_release(s); /* it died while it waited; another one may not have */
 	}
@@ -77,23 +77,23 @@ int thaw_slot_send(struct thaw_slot *slot, const void *event, size_t len,
 
 	if (timeout_ms > 0)
 		deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
-	return slot_send(&slot->slot, event, len, deadline, handle_err(err));
+	return remote_send(&slot->remote, event, len, deadline, handle_err(err));
 }
 
 int thaw_slot_wait(struct thaw_slot *slot, struct thaw_reply *reply, struct thaw_err *err)
 {
 	size_t len = 0;
-	int ret = slot_wait(&slot->slot, &len, handle_err(err));
+	int ret = remote_wait(&slot->remote, &len, handle_err(err));
 
 	if (ret == 0)
-		*reply = (struct thaw_reply){ .data = slot->slot.window + ABI_WINDOW_REPLY,
+		*reply = (struct thaw_reply){ .data = slot->remote.window + ABI_WINDOW_REPLY,
 					      .len = len };
 	return ret;
 }
 
 int thaw_slot_fd(const struct thaw_slot *slot)
 {
-	return slot->slot.socket;
+	return slot->remote.socket;
 }
 
 int thaw_slot_invoke(struct thaw_slot *slot, const void *event, size_t len,
@@ -106,34 +106,34 @@ int thaw_slot_invoke(struct thaw_slot *slot, const void *event, size_t len,
 
 int thaw_slot_rewind(struct thaw_slot *slot, int verify, struct thaw_err *err)
 {
-	return slot_rewind(&slot->slot, verify != 0, handle_err(err));
+	return remote_rewind(&slot->remote, verify != 0, handle_err(err));
 }
 
 int thaw_slot_settle(struct thaw_slot *slot, struct thaw_err *err)
 {
-	return slot_settle(&slot->slot, handle_err(err));
+	return remote_settle(&slot->remote, handle_err(err));
 }
 
 int thaw_slot_pid(const struct thaw_slot *slot)
 {
-	return slot->slot.pid;
+	return slot->remote.pid;
 }
 
 void thaw_slot_stamps(const struct thaw_slot *slot, struct thaw_stamps *stamps)
 {
-	handle_stamps(&slot->slot.phases, stamps);
+	handle_stamps(&slot->remote.phases, stamps);
 }
 
 void thaw_slot_rewinds(const struct thaw_slot *slot, struct thaw_rewinds *rewinds)
 {
-	handle_rewinds(&slot->slot.rewinds, rewinds);
+	handle_rewinds(&slot->remote.rewinds, rewinds);
 }
 
 const char *thaw_slot_crash(struct thaw_slot *slot)
 {
-	const struct mailbox seen = { .window = slot->slot.window };
+	const struct mailbox seen = { .window = slot->remote.window };
 
-	if (!slot->slot.crashed)
+	if (!slot->remote.crashed)
 		return NULL;
 	mailbox_crash_text(&seen, slot->crash, sizeof(slot->crash));
 	return slot->crash;

@@ -109,12 +109,13 @@ static int nursery_init(struct nursery *n, struct err *err)
 
 /* ---- the zygote's process: shells ---- */
 
-/* @parts: WIRE_MAKE_FDS descriptors that nothing else has. Close all others but /dev/kvm. */
-_Noreturn static void be_shell(struct nursery *n, const struct wire_parts *parts, pid_t zygote)
+/* @parts: PACKET_MAKE_FDS descriptors that nothing else has. Close all others but /dev/kvm. */
+_Noreturn static void be_shell(struct nursery *n, const struct packet_parts *parts,
+			       pid_t zygote)
 {
 	struct shell_birth b = { .kvm = &n->kvm, .filter = &n->filter };
-	int fds[] = { parts->fds[WIRE_MAKE_SOCKET], parts->fds[WIRE_MAKE_STATE],
-		      parts->fds[WIRE_MAKE_MAILBOX], n->kvm.fd };
+	int fds[] = { parts->fds[PACKET_MAKE_SOCKET], parts->fds[PACKET_MAKE_STATE],
+		      parts->fds[PACKET_MAKE_MAILBOX], n->kvm.fd };
 	int high[ARRAY_SIZE(fds)];
 	sigset_t none;
 
@@ -154,16 +155,16 @@ static bool reserve_child(struct nursery *n)
 
 static void tell_no_shell(int socket, int code, const char *what)
 {
-	struct wire_msg msg = { .type = WIRE_FAILED };
+	struct packet_msg msg = { .type = PACKET_FAILED };
 
 	msg.ret = err_set(&msg.err, code, "%s: %s", what, strerrordesc_np(code));
-	if (wire_send(socket, &msg, NULL, MSG_DONTWAIT) < 0)
+	if (packet_send(socket, &msg, NULL, MSG_DONTWAIT) < 0)
 		log_debug("nobody hears that there is no shell");
 }
 
-static void make_shell(struct nursery *n, struct wire_parts *parts)
+static void make_shell(struct nursery *n, struct packet_parts *parts)
 {
-	int *socket = &parts->fds[WIRE_MAKE_SOCKET];
+	int *socket = &parts->fds[PACKET_MAKE_SOCKET];
 	pid_t self = getpid(), pid;
 
 	if (!reserve_child(n)) {
@@ -183,13 +184,13 @@ static void make_shell(struct nursery *n, struct wire_parts *parts)
 /* Say on its socket how a shell ended, and forget it. */
 static void bury(struct nursery *n, pid_t pid, int status)
 {
-	struct wire_msg msg = { .type = WIRE_DIED, .value = (uint64_t)status };
+	struct packet_msg msg = { .type = PACKET_DIED, .value = (uint64_t)status };
 
 	for (size_t i = 0; i < n->n; i++) {
 		if (n->children[i].pid != pid)
 			continue;
 		/* A caller that is gone, or does not read what it was sent, finds it closed. */
-		if (wire_send(n->children[i].socket, &msg, NULL, MSG_DONTWAIT) < 0)
+		if (packet_send(n->children[i].socket, &msg, NULL, MSG_DONTWAIT) < 0)
 			log_debug("nobody hears that shell %d ended", pid);
 		close(n->children[i].socket);
 		n->children[i] = n->children[--n->n];
@@ -223,9 +224,9 @@ static bool nursery_wait(const struct nursery *n)
 
 static void nursery_run(struct nursery *n)
 {
-	struct wire_parts parts;
-	struct wire_msg msg;
-	uint8_t buf[WIRE_MAX_DATA];
+	struct packet_parts parts;
+	struct packet_msg msg;
+	uint8_t buf[PACKET_MAX_DATA];
 
 	signal(SIGCHLD, on_child);
 	for (;;) {
@@ -234,9 +235,9 @@ static void nursery_run(struct nursery *n)
 		reap(n);
 		if (!asked)
 			continue;
-		if (wire_recv(n->socket, &msg, &parts, buf, MSG_DONTWAIT) <= 0)
+		if (packet_recv(n->socket, &msg, &parts, buf, MSG_DONTWAIT) <= 0)
 			return;
-		if (msg.type == WIRE_MAKE && parts.nfds == WIRE_MAKE_FDS)
+		if (msg.type == PACKET_MAKE && parts.nfds == PACKET_MAKE_FDS)
 			make_shell(n, &parts);
 		for (unsigned int i = 0; i < parts.nfds; i++)
 			fd_cleanup(&parts.fds[i]);
@@ -247,11 +248,11 @@ static void nursery_run(struct nursery *n)
 _Noreturn static void nursery_main(int socket)
 {
 	static struct nursery n;
-	struct wire_msg msg = { .type = WIRE_ZYGOTE };
+	struct packet_msg msg = { .type = PACKET_ZYGOTE };
 
 	n.socket = socket;
 	msg.ret = nursery_init(&n, &msg.err);
-	if (wire_send(n.socket, &msg, NULL, 0) < 0 || msg.ret < 0)
+	if (packet_send(n.socket, &msg, NULL, 0) < 0 || msg.ret < 0)
 		_exit(1);
 	nursery_run(&n);
 	/* Not by our death only: whoever waits for us finds no shell afterwards. */
@@ -266,11 +267,11 @@ _Noreturn static void nursery_main(int socket)
 
 static int await_ready(const struct zygote *z, struct err *err)
 {
-	struct wire_msg msg;
-	int ret = wire_recv(z->socket, &msg, NULL, NULL, 0);
+	struct packet_msg msg;
+	int ret = packet_recv(z->socket, &msg, NULL, NULL, 0);
 
 	while (ret == -EINTR)
-		ret = wire_recv(z->socket, &msg, NULL, NULL, 0);
+		ret = packet_recv(z->socket, &msg, NULL, NULL, 0);
 	if (ret <= 0)
 		return err_set(err, EPIPE, "the zygote died before it was ready");
 	if (msg.ret < 0)
@@ -315,17 +316,17 @@ void zygote_close(struct zygote *z)
 
 int zygote_make(const struct zygote *z, int state_fd, int mailbox_fd, struct err *err)
 {
-	struct wire_msg msg = { .type = WIRE_MAKE };
-	struct wire_parts parts = { .nfds = WIRE_MAKE_FDS };
+	struct packet_msg msg = { .type = PACKET_MAKE };
+	struct packet_parts parts = { .nfds = PACKET_MAKE_FDS };
 	int pair[2], ret;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "socketpair for a shell");
-	parts.fds[WIRE_MAKE_SOCKET] = pair[1];
-	parts.fds[WIRE_MAKE_STATE] = state_fd;
-	parts.fds[WIRE_MAKE_MAILBOX] = mailbox_fd;
+	parts.fds[PACKET_MAKE_SOCKET] = pair[1];
+	parts.fds[PACKET_MAKE_STATE] = state_fd;
+	parts.fds[PACKET_MAKE_MAILBOX] = mailbox_fd;
 	do
-		ret = wire_send(z->socket, &msg, &parts, 0);
+		ret = packet_send(z->socket, &msg, &parts, 0);
 	while (ret == -EINTR);
 	close(pair[1]);
 	if (ret == 0)

@@ -177,7 +177,7 @@ ParameterizedTest(char param[16], shells, no_byte_of_an_event_outlives_a_rewind,
 		cr_expect(eq(int, ret < 0, strcmp(param, "read in part") != 0), "%s", err.text);
 		cr_assert(eq(int, thaw_slot_rewind(slot, 1, &err), 0), "%s", err.text);
 		cr_assert(eq(int, thaw_slot_settle(slot, &err), 0), "%s", err.text);
-		cr_expect(is_all_zero(slot->slot.window + ABI_WINDOW_EVENT,
+		cr_expect(is_all_zero(slot->remote.window + ABI_WINDOW_EVENT,
 				      ABI_WINDOW_SIZE - ABI_WINDOW_EVENT),
 			  "after '%s', round %d", param, round);
 	}

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tools/thaw/blob.h"
@@ -15,6 +16,7 @@
 #include "tools/thaw/timeline.h"
 #include "tools/thaw/wire.h"
 
+#define RUN_MAX_SHELLS 10000u	/* ours */
 #define RUN_MAX_STARTS 1000000u /* ours: bounds the memory for stamps */
 
 enum {
@@ -27,7 +29,8 @@ enum {
 	OPT_VERIFY,
 	OPT_PARENT,
 	OPT_LISTEN,
-	OPT_CONNECT
+	OPT_CONNECT,
+	OPT_SHELLS
 };
 
 static const struct option options[] = {
@@ -41,6 +44,7 @@ static const struct option options[] = {
 	{ "parent", required_argument, NULL, OPT_PARENT },
 	{ "listen", required_argument, NULL, OPT_LISTEN },
 	{ "connect", required_argument, NULL, OPT_CONNECT },
+	{ "shells", required_argument, NULL, OPT_SHELLS },
 	{ 0 },
 };
 
@@ -54,6 +58,7 @@ struct run {
 	bool from_stdin;
 	bool repeat;	 /* -n was given: each start in a process of its own */
 	uint64_t starts; /* -n */
+	uint64_t shells; /* made ahead of the starts; 0: none */
 	uint64_t timeout_ms;
 	bool timeline;
 	const char *timeline_file;
@@ -65,6 +70,8 @@ struct run {
 	struct thaw_image *image;
 	struct thaw_template *template;
 	struct thaw_clone *clone; /* of a warm run */
+	struct thaw_zygote *zygote;
+	struct thaw_pool *pool; /* of shells */
 	struct blob event;
 	struct start_plan plan;
 	struct samples samples;
@@ -130,6 +137,8 @@ static int take_option(struct run *r, int opt, const char *value)
 	case OPT_CONNECT:
 		r->connect = value;
 		return 0;
+	case OPT_SHELLS:
+		return opt_number(&cmd_run, "--shells", value, RUN_MAX_SHELLS, &r->shells);
 	default:
 		return cmd_usage(&cmd_run, "unknown option");
 	}
@@ -149,15 +158,29 @@ static int check_socket(struct run *r)
 	/* So that it can be taken a snapshot of. */
 	if (strcmp(r->tier, "auto") == 0)
 		r->tier = "map";
-	if (r->repeat || r->timeline || r->json || r->verify)
-		return cmd_usage(&cmd_run, "-n, --verify, --timeline and --json are of starts, "
-					   "not of a machine that stays");
+	if (r->repeat || r->timeline || r->json || r->verify || r->shells > 0)
+		return cmd_usage(&cmd_run,
+				 "-n, --shells, --verify, --timeline and --json are of "
+				 "starts, not of a machine that stays");
+	return 0;
+}
+
+/* Shells are handed memory that is mapped. */
+static int check_shells(struct run *r)
+{
+	if (r->shells == 0)
+		return 0;
+	if (strcmp(r->tier, "auto") != 0 && strcmp(r->tier, "map") != 0)
+		return cmd_usage(&cmd_run, "--shells is with --tier map, not %s", r->tier);
+	r->tier = "map";
 	return 0;
 }
 
 /* [-] DIR, where "-" is the payload from stdin. */
 static int take_arguments(struct run *r, int argc, char **argv)
 {
+	int code;
+
 	if (argc == 1 + !r->connect && strcmp(argv[0], "-") == 0) {
 		r->from_stdin = true;
 		argv++;
@@ -174,7 +197,8 @@ static int take_arguments(struct run *r, int argc, char **argv)
 	if (r->verify && !r->warm)
 		return cmd_usage(&cmd_run, "--verify is of rewinds, expected --tier warm");
 	r->dir = argv[0];
-	return check_socket(r);
+	code = check_shells(r);
+	return code != 0 ? code : check_socket(r);
 }
 
 static int read_event(struct run *r, struct err *err)
@@ -186,12 +210,36 @@ static int read_event(struct run *r, struct err *err)
 	return 0;
 }
 
+/* As many descriptors as shells may need: the limit that programs are given by default is low
+ * for the sake of those that use select(2). */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_pool(struct run *r, struct thaw_err *err)
+{
+	raise_limit();
+	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells, 0,
+			      err);
+}
+
 /* All that is done once, however many starts follow. */
 static int prepare(struct run *r, struct thaw_err *err)
 {
 	nsec_t start = clock_monotonic();
-	int ret = read_event(r, cmd_err(err));
+	int ret = 0;
 
+	/* First: what is in memory is in every shell. */
+	if (r->shells > 0)
+		ret = thaw_zygote_open(&r->zygote, 0, err);
+	if (ret == 0)
+		ret = read_event(r, cmd_err(err));
 	if (ret == 0)
 		ret = thaw_image_open_layer(&r->image, r->dir, r->parent, err);
 	if (ret == 0)
@@ -199,6 +247,8 @@ static int prepare(struct run *r, struct thaw_err *err)
 	if (ret == 0)
 		ret = thaw_template_open(&r->template, r->host, r->image, r->tier,
 					 (unsigned int)r->starts, err);
+	if (ret == 0 && r->shells > 0)
+		ret = open_pool(r, err);
 	if (ret < 0)
 		return ret;
 	r->plan = (struct start_plan){
@@ -252,6 +302,8 @@ static int start_one(struct run *r, bool first, struct thaw_err *err)
 	phase_mark(&result->phases, PHASE_REQUEST);
 	if (r->warm)
 		start_warm(&r->plan, &r->clone, result);
+	else if (r->pool)
+		start_in_shell(&r->plan, r->pool, !first, result);
 	else if (r->repeat)
 		start_in_child(&r->plan, !first, result);
 	else
@@ -362,9 +414,11 @@ static int report(const struct run *r, struct err *err)
 static void run_fini(struct run *r)
 {
 	thaw_clone_close(r->clone);
+	thaw_pool_close(r->pool);
 	thaw_template_close(r->template);
 	thaw_image_close(r->image);
 	thaw_host_close(r->host);
+	thaw_zygote_close(r->zygote);
 	samples_fini(&r->samples);
 	blob_free(&r->event);
 	free(r->reply);
@@ -417,6 +471,9 @@ const struct cmd cmd_run = {
 		"  --payload-file F   the event is the content of F\n"
 		"  -                  the event is read from stdin\n"
 		"  -n N               N starts, each in a process of its own, with latencies\n"
+		"  --shells K         starts from shells that wait, K of them made ahead, and "
+		"again\n"
+		"                     when all were used\n"
 		"  --tier T           auto, map, warm, ready, lazy or eager (auto);\n"
 		"                     warm: one machine for all starts, rewound after each\n"
 		"  --verify           compare each rewound machine with its image\n"

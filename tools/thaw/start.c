@@ -21,36 +21,49 @@
 #define START_GRACE (10 * NSEC_PER_SEC)
 
 /* The stamps that the library took; the request is when the caller made it. */
-static void take_stamps(const struct thaw_clone *clone, struct phases *p)
+static void take_stamps(const struct thaw_stamps *s, struct phases *p)
+{
+	p->at[PHASE_SHELL] = s->shell;
+	p->at[PHASE_MEMORY] = s->memory;
+	p->at[PHASE_STATE] = s->state;
+	p->at[PHASE_FIRST_INSTRUCTION] = s->first_instruction;
+	p->at[PHASE_FIRST_RESPONSE] = s->first_response;
+	p->at[PHASE_RELEASED] = s->released;
+}
+
+static void take_clone_stamps(const struct thaw_clone *clone, struct phases *p)
 {
 	struct thaw_stamps s;
 
 	thaw_clone_stamps(clone, &s);
-	p->at[PHASE_SHELL] = s.shell;
-	p->at[PHASE_MEMORY] = s.memory;
-	p->at[PHASE_STATE] = s.state;
-	p->at[PHASE_FIRST_INSTRUCTION] = s.first_instruction;
-	p->at[PHASE_FIRST_RESPONSE] = s.first_response;
-	p->at[PHASE_RELEASED] = s.released;
+	take_stamps(&s, p);
+}
+
+static void take_reply(const struct thaw_reply *reply, struct start_result *r)
+{
+	memcpy(r->reply, reply->data, reply->len);
+	r->reply_len = reply->len;
+}
+
+static void take_crash(const char *crash, struct start_result *r)
+{
+	if (crash)
+		snprintf(r->crash, sizeof(r->crash), "%s", crash);
 }
 
 static int invoke(struct thaw_clone *clone, const struct start_plan *plan,
 		  struct start_result *r)
 {
 	struct thaw_reply reply;
-	const char *crash;
 	int ret = thaw_clone_invoke(clone, plan->event, plan->event_len, plan->timeout_ms,
 				    &reply, &r->err);
 
 	if (ret == 0) {
-		memcpy(r->reply, reply.data, reply.len);
-		r->reply_len = reply.len;
-		take_stamps(clone, &r->phases);
-		return 0;
+		take_reply(&reply, r);
+		take_clone_stamps(clone, &r->phases);
+	} else {
+		take_crash(thaw_clone_crash(clone), r);
 	}
-	crash = thaw_clone_crash(clone);
-	if (crash)
-		snprintf(r->crash, sizeof(r->crash), "%s", crash);
 	return ret;
 }
 
@@ -85,7 +98,48 @@ void start_warm(const struct start_plan *plan, struct thaw_clone **clone,
 	if (ret == 0)
 		ret = thaw_clone_rewind(*clone, plan->verify, &r->err);
 	if (ret == 0)
-		take_stamps(*clone, &r->phases);
+		take_clone_stamps(*clone, &r->phases);
+	r->ret = ret;
+}
+
+/* A shell that waits; the request is when it was asked for, not when it had to be made. */
+static int take_shell(struct thaw_slot **slot, struct thaw_pool *pool, bool quiet,
+		      struct start_result *r)
+{
+	thaw_log *log = quiet ? NULL : guest_log;
+	int ret;
+
+	for (int tries = 0;; tries++) {
+		r->phases.at[PHASE_REQUEST] = clock_monotonic();
+		ret = thaw_slot_start(slot, pool, NULL, log, NULL, &r->err);
+		if (ret != -EAGAIN || tries > 0)
+			return ret;
+		ret = thaw_pool_fill(pool, &r->err);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+void start_in_shell(const struct start_plan *plan, struct thaw_pool *pool, bool quiet,
+		    struct start_result *r)
+{
+	struct thaw_slot *slot = NULL;
+	struct thaw_reply reply = { 0 };
+	struct thaw_stamps stamps;
+	int ret = take_shell(&slot, pool, quiet, r);
+
+	if (ret == 0) {
+		ret = thaw_slot_invoke(slot, plan->event, plan->event_len, plan->timeout_ms,
+				       &reply, &r->err);
+		thaw_slot_stamps(slot, &stamps);
+		take_stamps(&stamps, &r->phases);
+	}
+	if (ret == 0)
+		take_reply(&reply, r);
+	else if (slot)
+		take_crash(thaw_slot_crash(slot), r);
+	thaw_slot_close(slot);
+	guest_log_end();
 	r->ret = ret;
 }
 

@@ -41,6 +41,13 @@ void start_warm(const struct start_plan *plan, struct thaw_clone **clone,
 		struct start_result *r);
 
 /*
+ * start_in_shell - by a shell of @pool that waits. The pool is filled before, when it is empty:
+ * not part of the start. The request is when the shell was asked for.
+ */
+void start_in_shell(const struct start_plan *plan, struct thaw_pool *pool, bool quiet,
+		    struct start_result *r);
+
+/*
  * start_in_child - fork, start_here in the child, wait for it. A child that outlives its
  * timeout by a second is killed.
  */

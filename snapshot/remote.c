@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "snapshot/slot.h"
+#include "snapshot/remote.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,25 +14,25 @@
 #include "snapshot/zygote.h"
 
 /* Ours: a machine's own deadline stops it; this is for a process that does not. */
-#define SLOT_GRACE (1 * NSEC_PER_SEC)
+#define REMOTE_GRACE (1 * NSEC_PER_SEC)
 /* Ours: making or rewinding a machine takes milliseconds, on an emulated host seconds. */
-#define SLOT_PATIENCE (60 * NSEC_PER_SEC)
+#define REMOTE_PATIENCE (60 * NSEC_PER_SEC)
 
 /* ---- what comes from a shell ---- */
 
 /* Not believed any more: killed, and dead for the caller. Returns -s->ret's errno. */
-static int slot_die(struct slot *s, int ret, struct err *err)
+static int remote_die(struct remote *s, int ret, struct err *err)
 {
 	if (s->pidfd >= 0)
 		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
-	s->state = SLOT_DEAD;
+	s->state = REMOTE_DEAD;
 	s->ret = ret;
 	if (err)
 		*err = s->err;
 	return ret;
 }
 
-static int died_of(struct slot *s, int status, struct err *err)
+static int died_of(struct remote *s, int status, struct err *err)
 {
 	int ret;
 
@@ -47,11 +47,11 @@ static int died_of(struct slot *s, int status, struct err *err)
 			      "the machine's process ended with status %d",
 			      WEXITSTATUS(status));
 	}
-	return slot_die(s, ret, err);
+	return remote_die(s, ret, err);
 }
 
 /* Is there something to be read before @until (0: whenever)? Returns 1, 0 or -errno. */
-static int wait_readable(const struct slot *s, nsec_t until)
+static int wait_readable(const struct remote *s, nsec_t until)
 {
 	struct pollfd p = { .fd = s->socket, .events = POLLIN };
 	int ret;
@@ -67,67 +67,67 @@ static int wait_readable(const struct slot *s, nsec_t until)
 	return ret < 0 ? -errno : ret;
 }
 
-/* One packet. Anything but an answer ends the slot. @until: 0: no limit. */
-static int slot_recv(struct slot *s, struct wire_msg *msg, struct wire_parts *parts, void *buf,
-		     nsec_t until, struct err *err)
+/* One packet. Anything but an answer ends the machine. @until: 0: no limit. */
+static int remote_recv(struct remote *s, struct packet_msg *msg, struct packet_parts *parts,
+		       void *buf, nsec_t until, struct err *err)
 {
 	int ret = until != 0 ? wait_readable(s, until) : 1;
 
 	if (ret == 0)
-		return slot_die(s,
-				err_set(&s->err, ERR_TIMED_OUT,
-					"the machine's process did not answer in time, and "
-					"was killed"),
-				err);
+		return remote_die(s,
+				  err_set(&s->err, ERR_TIMED_OUT,
+					  "the machine's process did not answer in time, and "
+					  "was killed"),
+				  err);
 	if (ret > 0) {
 		do
-			ret = wire_recv(s->socket, msg, parts, buf, 0);
+			ret = packet_recv(s->socket, msg, parts, buf, 0);
 		while (ret == -EINTR);
 	}
 	/* Of a shell that died, the zygote tells; so it is the zygote that is missing. */
 	if (ret == 0)
-		return slot_die(s,
-				err_set(&s->err, EPIPE,
-					"the zygote has died, and this machine's process "
-					"with it"),
-				err);
+		return remote_die(s,
+				  err_set(&s->err, EPIPE,
+					  "the zygote has died, and this machine's process "
+					  "with it"),
+				  err);
 	if (ret < 0)
-		return slot_die(s,
-				err_set(&s->err, -ret, "listen to a machine's process: %s",
-					strerrordesc_np(-ret)),
-				err);
-	if (msg->type == WIRE_DIED)
+		return remote_die(s,
+				  err_set(&s->err, -ret, "listen to a machine's process: %s",
+					  strerrordesc_np(-ret)),
+				  err);
+	if (msg->type == PACKET_DIED)
 		return died_of(s, (int)msg->value, err);
-	if (msg->type == WIRE_FAILED && msg->ret < 0) {
+	if (msg->type == PACKET_FAILED && msg->ret < 0) {
 		s->err = msg->err;
-		return slot_die(s, msg->ret, err);
+		return remote_die(s, msg->ret, err);
 	}
 	return 0;
 }
 
 /* The answer of type @type; what the guest prints before it is passed on. @fd: NULL, or takes
  * the descriptor that comes with it. */
-static int slot_answer(struct slot *s, enum wire_type type, struct wire_msg *msg, int *fd,
-		       nsec_t until, struct err *err)
+static int remote_answer(struct remote *s, enum packet_type type, struct packet_msg *msg,
+			 int *fd, nsec_t until, struct err *err)
 {
-	uint8_t buf[WIRE_MAX_DATA];
-	struct wire_parts parts = { 0 };
+	uint8_t buf[PACKET_MAX_DATA];
+	struct packet_parts parts = { 0 };
 	int ret;
 
-	*msg = (struct wire_msg){ 0 };
+	*msg = (struct packet_msg){ 0 };
 	for (;;) {
-		ret = slot_recv(s, msg, &parts, buf, until, err);
+		ret = remote_recv(s, msg, &parts, buf, until, err);
 		if (ret < 0)
 			return ret;
 		if (msg->type == type)
 			break;
-		wire_close_fds(&parts);
-		if (msg->type != WIRE_LOG)
-			return slot_die(s,
-					err_set(&s->err, EPROTO,
-						"the machine's process said %u, expected %u",
-						msg->type, (unsigned int)type),
-					err);
+		packet_close_fds(&parts);
+		if (msg->type != PACKET_LOG)
+			return remote_die(s,
+					  err_set(&s->err, EPROTO,
+						  "the machine's process said %u, expected %u",
+						  msg->type, (unsigned int)type),
+					  err);
 		if (s->log)
 			s->log(s->log_arg, (uint32_t)msg->value, parts.data, parts.len);
 	}
@@ -135,36 +135,36 @@ static int slot_answer(struct slot *s, enum wire_type type, struct wire_msg *msg
 		*fd = parts.fds[0];
 		parts.fds[0] = parts.fds[--parts.nfds];
 	}
-	wire_close_fds(&parts);
+	packet_close_fds(&parts);
 	return 0;
 }
 
 /* ---- what a shell is told ---- */
 
-static int slot_tell(struct slot *s, const struct wire_msg *msg, const struct wire_parts *parts,
-		     struct err *err)
+static int remote_tell(struct remote *s, const struct packet_msg *msg,
+		       const struct packet_parts *parts, struct err *err)
 {
 	int ret;
 
 	do
-		ret = wire_send(s->socket, msg, parts, 0);
+		ret = packet_send(s->socket, msg, parts, 0);
 	while (ret == -EINTR);
 	if (ret == 0)
 		return 0;
 	if (ret == -EPIPE || ret == -ECONNRESET) {
-		struct wire_msg why;
+		struct packet_msg why;
 
 		/* The zygote's last word on it lies there. */
-		ret = slot_answer(s, WIRE_DIED, &why, NULL, 0, err);
+		ret = remote_answer(s, PACKET_DIED, &why, NULL, 0, err);
 		if (ret < 0)
 			return ret;
 	}
-	return slot_die(
+	return remote_die(
 		s, err_set(&s->err, ret < 0 ? -ret : EPROTO, "talk to a machine's process"),
 		err);
 }
 
-static int map_window(struct slot *s, int mailbox_fd, struct err *err)
+static int map_window(struct remote *s, int mailbox_fd, struct err *err)
 {
 	static const size_t needed[] = { 0, ABI_WINDOW_EVENT, ABI_WINDOW_REPLY };
 	void *window =
@@ -180,77 +180,79 @@ static int map_window(struct slot *s, int mailbox_fd, struct err *err)
 	return 0;
 }
 
-int slot_make(struct slot *s, const struct zygote *z, int state_fd, struct err *err)
+int remote_make(struct remote *s, const struct zygote *z, int state_fd, struct err *err)
 {
 	auto_close int mailbox_fd = mailbox_memfd(err);
 	int ret = mailbox_fd;
 
-	*s = (struct slot){ .socket = -1, .pidfd = -1 };
+	*s = (struct remote){ .socket = -1, .pidfd = -1 };
 	if (ret >= 0)
 		ret = map_window(s, mailbox_fd, err);
 	if (ret >= 0)
 		ret = zygote_make(z, state_fd, mailbox_fd, err);
 	if (ret < 0) {
-		slot_close(s);
+		remote_close(s);
 		return ret;
 	}
 	s->socket = ret;
-	s->state = SLOT_MAKING;
+	s->state = REMOTE_MAKING;
 	return 0;
 }
 
-int slot_await(struct slot *s, struct err *err)
+int remote_await(struct remote *s, struct err *err)
 {
-	struct wire_msg msg;
-	int ret = slot_answer(s, WIRE_READY, &msg, &s->pidfd, clock_monotonic() + SLOT_PATIENCE,
-			      err);
+	struct packet_msg msg;
+	int ret = remote_answer(s, PACKET_READY, &msg, &s->pidfd,
+				clock_monotonic() + REMOTE_PATIENCE, err);
 
 	if (ret < 0)
 		return ret;
 	if (s->pidfd < 0)
-		return slot_die(s, err_set(&s->err, EPROTO, "a shell without its descriptor"),
-				err);
+		return remote_die(s, err_set(&s->err, EPROTO, "a shell without its descriptor"),
+				  err);
 	s->pid = (pid_t)msg.value;
-	s->state = SLOT_WAITING;
+	s->state = REMOTE_WAITING;
 	return 0;
 }
 
-int slot_start(struct slot *s, const struct slot_machine *m, struct err *err)
+int remote_start(struct remote *s, const struct remote_machine *m, struct err *err)
 {
-	struct wire_msg msg = { .type = WIRE_START, .value = s->log ? WIRE_START_LOGS : 0 };
-	struct wire_parts parts = { .fds = { m->memory_fd, m->state_fd },
-				    .nfds = m->state_fd < 0 ? 1 : 2 };
-	int ret = slot_tell(s, &msg, &parts, err);
+	struct packet_msg msg = { .type = PACKET_START,
+				  .value = s->log ? PACKET_START_LOGS : 0 };
+	struct packet_parts parts = { .fds = { m->memory_fd, m->state_fd },
+				      .nfds = m->state_fd < 0 ? 1 : 2 };
+	int ret = remote_tell(s, &msg, &parts, err);
 
 	if (ret == 0)
-		s->state = SLOT_IDLE;
+		s->state = REMOTE_IDLE;
 	return ret;
 }
 
 /* May it be asked for something now? */
-static int check_idle(struct slot *s, struct err *err)
+static int check_idle(struct remote *s, struct err *err)
 {
-	if (s->state == SLOT_DEAD) {
+	if (s->state == REMOTE_DEAD) {
 		if (err)
 			*err = s->err;
 		return s->ret;
 	}
-	if (s->state == SLOT_BUSY)
+	if (s->state == REMOTE_BUSY)
 		return err_set(err, EBUSY,
 			       "the machine has an event, whose reply was not "
 			       "waited for");
 	return 0;
 }
 
-int slot_send(struct slot *s, const void *event, size_t len, nsec_t deadline, struct err *err)
+int remote_send(struct remote *s, const void *event, size_t len, nsec_t deadline,
+		struct err *err)
 {
-	struct wire_msg msg = { .type = WIRE_INVOKE, .value = len, .deadline = deadline };
+	struct packet_msg msg = { .type = PACKET_INVOKE, .value = len, .deadline = deadline };
 	nsec_t request = clock_monotonic();
 	int ret = check_idle(s, err);
 
 	/* A rewind clears the window: nothing goes there before it is over. */
 	if (ret == 0)
-		ret = slot_settle(s, err);
+		ret = remote_settle(s, err);
 	if (ret < 0)
 		return ret;
 	if (len > ABI_EVENT_MAX)
@@ -258,10 +260,10 @@ int slot_send(struct slot *s, const void *event, size_t len, nsec_t deadline, st
 			       ABI_EVENT_MAX);
 	if (len > 0)
 		memcpy(s->window + ABI_WINDOW_EVENT, event, len);
-	ret = slot_tell(s, &msg, NULL, err);
+	ret = remote_tell(s, &msg, NULL, err);
 	if (ret < 0)
 		return ret;
-	s->state = SLOT_BUSY;
+	s->state = REMOTE_BUSY;
 	s->deadline = deadline;
 	s->crashed = false;
 	if (s->is_rewound)
@@ -271,7 +273,7 @@ int slot_send(struct slot *s, const void *event, size_t len, nsec_t deadline, st
 }
 
 /* The stamps that are the shell's to take, each of which it takes once a start. */
-static void take_phases(struct slot *s, const struct phases *p)
+static void take_phases(struct remote *s, const struct phases *p)
 {
 	static const enum phase theirs[] = { PHASE_MEMORY, PHASE_STATE,
 					     PHASE_FIRST_INSTRUCTION };
@@ -282,20 +284,20 @@ static void take_phases(struct slot *s, const struct phases *p)
 		phase_mark(&s->phases, PHASE_FIRST_RESPONSE);
 }
 
-int slot_wait(struct slot *s, size_t *len, struct err *err)
+int remote_wait(struct remote *s, size_t *len, struct err *err)
 {
-	struct wire_msg msg;
+	struct packet_msg msg;
 	int ret;
 
-	if (s->state != SLOT_BUSY) {
+	if (s->state != REMOTE_BUSY) {
 		ret = check_idle(s, err);
 		return ret < 0 ? ret : err_set(err, EINVAL, "no event was sent to wait for");
 	}
-	ret = slot_answer(s, WIRE_REPLY, &msg, NULL, s->deadline ? s->deadline + SLOT_GRACE : 0,
-			  err);
+	ret = remote_answer(s, PACKET_REPLY, &msg, NULL,
+			    s->deadline ? s->deadline + REMOTE_GRACE : 0, err);
 	if (ret < 0)
 		return ret;
-	s->state = SLOT_IDLE;
+	s->state = REMOTE_IDLE;
 	s->crashed = msg.crashed != 0;
 	if (msg.ret < 0) {
 		if (err)
@@ -307,35 +309,36 @@ int slot_wait(struct slot *s, size_t *len, struct err *err)
 	return 0;
 }
 
-int slot_rewind(struct slot *s, bool verify, struct err *err)
+int remote_rewind(struct remote *s, bool verify, struct err *err)
 {
-	struct wire_msg msg = { .type = WIRE_REWIND, .value = verify };
+	struct packet_msg msg = { .type = PACKET_REWIND, .value = verify };
 	int ret = check_idle(s, err);
 
 	if (ret == 0)
-		ret = slot_settle(s, err);
+		ret = remote_settle(s, err);
 	if (ret == 0)
-		ret = slot_tell(s, &msg, NULL, err);
+		ret = remote_tell(s, &msg, NULL, err);
 	if (ret == 0)
-		s->state = SLOT_REWINDING;
+		s->state = REMOTE_REWINDING;
 	return ret;
 }
 
-int slot_settle(struct slot *s, struct err *err)
+int remote_settle(struct remote *s, struct err *err)
 {
-	struct wire_msg msg;
+	struct packet_msg msg;
 	int ret;
 
-	if (s->state != SLOT_REWINDING)
+	if (s->state != REMOTE_REWINDING)
 		return check_idle(s, err);
-	ret = slot_answer(s, WIRE_REWOUND, &msg, NULL, clock_monotonic() + SLOT_PATIENCE, err);
+	ret = remote_answer(s, PACKET_REWOUND, &msg, NULL, clock_monotonic() + REMOTE_PATIENCE,
+			    err);
 	if (ret < 0)
 		return ret;
 	if (msg.ret < 0) {
 		s->err = msg.err;
-		return slot_die(s, msg.ret, err);
+		return remote_die(s, msg.ret, err);
 	}
-	s->state = SLOT_IDLE;
+	s->state = REMOTE_IDLE;
 	s->crashed = false;
 	s->is_rewound = true;
 	s->rewinds = msg.rewinds;
@@ -343,10 +346,10 @@ int slot_settle(struct slot *s, struct err *err)
 	return 0;
 }
 
-void slot_close(struct slot *s)
+void remote_close(struct remote *s)
 {
 	if (s->pidfd >= 0) {
-		if (s->state == SLOT_BUSY || s->state == SLOT_REWINDING)
+		if (s->state == REMOTE_BUSY || s->state == REMOTE_REWINDING)
 			pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 		close(s->pidfd);
 	}
@@ -354,5 +357,5 @@ void slot_close(struct slot *s)
 		close(s->socket);
 	if (s->window)
 		munmap(s->window, ABI_WINDOW_SIZE);
-	*s = (struct slot){ .socket = -1, .pidfd = -1 };
+	*s = (struct remote){ .socket = -1, .pidfd = -1 };
 }

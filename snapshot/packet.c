@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "snapshot/wire.h"
+#include "snapshot/packet.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -8,10 +8,11 @@
 /* Room for descriptors, aligned as the kernel wants it. */
 union control {
 	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(sizeof(int) * WIRE_MAX_FDS)];
+	uint8_t bytes[CMSG_SPACE(sizeof(int) * PACKET_MAX_FDS)];
 };
 
-int wire_send(int fd, const struct wire_msg *msg, const struct wire_parts *parts, int flags)
+int packet_send(int fd, const struct packet_msg *msg, const struct packet_parts *parts,
+		int flags)
 {
 	struct iovec iov[2] = { { .iov_base = (void *)(uintptr_t)msg,
 				  .iov_len = sizeof(*msg) } };
@@ -36,7 +37,7 @@ int wire_send(int fd, const struct wire_msg *msg, const struct wire_parts *parts
 	return sendmsg(fd, &h, flags | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static void take_fds(struct msghdr *h, struct wire_parts *parts)
+static void take_fds(struct msghdr *h, struct packet_parts *parts)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(h);
 
@@ -47,16 +48,17 @@ static void take_fds(struct msghdr *h, struct wire_parts *parts)
 	memcpy(parts->fds, CMSG_DATA(c), parts->nfds * sizeof(int));
 }
 
-int wire_recv(int fd, struct wire_msg *msg, struct wire_parts *parts, void *buf, int flags)
+int packet_recv(int fd, struct packet_msg *msg, struct packet_parts *parts, void *buf,
+		int flags)
 {
 	struct iovec iov[2] = { { .iov_base = msg, .iov_len = sizeof(*msg) },
-				{ .iov_base = buf, .iov_len = WIRE_MAX_DATA } };
+				{ .iov_base = buf, .iov_len = PACKET_MAX_DATA } };
 	struct msghdr h = { .msg_iov = iov, .msg_iovlen = parts ? 2 : 1 };
 	union control control;
 	ssize_t n;
 
 	if (parts) {
-		*parts = (struct wire_parts){ .data = buf };
+		*parts = (struct packet_parts){ .data = buf };
 		h.msg_control = &control;
 		h.msg_controllen = sizeof(control);
 	}
@@ -72,7 +74,7 @@ int wire_recv(int fd, struct wire_msg *msg, struct wire_parts *parts, void *buf,
 		return 0;
 	if ((size_t)n < sizeof(*msg) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		if (parts)
-			wire_close_fds(parts);
+			packet_close_fds(parts);
 		return -EPROTO;
 	}
 	if (parts)
@@ -83,7 +85,7 @@ int wire_recv(int fd, struct wire_msg *msg, struct wire_parts *parts, void *buf,
 	return 1;
 }
 
-void wire_close_fds(struct wire_parts *parts)
+void packet_close_fds(struct packet_parts *parts)
 {
 	for (unsigned int i = 0; i < parts->nfds; i++)
 		close(parts->fds[i]);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * slot.h - a shell, and then a machine in another process, as its caller sees it: asked for,
+ * remote.h - a shell, and then a machine in another process, as its caller sees it: asked for,
  * handed a machine, invoked, rewound, closed. Nothing here waits but where it says so, and no
  * shell can make its caller wait longer than what it was given.
  *
- * A slot belongs to one thread at a time. A slot whose shell died, or was killed because it did
+ * It belongs to one thread at a time. One whose shell died, or was killed because it did
  * not answer, says so to everything that it is asked; it can only be closed.
  */
 #pragma once
@@ -13,25 +13,25 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "snapshot/wire.h"
+#include "snapshot/packet.h"
 
 struct zygote;
 
-enum slot_state {
-	SLOT_EMPTY,	/* no shell */
-	SLOT_MAKING,	/* asked for */
-	SLOT_WAITING,	/* a shell, no machine in it */
-	SLOT_IDLE,	/* a machine that waits for an event */
-	SLOT_BUSY,	/* has one */
-	SLOT_REWINDING, /* asked for, the answer was not looked at */
-	SLOT_DEAD,
+enum remote_state {
+	REMOTE_EMPTY,	  /* no shell */
+	REMOTE_MAKING,	  /* asked for */
+	REMOTE_WAITING,	  /* a shell, no machine in it */
+	REMOTE_IDLE,	  /* a machine that waits for an event */
+	REMOTE_BUSY,	  /* has one */
+	REMOTE_REWINDING, /* asked for, the answer was not looked at */
+	REMOTE_DEAD,
 };
 
-struct slot {
+struct remote {
 	int socket;
 	int pidfd; /* of the shell */
 	pid_t pid;
-	enum slot_state state;
+	enum remote_state state;
 	uint8_t *window; /* the mailbox's memory, shared with the shell */
 	nsec_t deadline; /* of the event under way; 0: none */
 	struct phases phases;
@@ -45,43 +45,44 @@ struct slot {
 };
 
 /* What becomes a machine. Descriptors stay the caller's. */
-struct slot_machine {
+struct remote_machine {
 	int memory_fd;
 	int state_fd; /* -1: the state that the shell was made for */
 };
 
 /*
- * slot_make - ask for a shell. @s: empty (zeroed). @state_fd: handover.h.
+ * remote_make - ask for a shell. @s: empty (zeroed). @state_fd: handover.h.
  * Errors: -EPIPE the zygote is gone; -EMFILE, -ENOMEM. @s is empty then.
  */
-int slot_make(struct slot *s, const struct zygote *z, int state_fd, struct err *err) must_check;
+int remote_make(struct remote *s, const struct zygote *z, int state_fd,
+		struct err *err) must_check;
 
 /* Wait until it is ready. Errors: what it could not do; -ERR_TIMED_OUT; @s is dead then. */
-int slot_await(struct slot *s, struct err *err) must_check;
+int remote_await(struct remote *s, struct err *err) must_check;
 
 /*
- * slot_start - hand the shell its machine. .log, .log_arg and the first stamps are set before.
+ * remote_start - hand the shell its machine. .log, .log_arg and the first stamps are set before.
  * Errors: -EPIPE nobody is there. What it could not do, the next answer says.
  */
-int slot_start(struct slot *s, const struct slot_machine *m, struct err *err) must_check;
+int remote_start(struct remote *s, const struct remote_machine *m, struct err *err) must_check;
 
 /*
- * slot_send - an event. Waits for a rewind that was asked for before.
+ * remote_send - an event. Waits for a rewind that was asked for before.
  * Errors: -EMSGSIZE; -EBUSY there is one under way.
  */
-int slot_send(struct slot *s, const void *event, size_t len, nsec_t deadline,
-	      struct err *err) must_check;
+int remote_send(struct remote *s, const void *event, size_t len, nsec_t deadline,
+		struct err *err) must_check;
 
 /*
- * slot_wait - for the reply to the event that was sent. @len: bytes in the window's reply area.
+ * remote_wait - for the reply to the event that was sent. @len: bytes in the window's reply area.
  * Errors: as machine_invoke; -EINVAL none was sent. -ERR_CRASHED the process died.
  */
-int slot_wait(struct slot *s, size_t *len, struct err *err) must_check;
+int remote_wait(struct remote *s, size_t *len, struct err *err) must_check;
 
 /* Ask for a rewind. Errors: -EBUSY an event is under way. */
-int slot_rewind(struct slot *s, bool verify, struct err *err) must_check;
+int remote_rewind(struct remote *s, bool verify, struct err *err) must_check;
 /* Wait for it, if there is one to wait for. Errors: as rewind_machine and rewind_verify. */
-int slot_settle(struct slot *s, struct err *err) must_check;
+int remote_settle(struct remote *s, struct err *err) must_check;
 
 /* Let the shell go, which ends by itself; kill it when it has something to do. */
-void slot_close(struct slot *s);
+void remote_close(struct remote *s);
