@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_filter.c - what a process under the filter may do, and what ends it. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/err.h"
+#include "snapshot/filter.h"
+
+/* System calls as such: a library's wrappers may do more. */
+static void map_writable(void)
+{
+	syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		0);
+}
+
+static void map_executable(void)
+{
+	syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		0);
+}
+
+static void make_executable(void)
+{
+	syscall(SYS_mprotect, (uintptr_t)map_executable & ~4095ul, 4096, PROT_READ | PROT_EXEC);
+}
+
+static void receive(void)
+{
+	syscall(SYS_recvmsg, -1, NULL, 0);
+}
+
+static void control(void)
+{
+	syscall(SYS_ioctl, -1, 0, NULL);
+}
+
+static void nothing(void)
+{
+}
+
+static void open_path(void)
+{
+	syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY);
+}
+
+static void look_up_path(void)
+{
+	syscall(SYS_newfstatat, AT_FDCWD, "/etc/passwd", NULL, 0);
+}
+
+static void make_socket(void)
+{
+	syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+}
+
+static void make_process(void)
+{
+	syscall(SYS_fork);
+}
+
+static void run_program(void)
+{
+	syscall(SYS_execve, "/bin/true", NULL, NULL);
+}
+
+static void trace(void)
+{
+	syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+static void signal_others(void)
+{
+	syscall(SYS_kill, 1, 0);
+}
+
+static void load_program(void)
+{
+	syscall(SYS_bpf, 0, NULL, 0);
+}
+
+/* The 32-bit entry has other numbers for the same calls. */
+static void other_architecture(void)
+{
+	long ret = 20; /* getpid there */
+
+	__asm__ volatile("int $0x80" : "+a"(ret) : : "memory");
+}
+
+static const struct {
+	const char *what;
+	void (*call)(void);
+	bool allowed;
+} cases[] = {
+	{ "to end", nothing, true },
+	{ "to map memory", map_writable, true },
+	{ "to receive", receive, true },
+	{ "ioctl", control, true },
+	{ "to map code", map_executable, false },
+	{ "to make code", make_executable, false },
+	{ "to open a path", open_path, false },
+	{ "to look a path up", look_up_path, false },
+	{ "a socket", make_socket, false },
+	{ "a process", make_process, false },
+	{ "a program", run_program, false },
+	{ "to trace", trace, false },
+	{ "to signal others", signal_others, false },
+	{ "bpf", load_program, false },
+	{ "system calls of another architecture", other_architecture, false },
+};
+
+static int status_of(const struct filter *f, void (*call)(void))
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (filter_enter(f, NULL) == 0)
+			call();
+		_exit(7);
+	}
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+Test(filter, what_is_not_needed_ends_the_process, .timeout = 30)
+{
+	struct filter f;
+	struct err err = { 0 };
+
+	cr_assert(eq(int, filter_init(&f, &err), 0), "%s", err.text);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int status = status_of(&f, cases[i].call);
+		int ended = cases[i].allowed ? 7 << 8 : SIGSYS;
+
+		cr_expect(eq(int, status & ~0x80, ended), "%s", cases[i].what);
+	}
+	filter_fini(&f);
+}
