@@ -166,14 +166,16 @@ fuzz:
 	+$Q$(sub) MODE=fuzz fuzz-run
 fuzz-run: $(fuzzers)
 	$(run) $(fuzzers)
-# What takes minutes: ten thousand rewinds of machines that do their worst, each verified; a
+# What takes minutes: ten thousand rewinds of machines that do their worst, each verified; five
+# hundred kills of zygotes, shells and callers; a thousand machines alive at once; a
 # million random calls of 2,000 machines, under ASan.
 soak:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) soak-run
 	+$Q$(sub) MODE=asan soak-asan-run
-soak-run: $O/tests/kvm_rewind $O/tests/kvm_fork $(thaw) $(samples) $(guest_tests)
-	$QREWINDS=10000 PAUSE_PERCENT=20 sh tests/run.sh $O/tests/kvm_rewind $O/tests/kvm_fork
+soak_tests := $(addprefix $O/tests/kvm_,rewind fork kills shells)
+soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
+	$QREWINDS=10000 PAUSE_PERCENT=20 KILLS=500 SLOTS=1000 sh tests/run.sh $(soak_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
 -include tests/tcg/tcg.mk

@@ -77,7 +77,7 @@ _thaw() {
 	boot) _thaw_program "$cur" "$guest" ;;
 	run)
 		_thaw_image "$cur" "-n --tier --verify --payload --payload-file --timeout --timeline \
-			--json --parent --listen --connect"
+			--json --parent --listen --connect --shells"
 		;;
 	snapshot)
 		if [[ $cur == -* ]]; then
