@@ -17,13 +17,11 @@ static const char *file_name(unsigned int i)
 				     : "manifest.json";
 }
 
-static struct identity_file look(const char *dir, unsigned int i)
+static struct identity_file look(int dirfd, unsigned int i)
 {
-	char path[PATH_MAX];
 	struct stat st;
-	int len = snprintf(path, sizeof(path), "%s/%s", dir, file_name(i));
 
-	if (len >= (int)sizeof(path) || lstat(path, &st) < 0)
+	if (fstatat(dirfd, file_name(i), &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return (struct identity_file){ 0 };
 	return (struct identity_file){ .dev = st.st_dev,
 				       .ino = st.st_ino,
@@ -55,7 +53,7 @@ int identity_take(struct identity *id, int dirfd, struct err *err)
 	if (!id->dir)
 		return err_set(err, ENOMEM, "no memory for a path");
 	for (unsigned int i = 0; i < IDENTITY_FILES; i++)
-		id->files[i] = look(id->dir, i);
+		id->files[i] = look(dirfd, i);
 	return 0;
 }
 
@@ -67,8 +65,12 @@ void identity_fini(struct identity *id)
 
 int identity_check(const struct identity *id, struct err *err)
 {
+	auto_close int dirfd = open(id->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dirfd < 0)
+		return err_set(err, ESTALE, "%s is gone since the image was opened", id->dir);
 	for (unsigned int i = 0; i < IDENTITY_FILES; i++) {
-		struct identity_file is = look(id->dir, i);
+		struct identity_file is = look(dirfd, i);
 
 		if (!same_file(&is, &id->files[i]))
 			return err_set(err, ESTALE,

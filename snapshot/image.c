@@ -445,9 +445,9 @@ int image_verify(const struct image *img, const struct io_progress *progress,
 		 struct image_report *out, struct err *err)
 {
 	const struct manifest_file *files = img->manifest.files;
-	int ret = 0;
+	int ret = verify_one(img, progress, err);
 
-	for (const struct image *i = img; i && ret == 0; i = i->parent)
+	for (const struct image *i = img->parent; i && ret == 0; i = i->parent)
 		ret = verify_one(i, progress, err);
 	if (ret < 0)
 		return ret;
