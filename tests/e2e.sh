@@ -52,6 +52,11 @@ have_kvm() {
 	[ -c /dev/kvm ] && (exec 3<>/dev/kvm) 2>/dev/null
 }
 
+# The program of docs/embed.md: the first C there. Paths are relative to the root folder.
+embed_program() {
+	awk '/^```c$/ { on = 1; next } on && /^```$/ { exit } on' docs/embed.md
+}
+
 # The script is one skipped test where there is no KVM. REQUIRE_KVM is run.sh's business.
 need_kvm() {
 	have_kvm && return

@@ -13,7 +13,7 @@ PKG_CONFIG_LIBDIR=$root/usr/lib/pkgconfig
 PKG_CONFIG_SYSROOT_DIR=$root
 export PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
 
-awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' docs/embed.md >"$WORK/ask.c"
+embed_program >"$WORK/ask.c"
 flags=$(pkg-config --cflags --libs thaw)
 # shellcheck disable=SC2086 # words are meant to be split
 expect_status 0 "the program of docs/embed.md compiles without warnings" \

@@ -219,9 +219,9 @@ expect_match "no script: usage" "$(cat "$E2E_ERR")" '^usage: lua SCRIPT'
 
 # One clone after many errors. The program of docs/embed.md keeps a clone from event to event.
 if command -v cc >/dev/null; then
-	awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' docs/embed.md >"$WORK/ask.c"
+	embed_program >"$WORK/ask.c"
 	expect_status 0 "a program that keeps a clone" cc -O2 -I snapshot -o "$WORK/ask" "$WORK/ask.c" \
-		build/release/libthaw.a -llz4 -ljansson -lcrypto -lisal -luring
+		build/release/libthaw.so.0 -Wl,-rpath,"$PWD/build/release"
 	code='if count == 20 then return count end local t = {} while true do t[#t + 1] = {} end'
 	jq -cnj --arg code "$code" '{code: $code}' >"$WORK/event"
 	expect_status 0 "19 times out of memory" "$WORK/ask" "$WORK/image" "$(cat "$WORK/event")" 1 20
