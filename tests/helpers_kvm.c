@@ -4,6 +4,7 @@
 #include <cpuid.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,4 +194,16 @@ char *machine_ask(struct machine *m, const char *event)
 
 	cr_assert(eq(int, machine_invoke(m, &inv, &reply, NULL, &err), 0), "%s", err.text);
 	return strndup((const char *)reply.data, reply.len);
+}
+
+int count_entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	cr_assert(ne(ptr, dir, NULL));
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }

@@ -63,3 +63,6 @@ void clone_free(struct clone *c);
 /* Hand over @event, run to the reply, return it as a string that the caller frees. Asserts
  * that there is a reply within ten seconds times slow(). */
 char *machine_ask(struct machine *m, const char *event);
+
+/* Names in a directory, as those of /proc/self/fd: descriptors that are open. */
+int count_entries(const char *path);

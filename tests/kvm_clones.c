@@ -2,7 +2,6 @@
 /* kvm_clones.c - many clones of one template alive at once, and what each of them costs. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,18 +98,6 @@ Test(clones, a_hundred_alive_at_once_each_answer_and_stay_small, .timeout = 120)
 		waitpid(pids[i], NULL, 0);
 	}
 	frozen_free(&f);
-}
-
-static int count_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	int n = 0;
-
-	cr_assert(ne(ptr, dir, NULL));
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static int count_maps(void)

@@ -5,7 +5,6 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -299,17 +298,6 @@ Test(pager, a_file_that_was_cut_stops_the_machine)
 	expect_damage("ends at offset");
 }
 
-static int entries_of(const char *dir)
-{
-	DIR *d = opendir(dir);
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static int maps(void)
 {
 	FILE *file = fopen("/proc/self/maps", "re");
@@ -340,8 +328,8 @@ Test(pager, wherever_it_ends_the_machine_stops_with_an_error_and_nothing_leaks)
 	int fds, threads, mappings, failed = 0;
 
 	life_with_fault(&tier_lazy, 1, &err);
-	fds = entries_of("/proc/self/fd");
-	threads = entries_of("/proc/self/task");
+	fds = count_entries("/proc/self/fd");
+	threads = count_entries("/proc/self/task");
 	mappings = maps();
 	for (unsigned int i = 0; i < 100 / slow() + 1; i++) {
 		struct err why = { 0 };
@@ -358,8 +346,8 @@ Test(pager, wherever_it_ends_the_machine_stops_with_an_error_and_nothing_leaks)
 				  why.text);
 	}
 	cr_expect(gt(int, failed, 0));
-	cr_expect(eq(int, entries_of("/proc/self/fd"), fds));
-	cr_expect(eq(int, entries_of("/proc/self/task"), threads));
+	cr_expect(eq(int, count_entries("/proc/self/fd"), fds));
+	cr_expect(eq(int, count_entries("/proc/self/task"), threads));
 	cr_expect(le(int, maps(), mappings + 4)); /* of malloc and thread stacks */
 }
 

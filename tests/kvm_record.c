@@ -5,7 +5,6 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,18 +197,6 @@ Test(record, a_clone_writes_to_no_other_page)
 		cr_expect(known, "page at guest address 0x%llx", (unsigned long long)off);
 	}
 	clone_free(&c);
-}
-
-static int count_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	int n = 0;
-
-	cr_assert(ne(ptr, dir, NULL));
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 Test(record, a_guest_without_an_answer_is_an_error_and_leaves_nothing)

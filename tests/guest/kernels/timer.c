@@ -48,29 +48,6 @@ __asm__(".text\n.globl timer_entry\ntimer_entry:\n"
 	"	pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax\n"
 	"	iretq\n");
 
-static uint64_t tsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return low | (uint64_t)high << 32;
-}
-
-static void wrmsr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr"
-			 :
-			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
-}
-
-static uint64_t rdmsr(uint32_t msr)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return low | (uint64_t)high << 32;
-}
-
 void on_timer(void)
 {
 	fired_tsc = tsc();

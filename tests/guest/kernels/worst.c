@@ -51,29 +51,6 @@ static uint64_t page_b[512] __attribute__((aligned(4096)));
 static uint64_t gdt[4] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
 static uint64_t events;
 
-static void wrmsr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr"
-			 :
-			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
-}
-
-static uint64_t rdmsr(uint32_t msr)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return low | (uint64_t)high << 32;
-}
-
-static uint64_t tsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return low | (uint64_t)high << 32;
-}
-
 #define READ(reg, to)	 __asm__ volatile("mov %%" reg ", %0" : "=r"(to))
 #define WRITE(reg, from) __asm__ volatile("mov %0, %%" reg : : "r"((uint64_t)(from)) : "memory")
 
