@@ -87,6 +87,13 @@ static size_t ask_bytes(struct slot *s, const void *event, size_t len, void *rep
 	return r.len;
 }
 
+/* AddressSanitizer keeps what was freed for a while. */
+#if defined(__SANITIZE_ADDRESS__)
+static const bool frees_late = true;
+#else
+static const bool frees_late = false;
+#endif
+
 static size_t resident_pages(void)
 {
 	size_t size = 0, resident = 0;
@@ -139,8 +146,9 @@ static void do_worst(struct slot *s, unsigned int n, uint32_t all)
 			resident = resident_pages();
 	}
 	cr_expect(eq(u64, first.look, 0xaaaa));
-	/* Pages of the allocator's and of libc's may come and go. */
-	cr_expect(lt(sz, resident_pages(), resident + 64));
+	/* In the second half nothing is added any more; pages of libc's may come and go. */
+	if (n >= 100 && !frees_late)
+		cr_expect(lt(sz, resident_pages(), resident + 64));
 }
 
 Test(rewind, a_kernel_that_does_its_worst, .timeout = 600)
