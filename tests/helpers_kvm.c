@@ -124,15 +124,11 @@ static void frozen_open(struct frozen *f)
 	cr_assert(eq(int, template_fill(&f->template, &err), 0), "%s", err.text);
 }
 
-void frozen_from(struct frozen *f, struct machine *m)
+/* @plan: NULL: the image has no working set. */
+static void frozen_save(struct frozen *f, struct machine *m, const struct record_plan *plan)
 {
 	static const char *const args[] = { "test", NULL };
-	static const struct record_event empty;
-	/* Some guests have no answer to an empty event: their image has no working set. */
-	const struct record_plan plan = {
-		.runs = 1, .nevents = 1, .events = &empty, .timeout = slow() * NSEC_PER_SEC
-	};
-	const struct save_options opt = { .program = "test", .args = args, .record = &plan };
+	const struct save_options opt = { .program = "test", .args = args, .record = plan };
 	struct err err = { 0 };
 
 	scratch_make(f->scratch);
@@ -141,16 +137,27 @@ void frozen_from(struct frozen *f, struct machine *m)
 	frozen_open(f);
 }
 
+/* Kernels of tests may do anything with an empty event, and for ever. */
+void frozen_from(struct frozen *f, struct machine *m)
+{
+	frozen_save(f, m, NULL);
+}
+
 void frozen_make(struct frozen *f, const char *program)
 {
 	const char *const argv[] = { program, NULL };
+	static const struct record_event empty;
+	/* Some programs have no answer to an empty event: their image has no working set. */
+	const struct record_plan plan = {
+		.runs = 1, .nevents = 1, .events = &empty, .timeout = slow() * NSEC_PER_SEC
+	};
 	static struct booted b;
 	struct err err = { 0 };
 
 	booted_make(&b, program, argv);
 	cr_assert(eq(int, machine_wait(&b.machine, clock_monotonic() + TEST_TIMEOUT, &err), 0),
 		  "%s", err.text);
-	frozen_from(f, &b.machine);
+	frozen_save(f, &b.machine, &plan);
 	booted_free(&b);
 }
 

@@ -46,7 +46,7 @@ struct frozen {
 	struct template template;
 };
 
-/* Boot @program (a guest_path), freeze it, open the image, fill the template. */
+/* Boot @program (a guest_path), freeze it, record a working set, open the image, fill the template. */
 void frozen_make(struct frozen *f, const char *program);
 /* The same from a machine that is stopped at NEXT. */
 void frozen_from(struct frozen *f, struct machine *m);
