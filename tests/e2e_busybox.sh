@@ -56,9 +56,11 @@ same() { # LINE
 }
 
 export TZ=UTC
+# A slow host runs every fourth.
+every=$((SLOW > 1 ? 4 : 1)) n=0
 while IFS= read -r line; do
-	case $line in '' | '#'*) continue ;; esac
-	same "$line"
+	n=$((n + 1))
+	[ $((n % every)) -ne 0 ] || same "$line"
 done <<'END'
 cat text odd
 cat missing

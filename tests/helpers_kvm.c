@@ -143,22 +143,34 @@ void frozen_from(struct frozen *f, struct machine *m)
 	frozen_save(f, m, NULL);
 }
 
-void frozen_make(struct frozen *f, const char *program)
+static void frozen_program(struct frozen *f, const char *program,
+			   const struct record_plan *plan)
 {
 	const char *const argv[] = { program, NULL };
-	static const struct record_event empty;
-	/* Some programs have no answer to an empty event: their image has no working set. */
-	const struct record_plan plan = {
-		.runs = 1, .nevents = 1, .events = &empty, .timeout = slow() * NSEC_PER_SEC
-	};
 	static struct booted b;
 	struct err err = { 0 };
 
 	booted_make(&b, program, argv);
 	cr_assert(eq(int, machine_wait(&b.machine, clock_monotonic() + TEST_TIMEOUT, &err), 0),
 		  "%s", err.text);
-	frozen_save(f, &b.machine, &plan);
+	frozen_save(f, &b.machine, plan);
 	booted_free(&b);
+}
+
+void frozen_bare(struct frozen *f, const char *program)
+{
+	frozen_program(f, program, NULL);
+}
+
+void frozen_make(struct frozen *f, const char *program)
+{
+	static const struct record_event empty;
+	/* Some programs have no answer to an empty event: their image has no working set. */
+	const struct record_plan plan = {
+		.runs = 1, .nevents = 1, .events = &empty, .timeout = slow() * NSEC_PER_SEC
+	};
+
+	frozen_program(f, program, &plan);
 }
 
 void frozen_free(struct frozen *f)

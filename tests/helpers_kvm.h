@@ -48,7 +48,9 @@ struct frozen {
 
 /* Boot @program (a guest_path), freeze it, record a working set, open the image, fill the template. */
 void frozen_make(struct frozen *f, const char *program);
-/* The same from a machine that is stopped at NEXT. */
+/* The same without a working set, which takes a while for a program that touches much. */
+void frozen_bare(struct frozen *f, const char *program);
+/* That from a machine that is stopped at NEXT. */
 void frozen_from(struct frozen *f, struct machine *m);
 void frozen_free(struct frozen *f);
 

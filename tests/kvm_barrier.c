@@ -59,7 +59,7 @@ Test(barrier, three_generations_of_images_of_restored_machines, .timeout = 60)
 	static struct clone c;
 
 	for (const struct tier *const *t = tiers; *t; t++) {
-		frozen_make(&f[0], guest_path("tests/barrier"));
+		frozen_bare(&f[0], guest_path("tests/barrier"));
 		for (int g = 0; g < 3; g++) {
 			clone_make(&c, &f[g], *t);
 			cr_expect(eq(str, ask(&c.machine).verdict, "ok"), "tier %s, %d",
@@ -85,7 +85,7 @@ Test(barrier, clones_draw_different_randomness_and_know_the_time, .timeout = 60)
 	struct answer x, y;
 	nsec_t before, after;
 
-	frozen_make(&f, guest_path("tests/barrier"));
+	frozen_bare(&f, guest_path("tests/barrier"));
 	clone_make(&a, &f, &tier_map);
 	clone_make(&b, &f, &tier_map);
 	before = clock_realtime();
@@ -108,7 +108,7 @@ static void check_clock_with_tsc(int64_t shift)
 	static struct clone c;
 	struct answer a;
 
-	frozen_make(&f, guest_path("tests/barrier"));
+	frozen_bare(&f, guest_path("tests/barrier"));
 	f.template.state.vcpus[0].tsc.value += (uint64_t)shift;
 	f.template.state.vcpus[0].msrs.entries[0].data += (uint64_t)shift; /* IA32_TSC */
 	usleep(300000);
