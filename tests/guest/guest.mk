@@ -35,7 +35,7 @@ $G/tests/flags: FORCE
 -include $(addsuffix .d,$(guest_tests))
 
 # Kernels of their own, booted in place of kindling: one C file each, linked where the VMM puts
-# a kernel (ABI_KERNEL_GPA).
+# a kernel (ABI_KERNEL_GPA). bytes.c has what a compiler calls of its own accord.
 guest_kernels := $(patsubst tests/guest/kernels/%.c,$G/tests/%.elf,$(wildcard tests/guest/kernels/*.c))
 guest_tests   += $(guest_kernels)
 kernel_cflags := -ffreestanding -fno-builtin -fno-pic -mcmodel=small -mgeneral-regs-only \
@@ -43,6 +43,6 @@ kernel_cflags := -ffreestanding -fno-builtin -fno-pic -mcmodel=small -mgeneral-r
            -fno-asynchronous-unwind-tables -nostdlib -static \
            -Wl,-Ttext=0x100000,--build-id=none,-z,max-page-size=4096,-z,noexecstack
 
-$G/tests/%.elf: tests/guest/kernels/%.c $G/tests/flags
+$G/tests/%.elf: tests/guest/kernels/%.c guest/kindling/bytes.c $G/tests/flags
 	$(call say,CC)
 	$(call guest_compile,$(CC),$(kernel_cflags))
