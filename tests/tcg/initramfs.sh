@@ -1,17 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# initramfs.sh OUT KERNEL_DIR HELPERS FILE... - pack the emulated machine's file system: busybox,
-# `init` and its HELPERS, KVM's modules, this host's own tools that the tests use, and FILEs,
-# which keep their names below /src. Programs bring their shared libraries. The same input gives the same
-# bytes.
+# initramfs.sh OUT KERNEL_DIR LEAVE FILE... - pack the emulated machine's file system: busybox,
+# `init` and the program LEAVE that ends it, KVM's modules, this host's own tools that the tests
+# use, and FILEs, which keep their names below /src. Programs bring their shared libraries. The
+# same input gives the same bytes.
 set -eu
 
-out=$1 kernel=$2 helpers=$3
+out=$1 kernel=$2 leave=$3
 shift 3
 # What tests/run.sh and the end-to-end tests call.
 tools='sh bash awk basename cat chmod cmp cp cut date dd diff dirname env expr find grep head id
-	jq ln ls mkdir mktemp mv od ps readlink realpath rm rmdir sed seq sha256sum sleep
-	sort sqlite3 stat tail tee timeout touch tr truncate uname wc xargs base64 gzip tar'
+	jq ln ls mkdir mktemp mv od ps readlink realpath rm rmdir sed seq setpriv sha256sum
+	sleep sort sqlite3 stat tail tee timeout touch tr truncate uname unshare wc xargs base64
+	gzip tar'
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -33,8 +34,7 @@ put() { # FILE NAME: with the libraries it asks for
 mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/usr/lib64" "$root/modules"
 ln -s usr/bin usr/lib usr/lib64 "$root"
 install -D -m 755 tests/tcg/init "$root/init"
-# shellcheck disable=SC2086 # a list
-cp $helpers "$root"
+cp "$leave" "$root/leave"
 cp "$kernel/irqbypass.ko" "$kernel/kvm.ko" "$kernel/kvm-amd.ko" "$root/modules"
 put "$(command -v busybox)" bin/busybox
 for tool in $tools; do

@@ -1,18 +1,17 @@
-# tcg.mk - the KVM and end-to-end tests on a host with SVM that QEMU emulates: `make test-tcg`.
+# tcg.mk - the KVM and end-to-end tests on hosts with SVM that QEMU emulates: `make test-tcg`.
 # Included by the root Makefile. L1=6.1 takes that series of Debian's kernels as the host's;
 # L1_APPEND= adds to its command line, as kvm_amd.npt=0 (shadow paging).
 L1 ?= 6.12
 T  := $B/tcg
 
-# Scripts that do not ask for KVM have nothing to gain there. The long ones first: the two
-# processors are to end together.
+# Scripts that do not ask for KVM have nothing to gain there. The long ones first: the machines
+# are to end together.
 tcg_tests := $(shell grep -l ^need_kvm $(e2e)) $(kvm) tests/tcg/crossing.sh
 tcg_files := $(tcg_tests) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh \
-	tests/e2e.sh tests/tcg/workers.sh tests/tcg/refusal.sh docs/tutorial.md docs/embed.md \
+	tests/e2e.sh tests/tcg/worker.sh tests/tcg/refusal.sh docs/tutorial.md docs/embed.md \
 	$(wildcard tests/e2e/* guest/functions/lua/*) $(shell find tests/golden -type f)
 
-tcg_helpers := $T/hold $T/leave
-$(tcg_helpers): $T/%: tests/tcg/%.c $O/flags
+$T/leave: tests/tcg/leave.c $O/flags
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$Q$(CC) $(std) $(warn) $(if $(WERROR),-Werror) -O2 -static -o $@ $<
@@ -26,17 +25,17 @@ $T/$(L1)/package:
 	$(call say,GET)
 	$Qsh tests/tcg/kernel.sh $(L1) $(@D)
 
-$T/$(L1)/base.cpio: $T/$(L1)/package $(tcg_helpers) tests/tcg/initramfs.sh tests/tcg/init $(tcg_files)
+$T/$(L1)/base.cpio: $T/$(L1)/package $T/leave tests/tcg/initramfs.sh tests/tcg/init $(tcg_files)
 	$(call say,CPIO)
 	$Q$(call need,busybox); $(call need,cpio)
-	$Qsh tests/tcg/initramfs.sh $@ $(@D) '$(tcg_helpers)' $(tcg_files)
+	$Qsh tests/tcg/initramfs.sh $@ $(@D) $T/leave $(tcg_files)
 
 test-tcg:
 	$Qsh tools/deps.sh build check tcg
 	+$Q$(sub) test-tcg-run
 test-tcg-run: $T/$(L1)/base.cpio
 	$Q$(call need,qemu-system-x86_64)
-	@echo "  L1 is $$(cat $T/$(L1)/package); its console: $T/$(L1)/console.log"
+	@echo "  L1 is $$(cat $T/$(L1)/package); its consoles: $T/$(L1)/console-*.log"
 	$QTCG_DIR=$T/$(L1) TCG_APPEND='$(L1_APPEND)' TCG_TESTS='$(tcg_tests)' SHOW_SKIPS=1 THAW=$(thaw) \
 		sh tests/run.sh tests/tcg/tcg.sh
 
