@@ -10,9 +10,8 @@ out=$1 kernel=$2 leave=$3
 shift 3
 # What tests/run.sh and the end-to-end tests call.
 tools='sh bash awk basename cat chmod cmp cp cut date dd diff dirname env expr find grep head id
-	jq ln ls mkdir mktemp mv od ps readlink realpath rm rmdir sed seq setpriv sha256sum
-	sleep sort sqlite3 stat tail tee timeout touch tr truncate uname unshare wc xargs base64
-	gzip tar'
+	jq ln ls mkdir mktemp mv od ps readlink realpath rm rmdir sed seq sha256sum sleep
+	sort sqlite3 stat tail tee timeout touch tr truncate uname wc xargs base64 gzip tar'
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

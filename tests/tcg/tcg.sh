@@ -67,7 +67,8 @@ serve() { # MACHINE
 
 run_machine() { # MACHINE
 	mkfifo "$WORK/tests-$1"
-	boot "$1" <>"$WORK/tests-$1" | serve "$1" >"$WORK/tests-$1"
+	exec 4<>"$WORK/tests-$1"
+	boot "$1" <&4 | serve "$1" >&4
 }
 
 # RESULT NAME ok|fail|skip REASON
