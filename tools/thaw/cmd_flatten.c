@@ -19,7 +19,7 @@ static const struct option options[] = {
 };
 
 static int flatten_to(const char *from, const char *parent, const char *dir,
-		      struct flatten_options *opt)
+		      struct flatten_options opt)
 {
 	static struct image img; /* too large for the stack */
 	struct progress progress;
@@ -29,8 +29,8 @@ static int flatten_to(const char *from, const char *parent, const char *dir,
 	if (ret < 0)
 		return cmd_fail(ret, &err);
 	progress_begin(&progress, "flattening");
-	opt->progress = &progress.io;
-	ret = flatten(&img, dir, opt, &err);
+	opt.progress = &progress.io;
+	ret = flatten(&img, dir, &opt, &err);
 	progress_end(&progress);
 	image_close(&img);
 	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
@@ -64,7 +64,7 @@ static int run_flatten(int argc, char **argv)
 		return cmd_usage(&cmd_flatten, "expected -o DIR");
 	if (optind != argc - 1)
 		return cmd_usage(&cmd_flatten, "expected one layer, got %d", argc - optind);
-	return flatten_to(argv[optind], parent, dir, &o);
+	return flatten_to(argv[optind], parent, dir, o);
 }
 
 const struct cmd cmd_flatten = {

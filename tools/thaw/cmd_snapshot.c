@@ -19,41 +19,38 @@ static const struct option options[] = {
 	{ 0 },
 };
 
-/* The other process has a working directory of its own. For free(3). */
-static int absolute_path(const char *path, char **out, struct err *err)
+/* The other process has a working directory of its own. Returns the length. */
+static int absolute_path(const char *path, char out[PATH_MAX], struct err *err)
 {
-	auto_free char *cwd = getcwd(NULL, 0);
+	size_t at = 0, n;
 
-	if (path[0] == '/') {
-		*out = strdup(path);
-	} else {
-		if (!cwd)
+	if (path[0] != '/') {
+		if (!getcwd(out, PATH_MAX))
 			return err_sys(err, "the working directory");
-		if (asprintf(out, "%s/%s", cwd, path) < 0)
-			*out = NULL;
+		at = strlen(out);
+		out[at++] = '/';
 	}
-	if (!*out)
-		return err_set(err, ENOMEM, "no memory for a path");
-	if (strlen(*out) >= PATH_MAX)
-		return err_set(err, ENAMETOOLONG, "%.60s...: path of %zu bytes", path,
-			       strlen(*out));
-	return 0;
+	n = strlen(path);
+	if (n >= PATH_MAX - at)
+		return err_set(err, ENAMETOOLONG, "%.60s...: path of %zu bytes", path, at + n);
+	memcpy(out + at, path, n + 1);
+	return (int)(at + n);
 }
 
 static int ask(const char *socket, const char *dir, uint16_t flags, struct blob *reply,
 	       struct err *err)
 {
+	static char path[PATH_MAX];
 	struct wire_header h = { .kind = WIRE_SNAPSHOT, .flags = flags };
-	auto_free char *path = NULL;
 	auto_close int fd = -1;
-	int ret = absolute_path(dir, &path, err);
+	int len = absolute_path(dir, path, err);
 
-	if (ret < 0)
-		return ret;
+	if (len < 0)
+		return len;
 	fd = wire_connect(socket, err);
 	if (fd < 0)
 		return fd;
-	h.len = (uint32_t)strlen(path);
+	h.len = (uint32_t)len;
 	return wire_call(fd, &h, path, reply, err);
 }
 
