@@ -74,6 +74,7 @@ static int make(struct usual *u, int mailbox_fd, struct err *err)
 	vm->mem = u->template.shape.mem;
 	vm->mmio.name = "mmio";
 	vm->pio.name = "pio";
+	vm->window_fd = mailbox_fd;
 	vm->fd = kvm_create_vm(u->kvm, err);
 	if (vm->fd < 0)
 		return vm->fd;
@@ -88,7 +89,7 @@ static int make(struct usual *u, int mailbox_fd, struct err *err)
 		return ret;
 	m->tsc_khz = u->kvm->tsc_scaling ? u->template.shape.tsc_khz : u->kvm->tsc_khz;
 	m->mailbox = mailbox_of(vm);
-	return mailbox_attach(m->mailbox, mailbox_fd, err);
+	return 0;
 }
 
 static int respond(struct machine *m, struct err *err)

@@ -130,9 +130,8 @@ static int mailbox_init(struct device *dev, struct err *err)
 	void *window;
 	int ret;
 
-	/* A place in our address space for the slot to point at; mailbox_attach fills it. */
-	window = mmap(NULL, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	window = mmap(NULL, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      dev->vm->window_fd, 0);
 	if (window == MAP_FAILED)
 		return err_sys(err, "map the window");
 	mb->window = window;
@@ -205,14 +204,6 @@ int mailbox_memfd(struct err *err)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_sys(err, "seal a mailbox");
 	return fd_take(&fd);
-}
-
-int mailbox_attach(struct mailbox *mb, int fd, struct err *err)
-{
-	if (mmap(mb->window, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		 fd, 0) == MAP_FAILED)
-		return err_sys(err, "map a mailbox");
-	return 0;
 }
 
 int mailbox_renew(struct mailbox *mb, struct vcpu_tsc_now now, uint32_t tsc_khz,

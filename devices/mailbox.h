@@ -65,11 +65,9 @@ extern const struct device_type mailbox_type;
 /* The mailbox of @vm, or NULL. */
 struct mailbox *mailbox_of(const struct vm *vm);
 
-/* Memory for one window: a memfd of ABI_WINDOW_SIZE that can neither shrink nor grow. */
+/* Memory for one window, vm_config.window_fd: a memfd of ABI_WINDOW_SIZE that can neither shrink
+ * nor grow. */
 int mailbox_memfd(struct err *err) must_check;
-
-/* Put @fd's memory where the window is. The vCPU has not touched the window before. */
-int mailbox_attach(struct mailbox *mb, int fd, struct err *err) must_check;
 
 /*
  * mailbox_renew - before the first instruction after boot, restore and rewind: a new

@@ -100,14 +100,24 @@ static int check_regions(const struct mem *m, struct err *err)
 	return 0;
 }
 
-/* Map @size bytes aligned to MEM_HUGE_SIZE: take more, give back both ends. */
+static uint8_t *map_somewhere(uint64_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+/* Map @size bytes aligned to MEM_HUGE_SIZE. Linux does that by itself from 6.7 on; else take
+ * more, and give back both ends. */
 static uint8_t *map_aligned(uint64_t size)
 {
-	uint64_t want = size + MEM_HUGE_SIZE;
-	uint8_t *p = mmap(NULL, want, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p = map_somewhere(size);
 	uint64_t head;
 
+	if (p != MAP_FAILED && (uintptr_t)p % MEM_HUGE_SIZE == 0)
+		return p;
+	if (p != MAP_FAILED)
+		munmap(p, size);
+	p = map_somewhere(size + MEM_HUGE_SIZE);
 	if (p == MAP_FAILED)
 		return NULL;
 	head = -(uintptr_t)p % MEM_HUGE_SIZE;

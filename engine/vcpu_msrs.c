@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/vcpu_msrs.h"
 
+#include <asm/kvm_para.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -129,6 +130,18 @@ static int msrs_set(int fd, const struct vcpu_msrs *msrs, struct err *err)
 	for (uint32_t i = (uint32_t)n; i < msrs->n && ret == 0; i++)
 		ret = msr_set(fd, msrs->entries[i].index, msrs->entries[i].data, err);
 	return ret;
+}
+
+bool vcpu_msrs_have_kvmclock(const struct vcpu_msrs *msrs)
+{
+	for (uint32_t i = 0; i < msrs->n; i++) {
+		const struct kvm_msr_entry *e = &msrs->entries[i];
+
+		if ((e->index == MSR_KVM_SYSTEM_TIME || e->index == MSR_KVM_SYSTEM_TIME_NEW) &&
+		    e->data & KVM_MSR_ENABLED)
+			return true;
+	}
+	return false;
 }
 
 int vcpu_tsc_read(int fd, struct vcpu_tsc_now *now, struct err *err)

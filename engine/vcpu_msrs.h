@@ -18,6 +18,9 @@ bool vcpu_msr_set(int fd, uint32_t index, uint64_t value);
 int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
 		   struct err *err) must_check;
 
+/* Does the guest use kvmclock? */
+bool vcpu_msrs_have_kvmclock(const struct vcpu_msrs *msrs);
+
 /*
  * Set them all, TSC first and an armed TSC_DEADLINE last, which keeps its distance from now. KVM
  * stops at the first one that it refuses: one that has the wanted value already is fine, any

@@ -152,9 +152,9 @@ int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 		if (ret < 0)
 			return ret;
 	}
-	/* Tells a guest that uses kvmclock not to take the gap for a lockup. It fails where
-	 * the guest does not use kvmclock, which is fine. */
-	if (kvm->kvmclock_ctrl && ioctl(fd, KVM_KVMCLOCK_CTRL, 0) < 0)
+	/* Tells the guest not to take the gap for a lockup. */
+	if (kvm->kvmclock_ctrl && vcpu_msrs_have_kvmclock(&s->msrs) &&
+	    ioctl(fd, KVM_KVMCLOCK_CTRL, 0) < 0)
 		log_debug("KVM_KVMCLOCK_CTRL: %s", strerrordesc_np(errno));
 	return 0;
 }

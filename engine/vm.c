@@ -100,8 +100,10 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct err *err)
 	 * slot change after it waits for an SRCU grace period (7 ms). The irqchip is split,
 	 * because taking down an in-kernel PIC and IOAPIC costs 15 ms (design notes). */
 	ret = add_ram(vm, err);
+	vm->window_fd = cfg->window_fd;
 	if (ret == 0)
 		ret = add_devices(vm, cfg->types, err);
+	vm->window_fd = -1;
 	if (ret == 0)
 		ret = enable_split_irqchip(vm, err);
 	if (ret == 0)

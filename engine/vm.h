@@ -27,6 +27,7 @@ struct vm_config {
 	uint32_t nvcpus;	   /* 1 for now */
 	const struct cpuid *cpuid; /* of every vCPU */
 	const struct device_type *const *types; /* in restore order, NULL at the end */
+	int window_fd; /* memory of the mailbox's window; stays the caller's */
 };
 
 struct vm {
@@ -34,6 +35,7 @@ struct vm {
 	int fd;
 	struct mem mem;
 	uint32_t nslots;
+	int window_fd; /* until the devices are made */
 	struct bus mmio, pio;
 	uint32_t ndevices;
 	struct device *devices[VM_MAX_DEVICES];

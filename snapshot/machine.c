@@ -31,6 +31,7 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 		.nvcpus = shape->nvcpus,
 		.cpuid = shape->cpuid,
 		.types = device_types,
+		.window_fd = mailbox_fd,
 	};
 	int ret = vm_create(&m->vm, kvm, &cfg, err);
 
@@ -41,10 +42,7 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 	/* Without scaling the guest's TSC ticks as the host's does, whatever the image says. */
 	m->tsc_khz = kvm->tsc_scaling ? shape->tsc_khz : kvm->tsc_khz;
 	m->mailbox = mailbox_of(&m->vm);
-	ret = mailbox_attach(m->mailbox, mailbox_fd, err);
-	if (ret < 0)
-		vm_destroy(&m->vm);
-	return ret;
+	return 0;
 }
 
 static void log_counters(const struct machine *m)

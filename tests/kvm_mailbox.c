@@ -304,8 +304,12 @@ Test(mailbox, nobody_can_take_the_windows_memory_away)
 
 Test(mailbox, what_is_no_memory_cannot_be_a_window)
 {
-	cr_expect(eq(int, mailbox_attach(m->mailbox, -1, &err), -EBADF));
-	cr_expect(eq(str, err.text, "map a mailbox: Bad file descriptor"));
+	static struct machine other;
+	struct shape shape;
+
+	shape_of_host(&shape, &b.kvm, MEM_HUGE_SIZE);
+	cr_expect(eq(int, machine_create(&other, &b.kvm, &shape, -1, &err), -EIO));
+	cr_expect(eq(str, err.text, "device mailbox: map the window: Bad file descriptor"));
 }
 
 Test(mailbox, a_guest_that_does_not_wait_gets_no_event)
