@@ -3,257 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/err.h"
 #include "engine/util.h"
 #include "snapshot/digest.h"
-#include "snapshot/io.h"
-#include "snapshot/raw.h"
+#include "snapshot/image_files.h"
 #include "snapshot/siblings.h"
-
-#define MANIFEST_NAME "manifest.json"
 
 int image_wrap(const struct image *img, enum manifest_member member, int ret, struct err *err)
 {
 	return err_wrap(err, ret, "%s/%s", img->name, manifest_member_name(member));
 }
 
-static void set_name(struct image *img, const char *dir)
-{
-	size_t len = strlen(dir);
-	size_t room = sizeof(img->name) - 1;
-
-	if (len <= room)
-		memcpy(img->name, dir, len + 1);
-	else
-		snprintf(img->name, sizeof(img->name), "...%s", dir + len - (room - 3));
-}
-
-/* @dir counts from @at_fd. */
-static int open_directory(struct image *img, int at_fd, const char *dir, struct err *err)
-{
-	img->dirfd = openat(at_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (img->dirfd >= 0)
-		return 0;
-	if (errno == ENOTDIR)
-		return err_set(err, ENOTDIR, "%s is not a directory: an image is one",
-			       img->name);
-	return err_sys(err, "open %s", img->name);
-}
-
-/*
- * Open a member, which must be a regular file and no way out of the directory. O_NONBLOCK: a
- * FIFO of that name must not keep us waiting. Returns the descriptor, with @size.
- */
-static int open_member(const struct image *img, const char *name, uint64_t *size,
-		       struct err *err)
-{
-	auto_close int fd =
-		openat(img->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 && errno == ELOOP)
-		return err_set(err, ERR_DAMAGED, "%s/%s: is a symbolic link, expected a file",
-			       img->name, name);
-	if (fd < 0)
-		return err_sys(err, "open %s/%s", img->name, name);
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, "fstat %s/%s", img->name, name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_DAMAGED, "%s/%s: is not a regular file", img->name,
-			       name);
-	*size = (uint64_t)st.st_size;
-	return fd_take(&fd);
-}
-
-/* The same for a member that the manifest describes: it must be there, and of that size. */
-static int open_described(const struct image *img, enum manifest_member member, struct err *err)
-{
-	const struct manifest_file *file = &img->manifest.files[member];
-	uint64_t size = 0;
-	auto_close int fd = open_member(img, manifest_member_name(member), &size, err);
-
-	if (fd == -ENOENT)
-		return image_wrap(img, member,
-				  err_set(err, ERR_DAMAGED, "is missing from the image"), err);
-	if (fd < 0)
-		return fd;
-	if (size != file->size)
-		return image_wrap(img, member,
-				  err_set(err, ERR_DAMAGED,
-					  "has %" PRIu64 " bytes, expected %" PRIu64, size,
-					  file->size),
-				  err);
-	return fd_take(&fd);
-}
-
-static int read_manifest(struct image *img, struct err *err)
-{
-	auto_free char *text = NULL;
-	uint64_t size = 0;
-	auto_close int fd = open_member(img, MANIFEST_NAME, &size, err);
-	int ret;
-
-	if (fd == -ENOENT)
-		return err_set(err, ENOENT, "%s is not an image: it has no " MANIFEST_NAME,
-			       img->name);
-	if (fd < 0)
-		return fd;
-	/* manifest_parse refuses larger ones; reading a byte more lets it say so. */
-	size = MIN(size, MANIFEST_MAX_SIZE + 1);
-	text = malloc(size + 1);
-	if (!text)
-		return err_set(err, ENOMEM, "manifest of %" PRIu64 " bytes: out of memory",
-			       size);
-	ret = io_read(fd, text, size, 0, err);
-	if (ret == 0)
-		ret = manifest_parse(&img->manifest, text, size, err);
-	if (ret < 0)
-		return err_wrap(err, ret, "%s/" MANIFEST_NAME, img->name);
-	manifest_get_mem(&img->manifest, &img->ram);
-	return 0;
-}
-
-/* @buf: gets all of a file and must have its digest, before anybody looks at it. */
-static int read_checked(int fd, const struct manifest_file *file, void **buf, struct err *err)
-{
-	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
-	struct digest is;
-	int ret;
-
-	*buf = malloc(file->size);
-	if (!*buf)
-		return err_set(err, ENOMEM, "%" PRIu64 " bytes: out of memory", file->size);
-	ret = io_read(fd, *buf, file->size, 0, err);
-	if (ret == 0)
-		ret = digest_of(&is, *buf, file->size, err);
-	if (ret < 0 || digest_equal(&is, &file->sha256))
-		return ret;
-	digest_hex(&is, is_hex);
-	digest_hex(&file->sha256, expected_hex);
-	return err_set(err, ERR_DAMAGED, "sha256 is %.16s..., expected %.16s...", is_hex,
-		       expected_hex);
-}
-
-/* A whole member into memory for free(3), also after an error. */
-static int read_member(const struct image *img, enum manifest_member member, uint64_t max,
-		       void **buf, struct err *err)
-{
-	const struct manifest_file *file = &img->manifest.files[member];
-	auto_close int fd = open_described(img, member, err);
-	int ret;
-
-	if (fd < 0)
-		return fd;
-	if (file->size > max)
-		ret = err_set(err, ERR_DAMAGED,
-			      "has %" PRIu64 " bytes, largest allowed is %" PRIu64, file->size,
-			      max);
-	else
-		ret = read_checked(fd, file, buf, err);
-	return ret < 0 ? image_wrap(img, member, ret, err) : 0;
-}
-
-static int read_state(struct image *img, struct err *err)
-{
-	int ret = read_member(img, MANIFEST_STATE, STATE_FILE_MAX_SIZE, &img->state_buf, err);
-
-	if (ret < 0)
-		return ret;
-	ret = state_file_parse(&img->state, img->state_buf,
-			       img->manifest.files[MANIFEST_STATE].size, err);
-	return ret < 0 ? image_wrap(img, MANIFEST_STATE, ret, err) : 0;
-}
-
-static int read_wset(struct image *img, struct err *err)
-{
-	uint64_t size = img->manifest.files[MANIFEST_WSET].size;
-	auto_free void *buf = NULL;
-	int ret;
-
-	if (size == 0)
-		return 0;
-	ret = read_member(img, MANIFEST_WSET, WSET_MAX_SIZE, &buf, err);
-	if (ret < 0)
-		return ret;
-	ret = wset_parse(&img->wset, buf, size, &img->ram, err);
-	return ret < 0 ? image_wrap(img, MANIFEST_WSET, ret, err) : 0;
-}
-
-/* memory.lz4 once more, for reads past the page cache. Not every file system has that; and it
- * must be the file that was checked. */
-static int open_direct(const struct image *img)
-{
-	auto_close int fd = openat(img->dirfd, manifest_member_name(MANIFEST_MEMORY),
-				   O_RDONLY | O_DIRECT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat is, other;
-
-	if (fd < 0 || fstat(fd, &is) < 0 || fstat(img->memory_fd, &other) < 0 ||
-	    is.st_dev != other.st_dev || is.st_ino != other.st_ino)
-		return -1;
-	return fd_take(&fd);
-}
-
-static int open_memory(struct image *img, struct err *err)
-{
-	const struct manifest *m = &img->manifest;
-	int ret;
-
-	img->memory_fd = open_described(img, MANIFEST_MEMORY, err);
-	if (img->memory_fd < 0)
-		return img->memory_fd;
-	ret = frames_open(&img->frames, img->memory_fd, &img->ram,
-			  &m->files[MANIFEST_MEMORY].sha256, err);
-	if (ret == 0 && img->frames.header.npages != m->stored_pages)
-		ret = err_set(err, ERR_DAMAGED,
-			      "stores %" PRIu64 " pages, " MANIFEST_NAME " says %" PRIu64,
-			      img->frames.header.npages, m->stored_pages);
-	if (ret == 0)
-		img->frames.direct_fd = img->direct_fd = open_direct(img);
-	return ret < 0 ? image_wrap(img, MANIFEST_MEMORY, ret, err) : 0;
-}
-
-static int open_raw(struct image *img, struct err *err)
-{
-	if (img->manifest.files[MANIFEST_RAW].size == 0)
-		return 0;
-	img->raw_fd = open_described(img, MANIFEST_RAW, err);
-	return MIN(img->raw_fd, 0);
-}
-
-/* One image, its name set, without those below it. */
-static int open_one(struct image *img, int at_fd, const char *dir, struct err *err)
-{
-	int ret = open_directory(img, at_fd, dir, err);
-
-	if (ret == 0)
-		ret = identity_take(&img->identity, img->dirfd, err);
-	if (ret == 0)
-		ret = read_manifest(img, err);
-	if (ret == 0)
-		ret = read_state(img, err);
-	if (ret == 0)
-		ret = open_memory(img, err);
-	if (ret == 0)
-		ret = open_raw(img, err);
-	if (ret == 0)
-		ret = read_wset(img, err);
-	return ret;
-}
-
-/* ---- layers ---- */
-
-static void image_clear(struct image *img)
-{
-	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .direct_fd = -1, .raw_fd = -1 };
-}
+/* ---- the chain of parents ---- */
 
 /* Sentences name a sibling as they name the image: by the same way to it. */
 static void set_sibling_name(struct image *img, const struct image *beside, const char *name)
@@ -263,9 +29,9 @@ static void set_sibling_name(struct image *img, const struct image *beside, cons
 
 	if (slash && slash[1] != '\0' &&
 	    asprintf(&dir, "%.*s%s", (int)(slash + 1 - beside->name), beside->name, name) >= 0)
-		set_name(img, dir);
+		image_set_name(img, dir);
 	else
-		set_name(img, name);
+		image_set_name(img, name);
 }
 
 static int open_sibling(struct image *img, const struct image *layer, struct err *err)
@@ -282,7 +48,7 @@ static int open_sibling(struct image *img, const struct image *layer, struct err
 	if (ret < 0)
 		return err_wrap(err, ret, "%s: its parent", layer->name);
 	set_sibling_name(img, layer, path + 3);
-	return open_one(img, layer->dirfd, path, err);
+	return image_files_open(img, layer->dirfd, path, err);
 }
 
 /* What a layer leaves out is only right on the memory that it was made on. */
@@ -325,8 +91,8 @@ static int open_parent(struct image *layer, const char *dir, struct err *err)
 	image_clear(parent);
 	layer->parent = parent;
 	if (dir) {
-		set_name(parent, dir);
-		ret = open_one(parent, AT_FDCWD, dir, err);
+		image_set_name(parent, dir);
+		ret = image_files_open(parent, AT_FDCWD, dir, err);
 	} else {
 		ret = open_sibling(parent, layer, err);
 	}
@@ -356,8 +122,8 @@ int image_open_layer(struct image *img, const char *dir, const char *parent, str
 	int ret;
 
 	image_clear(img);
-	set_name(img, dir);
-	ret = open_one(img, AT_FDCWD, dir, err);
+	image_set_name(img, dir);
+	ret = image_files_open(img, AT_FDCWD, dir, err);
 	if (ret == 0)
 		ret = open_parents(img, parent, err);
 	if (ret < 0)
@@ -379,8 +145,6 @@ uint32_t image_layers(const struct image *img)
 	return n;
 }
 
-/* ---- the whole ---- */
-
 int image_check_files(const struct image *img, struct err *err)
 {
 	int ret = 0;
@@ -390,106 +154,16 @@ int image_check_files(const struct image *img, struct err *err)
 	return ret;
 }
 
-uint64_t image_stored_pages(const struct image *img)
-{
-	uint64_t n = 0;
-
-	for (; img; img = img->parent)
-		n += img->manifest.stored_pages;
-	return n;
-}
-
-static void close_one(struct image *img)
-{
-	manifest_fini(&img->manifest);
-	frames_close(&img->frames);
-	wset_fini(&img->wset);
-	free(img->state_buf);
-	identity_fini(&img->identity);
-	fd_cleanup(&img->memory_fd);
-	fd_cleanup(&img->direct_fd);
-	fd_cleanup(&img->raw_fd);
-	fd_cleanup(&img->dirfd);
-	image_clear(img);
-}
-
 void image_close(struct image *img)
 {
 	struct image *parent = img->parent;
 
-	close_one(img);
+	image_files_close(img);
 	while (parent) {
 		struct image *next = parent->parent;
 
-		close_one(parent);
+		image_files_close(parent);
 		free(parent);
 		parent = next;
 	}
-}
-
-static int verify_one(const struct image *img, const struct io_progress *progress,
-		      struct err *err)
-{
-	const struct manifest_file *files = img->manifest.files;
-	int ret = frames_verify(&img->frames, progress, err);
-
-	if (ret < 0)
-		return image_wrap(img, MANIFEST_MEMORY, ret, err);
-	if (img->raw_fd >= 0)
-		ret = raw_verify(img->raw_fd, files[MANIFEST_RAW].size,
-				 &files[MANIFEST_RAW].sha256, progress, err);
-	return ret < 0 ? image_wrap(img, MANIFEST_RAW, ret, err) : 0;
-}
-
-int image_verify(const struct image *img, const struct io_progress *progress,
-		 struct image_report *out, struct err *err)
-{
-	const struct manifest_file *files = img->manifest.files;
-	int ret = verify_one(img, progress, err);
-
-	for (const struct image *i = img->parent; i && ret == 0; i = i->parent)
-		ret = verify_one(i, progress, err);
-	if (ret < 0)
-		return ret;
-	if (out)
-		*out = (struct image_report){ .nsections = img->state.nsections,
-					      .nframes = img->frames.header.nframes,
-					      .npages = img->frames.header.npages,
-					      .stored_size = files[MANIFEST_MEMORY].size,
-					      .raw_size = files[MANIFEST_RAW].size };
-	return 0;
-}
-
-int image_decode_list(const struct image *img, const uint64_t *list, uint64_t n,
-		      const struct mem *dst, struct err *err)
-{
-	int ret = frames_decode_list(&img->frames, list, n, dst, err);
-
-	return ret < 0 ? image_wrap(img, MANIFEST_MEMORY, ret, err) : 0;
-}
-
-int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
-{
-	const struct image *chain[IMAGE_MAX_LAYERS + 1];
-	uint32_t n = 0;
-	int ret = 0;
-
-	for (; img; img = img->parent)
-		chain[n++] = img;
-	while (n > 0 && ret == 0) {
-		img = chain[--n];
-		ret = image_decode_list(img, img->frames.order, img->frames.header.nframes, dst,
-					err);
-	}
-	return ret;
-}
-
-int image_check_raw(const struct image *img, const struct io_progress *progress,
-		    struct err *err)
-{
-	const struct manifest_file *file = &img->manifest.files[MANIFEST_RAW];
-	int ret = raw_check(img->raw_fd, img->manifest.id, file->size, &file->sha256, progress,
-			    err);
-
-	return ret < 0 ? image_wrap(img, MANIFEST_RAW, ret, err) : 0;
 }
