@@ -40,7 +40,7 @@ extern const struct cmd *const cmds[]; /* NULL at the end */
 /* The exit code for a negative result of the library. */
 int exit_code(int ret);
 
-/* The library's sentence as ours: one struct by two names (snapshot/thaw.c asserts it). */
+/* The library's sentence as ours: one struct by two names (snapshot/handles.c asserts it). */
 static inline struct err *cmd_err(struct thaw_err *err)
 {
 	return (struct err *)(void *)err;

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* thaw_clone.c - the public face of clones, and of snapshots of them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "snapshot/fork.h"
+#include "snapshot/handles.h"
+#include "snapshot/machine.h"
+#include "snapshot/restore.h"
+#include "snapshot/rewind.h"
+
+struct thaw_clone {
+	struct thaw_template *template;
+	int mailbox_fd;
+	struct machine machine;
+	struct rewind rewind; /* open when is_rewindable */
+	bool is_rewindable;
+	bool is_rewound; /* and has not been invoked since */
+	struct phases phases;
+	thaw_log *log;
+	void *log_arg;
+	char crash[MAILBOX_CRASH_TEXT];
+};
+
+static void clone_log(void *arg, uint32_t stream, const void *data, size_t len)
+{
+	const struct thaw_clone *c = arg;
+
+	c->log(c->log_arg, stream, data, len);
+}
+
+static int clone_ready_rewind(struct thaw_clone *c, struct err *err)
+{
+	int ret;
+
+	if (c->is_rewindable)
+		return 0;
+	ret = rewind_open(&c->rewind, &c->machine, &c->template->template, err);
+	if (ret < 0)
+		rewind_close(&c->rewind);
+	c->is_rewindable = ret == 0;
+	return ret;
+}
+
+static int clone_start(struct thaw_clone *c, struct err *err)
+{
+	const struct thaw_template *t = c->template;
+	int ret;
+
+	c->mailbox_fd = mailbox_memfd(err);
+	if (c->mailbox_fd < 0)
+		return c->mailbox_fd;
+	ret = machine_create(&c->machine, &t->host->kvm, &t->template.shape, c->mailbox_fd,
+			     err);
+	if (ret < 0)
+		return ret;
+	ret = restore_prepare(&c->machine, &t->template, t->tier, err);
+	phase_mark(&c->phases, PHASE_SHELL);
+	if (c->log)
+		c->machine.mailbox->ops = (struct mailbox_ops){ .log = clone_log, .arg = c };
+	if (ret == 0)
+		ret = restore(&c->machine, &t->template, t->tier, &c->phases, err);
+	if (ret == 0 && t->tier->rewinds)
+		ret = clone_ready_rewind(c, err);
+	if (ret < 0)
+		machine_destroy(&c->machine);
+	return ret;
+}
+
+int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
+		    void *arg, struct thaw_err *err)
+{
+	nsec_t request = clock_monotonic();
+	struct thaw_clone *c = handle_make(sizeof(*c), err);
+	int ret;
+
+	*clone = NULL;
+	if (!c)
+		return -ENOMEM;
+	c->template = handle_hold(t);
+	c->phases.at[PHASE_REQUEST] = request;
+	c->log = log;
+	c->log_arg = arg;
+	ret = clone_start(c, handle_err(err));
+	if (ret < 0) {
+		if (c->mailbox_fd >= 0)
+			close(c->mailbox_fd);
+		thaw_template_close(c->template);
+		free(c);
+		return ret;
+	}
+	*clone = c;
+	return 0;
+}
+
+void thaw_clone_close(struct thaw_clone *clone)
+{
+	if (!clone)
+		return;
+	if (clone->is_rewindable)
+		rewind_close(&clone->rewind);
+	machine_destroy(&clone->machine);
+	close(clone->mailbox_fd);
+	thaw_template_close(clone->template);
+	free(clone);
+}
+
+int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
+		      unsigned int timeout_ms, struct thaw_reply *reply, struct thaw_err *err)
+{
+	struct invocation inv = { .event = event, .len = len };
+	struct mailbox_reply r;
+	bool first;
+	int ret;
+
+	if (clone->is_rewound) {
+		clone->phases = (struct phases){ .at[PHASE_REQUEST] = clock_monotonic() };
+		clone->is_rewound = false;
+	}
+	first = clone->phases.at[PHASE_FIRST_RESPONSE] == 0;
+	if (timeout_ms > 0)
+		inv.deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
+	ret = machine_invoke(&clone->machine, &inv, &r, first ? &clone->phases : NULL,
+			     handle_err(err));
+	if (ret == 0)
+		*reply = (struct thaw_reply){ .data = r.data, .len = r.len };
+	return ret;
+}
+
+int thaw_clone_rewind(struct thaw_clone *clone, int verify, struct thaw_err *err)
+{
+	int ret = clone_ready_rewind(clone, handle_err(err));
+
+	if (ret == 0)
+		ret = rewind_machine(&clone->rewind, &clone->machine, handle_err(err));
+	if (ret < 0)
+		return ret;
+	phase_mark(&clone->phases, PHASE_RELEASED);
+	clone->is_rewound = true;
+	return verify ? rewind_verify(&clone->rewind, &clone->machine, handle_err(err)) : 0;
+}
+
+void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rewinds)
+{
+	handle_rewinds(&clone->rewind.stats, rewinds);
+}
+
+const char *thaw_clone_crash(struct thaw_clone *clone)
+{
+	const struct mailbox *mb = clone->machine.mailbox;
+
+	if (mb->stop != MAILBOX_CRASH)
+		return NULL;
+	mailbox_crash_text(mb, clone->crash, sizeof(clone->crash));
+	return clone->crash;
+}
+
+void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamps)
+{
+	handle_stamps(&clone->phases, stamps);
+}
+
+/* ---- snapshots ---- */
+
+struct thaw_snapshot {
+	struct fork fork;
+};
+
+int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clone,
+			struct thaw_err *err)
+{
+	struct thaw_snapshot *s = handle_make(sizeof(*s), err);
+	int ret;
+
+	*snapshot = NULL;
+	if (!s)
+		return -ENOMEM;
+	if (clone->template->tier->needs_fill)
+		ret = fork_begin(&s->fork, &clone->machine, &clone->template->template,
+				 handle_err(err));
+	else
+		ret = err_set(handle_err(err), EINVAL,
+			      "a clone of tier %s cannot be snapshot: expected map or warm",
+			      clone->template->tier->name);
+	if (ret < 0) {
+		thaw_snapshot_close(s);
+		return ret;
+	}
+	*snapshot = s;
+	return 0;
+}
+
+int thaw_snapshot_write(struct thaw_snapshot *snapshot, const char *dir, int sync,
+			struct thaw_err *err)
+{
+	return fork_write(&snapshot->fork, dir, sync, handle_err(err));
+}
+
+void thaw_snapshot_stats(const struct thaw_snapshot *snapshot,
+			 struct thaw_snapshot_stats *stats)
+{
+	const struct fork_stats *s = &snapshot->fork.stats;
+
+	*stats = (struct thaw_snapshot_stats){
+		.pause_ns = s->pause_ns,
+		.pages_copied = s->pages_copied,
+		.pages_stored = s->pages_stored,
+		.size = s->size,
+	};
+}
+
+void thaw_snapshot_close(struct thaw_snapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	fork_close(&snapshot->fork);
+	free(snapshot);
+}
