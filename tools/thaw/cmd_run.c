@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_run.c - `thaw run`: restore an image, hand it one event, print the reply. */
-#include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include "tools/thaw/blob.h"
 #include "tools/thaw/cmd.h"
-#include "tools/thaw/serve.h"
-#include "tools/thaw/start.h"
-#include "tools/thaw/timeline.h"
-#include "tools/thaw/wire.h"
+#include "tools/thaw/run.h"
 
 #define RUN_MAX_SHELLS 10000u	/* ours */
 #define RUN_MAX_STARTS 1000000u /* ours: bounds the memory for stamps */
@@ -46,40 +36,6 @@ static const struct option options[] = {
 	{ "connect", required_argument, NULL, OPT_CONNECT },
 	{ "shells", required_argument, NULL, OPT_SHELLS },
 	{ 0 },
-};
-
-struct run {
-	const char *dir;
-	const char *parent;  /* directory of a layer's parent */
-	const char *listen;  /* socket: stay, and answer the events that come there */
-	const char *connect; /* socket: of a machine that does so */
-	const char *tier;    /* as given: "auto" or a tier's name */
-	const char *payload_file;
-	bool from_stdin;
-	bool repeat;	 /* -n was given: each start in a process of its own */
-	uint64_t starts; /* -n */
-	uint64_t shells; /* made ahead of the starts; 0: none */
-	uint64_t timeout_ms;
-	bool timeline;
-	const char *timeline_file;
-	bool json;
-	bool warm;   /* the tier keeps one clone for all starts */
-	bool verify; /* its rewinds */
-
-	struct thaw_host *host;
-	struct thaw_image *image;
-	struct thaw_template *template;
-	struct thaw_clone *clone; /* of a warm run */
-	struct thaw_zygote *zygote;
-	struct thaw_pool *pool; /* of shells */
-	struct blob event;
-	struct start_plan plan;
-	struct samples samples;
-	struct start_result *result; /* shared with children */
-	uint8_t *reply;		     /* of the first start */
-	size_t reply_len;
-	uint64_t differing; /* replies that were not the first one's */
-	nsec_t prepare_ns;  /* once: image checked, template made */
 };
 
 static int take_payload(struct run *r, const char *value)
@@ -201,248 +157,6 @@ static int take_arguments(struct run *r, int argc, char **argv)
 	return code != 0 ? code : check_socket(r);
 }
 
-static int read_event(struct run *r, struct err *err)
-{
-	if (r->from_stdin)
-		return blob_read_fd(&r->event, STDIN_FILENO, "stdin", THAW_EVENT_MAX, err);
-	if (r->payload_file)
-		return blob_read(&r->event, r->payload_file, THAW_EVENT_MAX, err);
-	return 0;
-}
-
-/* As many descriptors as shells may need: the limit that programs are given by default is low
- * for the sake of those that use select(2). */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int open_pool(struct run *r, struct thaw_err *err)
-{
-	raise_limit();
-	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells, 0,
-			      err);
-}
-
-/* All that is done once, however many starts follow. */
-static int prepare(struct run *r, struct thaw_err *err)
-{
-	nsec_t start = clock_monotonic();
-	int ret = 0;
-
-	/* First: what is in memory is in every shell. */
-	if (r->shells > 0)
-		ret = thaw_zygote_open(&r->zygote, 0, err);
-	if (ret == 0)
-		ret = read_event(r, cmd_err(err));
-	if (ret == 0)
-		ret = thaw_image_open_layer(&r->image, r->dir, r->parent, err);
-	if (ret == 0)
-		ret = thaw_host_open(&r->host, err);
-	if (ret == 0)
-		ret = thaw_template_open(&r->template, r->host, r->image, r->tier,
-					 (unsigned int)r->starts, err);
-	if (ret == 0 && r->shells > 0)
-		ret = open_pool(r, err);
-	if (ret < 0)
-		return ret;
-	r->plan = (struct start_plan){
-		.template = r->template,
-		.event = r->event.data,
-		.event_len = r->event.size,
-		.timeout_ms = (unsigned int)r->timeout_ms,
-		.verify = r->verify,
-	};
-	r->prepare_ns = clock_monotonic() - start;
-	return 0;
-}
-
-static int allocate(struct run *r, struct err *err)
-{
-	r->result = mmap(NULL, sizeof(*r->result), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (r->result == MAP_FAILED)
-		return err_sys(err, "map the result");
-	if (samples_init(&r->samples, (uint32_t)r->starts) < 0)
-		return err_set(err, ENOMEM, "no memory for %llu stamps",
-			       (unsigned long long)r->starts);
-	return 0;
-}
-
-/* Keep the first reply, compare the others with it. */
-static int take_reply(struct run *r, bool first, struct err *err)
-{
-	const struct start_result *result = r->result;
-
-	if (!first) {
-		r->differing += result->reply_len != r->reply_len ||
-				memcmp(r->reply, result->reply, r->reply_len) != 0;
-		return 0;
-	}
-	r->reply_len = result->reply_len;
-	r->reply = malloc(r->reply_len + 1);
-	if (!r->reply)
-		return err_set(err, ENOMEM, "no memory for %zu bytes of reply", r->reply_len);
-	memcpy(r->reply, result->reply, r->reply_len);
-	return 0;
-}
-
-static int start_one(struct run *r, bool first, struct thaw_err *err)
-{
-	struct start_result *result = r->result;
-	int ret;
-
-	result->crash[0] = '\0';
-	result->phases = (struct phases){ 0 };
-	phase_mark(&result->phases, PHASE_REQUEST);
-	if (r->warm)
-		start_warm(&r->plan, &r->clone, result);
-	else if (r->pool)
-		start_in_shell(&r->plan, r->pool, !first, result);
-	else if (r->repeat)
-		start_in_child(&r->plan, !first, result);
-	else
-		start_here(&r->plan, false, result);
-	ret = result->ret;
-	if (ret < 0) {
-		*err = result->err;
-		return ret;
-	}
-	samples_add(&r->samples, &result->phases);
-	return take_reply(r, first, cmd_err(err));
-}
-
-static int start_all(struct run *r, struct thaw_err *err)
-{
-	int ret = allocate(r, cmd_err(err));
-
-	for (uint64_t i = 0; i < r->starts && ret == 0; i++)
-		ret = start_one(r, i == 0, err);
-	return ret;
-}
-
-/* ---- a machine that stays ---- */
-
-static int listen_run(struct run *r)
-{
-	struct thaw_err err = { 0 };
-	int ret = prepare(r, &err);
-	struct serve_plan plan = { .template = r->template,
-				   .socket = r->listen,
-				   .timeout_ms = (unsigned int)r->timeout_ms };
-
-	if (ret == 0)
-		ret = serve(&plan, &err);
-	return ret < 0 ? cmd_fail(ret, cmd_err(&err)) : EXIT_OK;
-}
-
-static int connect_run(struct run *r)
-{
-	struct err err = { 0 };
-	struct blob reply = { 0 };
-	struct wire_header h = { .kind = WIRE_EVENT };
-	auto_close int fd = -1;
-	int ret = read_event(r, &err);
-
-	h.len = (uint32_t)r->event.size;
-	if (ret == 0)
-		ret = fd = wire_connect(r->connect, &err);
-	if (ret >= 0)
-		ret = wire_call(fd, &h, r->event.data, &reply, &err);
-	if (ret == EXIT_OK && fwrite(reply.data, 1, reply.size, stdout) != reply.size)
-		ret = err_sys(&err, "write the reply");
-	if (ret < 0)
-		ret = cmd_fail(ret, &err);
-	else if (ret > 0)
-		fprintf(stderr, "thaw: %s\n", reply.data);
-	blob_free(&reply);
-	return ret;
-}
-
-/* ---- starts ---- */
-
-static json_t *rewinds_json(const struct thaw_clone *clone)
-{
-	struct thaw_rewinds w;
-
-	thaw_clone_rewinds(clone, &w);
-	return json_pack("{sI sI sI sI sI sI}", "rewinds", (json_int_t)w.rewinds,
-			 "pages_compared", (json_int_t)w.pages_compared, "pages_copied",
-			 (json_int_t)w.pages_copied, "pages_given_back",
-			 (json_int_t)w.pages_given_back, "flushes", (json_int_t)w.flushes,
-			 "full_loads", (json_int_t)w.full_loads);
-}
-
-static int report_json(const struct run *r, const struct timeline *t)
-{
-	json_t *doc = json_pack(
-		"{ss ss ss ss sI sI sf so}", "image", r->dir, "id", thaw_image_id(r->image),
-		"tier", t->tier, "tier_reason", t->why, "starts", (json_int_t)r->samples.n,
-		"differing_replies", (json_int_t)r->differing, "prepare_us",
-		(double)r->prepare_ns / 1e3, "stamps", samples_json(&r->samples));
-
-	if (doc && r->clone)
-		json_object_set_new(doc, "rewinds", rewinds_json(r->clone));
-	return cmd_print_json(stderr, doc);
-}
-
-static int report(const struct run *r, struct err *err)
-{
-	struct timeline t = { .image = r->dir };
-	int ret = 0;
-
-	t.tier = thaw_template_tier(r->template, &t.why);
-	if (fwrite(r->reply, 1, r->reply_len, stdout) != r->reply_len || fflush(stdout) != 0)
-		return err_sys(err, "write the reply");
-	if (r->json && report_json(r, &t) != EXIT_OK)
-		return err_set(err, EILSEQ, "no latencies to be shown");
-	if (r->repeat && !r->json)
-		samples_print(&r->samples);
-	if (r->timeline)
-		ret = timeline_write(&t, &r->samples, r->timeline_file, err);
-	if (ret == 0 && r->differing > 0)
-		return err_set(err, EIO, "%llu of %u replies differ from the first one",
-			       (unsigned long long)r->differing, r->samples.n);
-	return ret;
-}
-
-static void run_fini(struct run *r)
-{
-	thaw_clone_close(r->clone);
-	thaw_pool_close(r->pool);
-	thaw_template_close(r->template);
-	thaw_image_close(r->image);
-	thaw_host_close(r->host);
-	thaw_zygote_close(r->zygote);
-	samples_fini(&r->samples);
-	blob_free(&r->event);
-	free(r->reply);
-	if (r->result && r->result != MAP_FAILED)
-		munmap(r->result, sizeof(*r->result));
-}
-
-static int start_run(struct run *r)
-{
-	struct thaw_err err = { 0 };
-	int ret = prepare(r, &err);
-
-	if (ret == 0)
-		ret = start_all(r, &err);
-	if (ret == 0)
-		ret = report(r, cmd_err(&err));
-	if (ret == 0)
-		return EXIT_OK;
-	cmd_fail(ret, cmd_err(&err));
-	if (r->result && r->result->crash[0] != '\0')
-		fprintf(stderr, "%s\n", r->result->crash);
-	return exit_code(ret);
-}
-
 static int run_run(int argc, char **argv)
 {
 	static struct run r = { .tier = "auto", .starts = 1 };
@@ -456,7 +170,7 @@ static int run_run(int argc, char **argv)
 	code = take_arguments(&r, argc - optind, argv + optind);
 	if (code != 0)
 		return code;
-	code = r.listen ? listen_run(&r) : r.connect ? connect_run(&r) : start_run(&r);
+	code = r.listen ? run_listen(&r) : r.connect ? run_connect(&r) : run_starts(&r);
 	run_fini(&r);
 	return code;
 }

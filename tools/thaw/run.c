@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/thaw/run.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tools/thaw/cmd.h"
+
+int run_read_event(struct run *r, struct err *err)
+{
+	if (r->from_stdin)
+		return blob_read_fd(&r->event, STDIN_FILENO, "stdin", THAW_EVENT_MAX, err);
+	if (r->payload_file)
+		return blob_read(&r->event, r->payload_file, THAW_EVENT_MAX, err);
+	return 0;
+}
+
+/* As many descriptors as shells may need: the limit that programs are given by default is low
+ * for the sake of those that use select(2). */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_pool(struct run *r, struct thaw_err *err)
+{
+	raise_limit();
+	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells, 0,
+			      err);
+}
+
+int run_prepare(struct run *r, struct thaw_err *err)
+{
+	nsec_t start = clock_monotonic();
+	int ret = 0;
+
+	/* First: what is in memory is in every shell. */
+	if (r->shells > 0)
+		ret = thaw_zygote_open(&r->zygote, 0, err);
+	if (ret == 0)
+		ret = run_read_event(r, cmd_err(err));
+	if (ret == 0)
+		ret = thaw_image_open_layer(&r->image, r->dir, r->parent, err);
+	if (ret == 0)
+		ret = thaw_host_open(&r->host, err);
+	if (ret == 0)
+		ret = thaw_template_open(&r->template, r->host, r->image, r->tier,
+					 (unsigned int)r->starts, err);
+	if (ret == 0 && r->shells > 0)
+		ret = open_pool(r, err);
+	if (ret < 0)
+		return ret;
+	r->plan = (struct start_plan){
+		.template = r->template,
+		.event = r->event.data,
+		.event_len = r->event.size,
+		.timeout_ms = (unsigned int)r->timeout_ms,
+		.verify = r->verify,
+	};
+	r->prepare_ns = clock_monotonic() - start;
+	return 0;
+}
+
+void run_fini(struct run *r)
+{
+	thaw_clone_close(r->clone);
+	thaw_pool_close(r->pool);
+	thaw_template_close(r->template);
+	thaw_image_close(r->image);
+	thaw_host_close(r->host);
+	thaw_zygote_close(r->zygote);
+	samples_fini(&r->samples);
+	blob_free(&r->event);
+	free(r->reply);
+	if (r->result && r->result != MAP_FAILED)
+		munmap(r->result, sizeof(*r->result));
+}
