@@ -3,13 +3,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "engine/thread.h"
 #include "engine/uffd.h"
 
 /* One record run. The thread has the uffd, the builder and the result until it was joined. */
@@ -84,19 +83,6 @@ static void *recorder_thread(void *arg)
 	return NULL;
 }
 
-/* No signal is for this thread: the vCPU's deadline least of all. */
-static int start_thread(struct recorder *r, struct err *err)
-{
-	sigset_t all, before;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ret = pthread_create(&r->thread, NULL, recorder_thread, r);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return ret == 0 ? 0 : err_set(err, ret, "no thread to serve page faults");
-}
-
 static void stop_thread(struct recorder *r)
 {
 	eventfd_write(r->stop_fd, 1);
@@ -119,7 +105,9 @@ static int recorder_arm(struct recorder *r, struct err *err)
 	r->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->stop_fd < 0)
 		return err_sys(err, "eventfd");
-	return start_thread(r, err);
+	/* No signal is for it: the vCPU's deadline least of all. */
+	ret = thread_start(&r->thread, recorder_thread, r);
+	return ret < 0 ? err_set(err, -ret, "no thread to serve page faults") : 0;
 }
 
 /* From the frozen state to the reply. */
