@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 
 #include "engine/err.h"
+#include "engine/util.h"
 
 void report_init(struct report *r, const char *title)
 {
-	*r = (struct report){ .title = title };
+	memset(r, 0, sizeof(*r)); /* too large to be copied from the stack */
+	r->title = title;
 	host_facts_read(&r->host);
 }
 
@@ -31,7 +33,7 @@ void report_fini(struct report *r)
 		table_fini(&r->tables[i]);
 	series_fini(&r->series);
 	json_decref(r->extra);
-	*r = (struct report){ 0 };
+	memset(r, 0, sizeof(*r));
 }
 
 unsigned int table_row(struct table *t)
@@ -192,7 +194,7 @@ int report_write(const struct report *r, const char *dir, struct err *err)
 
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
 		return err_sys(err, "make the directory %s", dir);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		FILE *to;
 		int bad;
 

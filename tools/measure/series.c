@@ -29,7 +29,7 @@ void series_fini(struct series_list *list)
 {
 	for (unsigned int i = 0; i < list->n; i++)
 		free(list->all[i].values);
-	*list = (struct series_list){ 0 };
+	memset(list, 0, sizeof(*list)); /* too large to be copied from the stack */
 }
 
 int series_add(struct series *s, double value)

@@ -17,7 +17,7 @@ extern const uint8_t kindling_elf_start[], kindling_elf_end[];
 
 void launch_init(struct launch *l)
 {
-	memset(l, 0, sizeof(*l)); /* a compound literal would be as large, and on the stack */
+	memset(l, 0, sizeof(*l)); /* too large to be copied from the stack */
 	l->mem_size = MEM_DEFAULT;
 	l->mailbox_fd = -1;
 	l->kvm.fd = -1;
