@@ -14,7 +14,7 @@
 static const char *file_name(unsigned int i)
 {
 	return i < MANIFEST_NMEMBERS ? manifest_member_name((enum manifest_member)i)
-				     : "manifest.json";
+				     : MANIFEST_NAME;
 }
 
 static struct identity_file look(int dirfd, unsigned int i)

@@ -14,8 +14,6 @@
 #include "snapshot/digest.h"
 #include "snapshot/io.h"
 
-#define MANIFEST_NAME "manifest.json"
-
 void image_clear(struct image *img)
 {
 	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .direct_fd = -1, .raw_fd = -1 };

@@ -19,8 +19,7 @@
 #include "snapshot/raw.h"
 #include "snapshot/wset.h"
 
-#define MANIFEST_NAME "manifest.json"
-#define TMP_TRIES     100 /* ours: names to try, of 2^30 */
+#define TMP_TRIES 100 /* ours: names to try, of 2^30 */
 
 /* Everything that an image may hold; the manifest first, so that what is left of an image
  * whose removal was interrupted is not taken for one. */

@@ -2,7 +2,7 @@
 /*
  * manifest.h - manifest.json: what an image is, what it needs, and the digests of its other
  * files. docs/image-format.md has the keys. A manifest is a plain struct here; JSON stays
- * inside manifest.c. Keys that this version does not know are kept when a manifest is read
+ * inside manifest*.c. Keys that this version does not know are kept when a manifest is read
  * and written again.
  *
  * Zeroed to begin with; manifest_fini gives back what it owns.
@@ -19,6 +19,7 @@
 struct err;
 struct json_t; /* jansson's */
 
+#define MANIFEST_NAME	      "manifest.json"
 #define MANIFEST_VERSION      1
 #define MANIFEST_MAX_SIZE     (1u << 20)   /* bytes of the file; ours */
 #define MANIFEST_MAX_VCPUS    64	   /* ours */

@@ -18,12 +18,12 @@
  * directories are none of our business. */
 static char *read_text(int up_fd, const char *name, size_t *len)
 {
-	char path[NAME_MAX + sizeof("/manifest.json")];
+	char path[NAME_MAX + sizeof("/" MANIFEST_NAME)];
 	auto_close int fd = -1;
 	struct stat st;
 	char *text;
 
-	snprintf(path, sizeof(path), "%s/manifest.json", name);
+	snprintf(path, sizeof(path), "%s/" MANIFEST_NAME, name);
 	fd = openat(up_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    st.st_size > (off_t)MANIFEST_MAX_SIZE)
@@ -49,7 +49,7 @@ static int is_image(int up_fd, const char *name, const char *id, struct err *err
 		return 0;
 	ret = manifest_parse(&m, text, len, err);
 	if (ret < 0)
-		return err_wrap(err, ret, "%s/manifest.json", name);
+		return err_wrap(err, ret, "%s/" MANIFEST_NAME, name);
 	ret = strcmp(m.id, id) == 0;
 	manifest_fini(&m);
 	return ret;

@@ -46,7 +46,7 @@ static int open_state(struct template *t, struct err *err)
 	if (ret < 0)
 		return image_wrap(t->image, MANIFEST_STATE, ret, err);
 	ret = check_shape(t, err);
-	return ret < 0 ? err_wrap(err, ret, "%s/manifest.json", t->image->name) : 0;
+	return ret < 0 ? err_wrap(err, ret, "%s/" MANIFEST_NAME, t->image->name) : 0;
 }
 
 int template_open(struct template *t, const struct image *image, const struct kvm *kvm,
