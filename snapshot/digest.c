@@ -109,6 +109,18 @@ void digest_hex(const struct digest *d, char hex[DIGEST_HEX_SIZE])
 	hex[DIGEST_HEX_SIZE - 1] = '\0';
 }
 
+int digest_check(const struct digest *is, const struct digest *expected, struct err *err)
+{
+	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
+
+	if (digest_equal(is, expected))
+		return 0;
+	digest_hex(is, is_hex);
+	digest_hex(expected, expected_hex);
+	return err_set(err, ERR_DAMAGED, "sha256 is %.16s..., expected %.16s...", is_hex,
+		       expected_hex);
+}
+
 bool digest_parse(struct digest *d, const char *hex)
 {
 	struct digest parsed = { 0 };

@@ -47,6 +47,10 @@ int digest_file(struct digest *out, int fd, uint64_t size, const struct io_progr
 
 bool digest_equal(const struct digest *a, const struct digest *b);
 
+/* Errors: -ERR_DAMAGED @is is not @expected. */
+int digest_check(const struct digest *is, const struct digest *expected, struct err *err)
+	__attribute__((warn_unused_result));
+
 /* 64 lower-case hex digits. */
 void digest_hex(const struct digest *d, char hex[DIGEST_HEX_SIZE]);
 /* Exactly 64 lower-case hex digits, or false with @d untouched. */

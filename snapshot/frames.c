@@ -83,7 +83,6 @@ static int read_header(struct frames *f, uint64_t ram_size, uint64_t *file_size,
 static int read_table(struct frames *f, const struct digest *expected, struct err *err)
 {
 	size_t size = f->header.nframes * sizeof(*f->table);
-	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
 	struct digest is;
 	int ret;
 
@@ -94,13 +93,9 @@ static int read_table(struct frames *f, const struct digest *expected, struct er
 	if (ret < 0 || !expected)
 		return ret;
 	ret = frames_table_digest(&f->header, f->table, &is, err);
-	if (ret < 0 || digest_equal(&is, expected))
-		return ret;
-	digest_hex(&is, is_hex);
-	digest_hex(expected, expected_hex);
-	return err_set(err, ERR_DAMAGED,
-		       "header and table: sha256 is %.16s..., expected %.16s...", is_hex,
-		       expected_hex);
+	if (ret == 0)
+		ret = digest_check(&is, expected, err);
+	return ret < 0 ? err_wrap(err, ret, "header and table") : 0;
 }
 
 /* @after: end of the frame before, so that frames rise and never overlap. */

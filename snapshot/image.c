@@ -55,7 +55,6 @@ static int open_sibling(struct image *img, const struct image *layer, struct err
 static int check_parent(const struct image *layer, const struct image *parent, struct err *err)
 {
 	const struct manifest *m = &layer->manifest;
-	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
 	struct digest is;
 	int ret;
 
@@ -65,14 +64,10 @@ static int check_parent(const struct image *layer, const struct image *parent, s
 	ret = manifest_content_digest(&parent->manifest, &is, err);
 	if (ret < 0)
 		return ret;
-	if (!digest_equal(&is, &m->parent_sha256)) {
-		digest_hex(&is, is_hex);
-		digest_hex(&m->parent_sha256, expected_hex);
-		return err_set(err, ERR_DAMAGED,
-			       "%s: is not what its layer %s was made on: content has sha256 "
-			       "%.16s..., expected %.16s...",
-			       parent->name, layer->name, is_hex, expected_hex);
-	}
+	ret = digest_check(&is, &m->parent_sha256, err);
+	if (ret < 0)
+		return err_wrap(err, ret, "%s: is not what its layer %s was made on: content",
+				parent->name, layer->name);
 	if (!mem_same_layout(&layer->ram, &parent->ram))
 		return err_set(err, ERR_DAMAGED,
 			       "%s: shape.regions are not those of its parent %s", layer->name,

@@ -118,7 +118,6 @@ static int read_manifest(struct image *img, struct err *err)
 /* @buf: gets all of a file and must have its digest, before anybody looks at it. */
 static int read_checked(int fd, const struct manifest_file *file, void **buf, struct err *err)
 {
-	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
 	struct digest is;
 	int ret;
 
@@ -128,12 +127,7 @@ static int read_checked(int fd, const struct manifest_file *file, void **buf, st
 	ret = io_read(fd, *buf, file->size, 0, err);
 	if (ret == 0)
 		ret = digest_of(&is, *buf, file->size, err);
-	if (ret < 0 || digest_equal(&is, &file->sha256))
-		return ret;
-	digest_hex(&is, is_hex);
-	digest_hex(&file->sha256, expected_hex);
-	return err_set(err, ERR_DAMAGED, "sha256 is %.16s..., expected %.16s...", is_hex,
-		       expected_hex);
+	return ret < 0 ? ret : digest_check(&is, &file->sha256, err);
 }
 
 /* A whole member into memory for free(3), also after an error. */

@@ -41,7 +41,6 @@ static int self_digest(json_t *doc, struct digest *out, struct err *err)
 static int check_self(json_t *doc, struct err *err)
 {
 	const char *hex = json_string_value(json_object_get(doc, SELF_KEY));
-	char is_hex[DIGEST_HEX_SIZE];
 	struct digest is, expected;
 	int ret;
 
@@ -49,11 +48,9 @@ static int check_self(json_t *doc, struct err *err)
 		return err_set(err, ERR_DAMAGED,
 			       SELF_KEY " is missing or not 64 lower-case hex digits");
 	ret = self_digest(doc, &is, err);
-	if (ret < 0 || digest_equal(&is, &expected))
-		return ret;
-	digest_hex(&is, is_hex);
-	return err_set(err, ERR_DAMAGED, "its content has sha256 %.16s..., expected %.16s...",
-		       is_hex, hex);
+	if (ret == 0)
+		ret = digest_check(&is, &expected, err);
+	return ret < 0 ? err_wrap(err, ret, "its content") : 0;
 }
 
 static int check_version(json_t *doc, struct err *err)

@@ -71,7 +71,6 @@ int raw_write(int fd, const struct mem *mem, const struct io_progress *progress,
 int raw_verify(int fd, uint64_t size, const struct digest *expected,
 	       const struct io_progress *progress, struct err *err)
 {
-	char is_hex[DIGEST_HEX_SIZE], expected_hex[DIGEST_HEX_SIZE];
 	struct digest is;
 	uint64_t file_size;
 	int ret = io_file_size(fd, &file_size, err);
@@ -81,12 +80,7 @@ int raw_verify(int fd, uint64_t size, const struct digest *expected,
 			      file_size, size);
 	if (ret == 0)
 		ret = digest_file(&is, fd, size, progress, err);
-	if (ret < 0 || digest_equal(&is, expected))
-		return ret;
-	digest_hex(&is, is_hex);
-	digest_hex(expected, expected_hex);
-	return err_set(err, ERR_DAMAGED, "sha256 is %.16s..., expected %.16s...", is_hex,
-		       expected_hex);
+	return ret < 0 ? ret : digest_check(&is, expected, err);
 }
 
 /* ---- the cache ---- */

@@ -202,7 +202,7 @@ Test(layer, a_digest_of_another_parent_is_damage)
 	begin_layer();
 	man.parent_sha256.bytes[5] ^= 1;
 	write_image("one", NULL, 0);
-	expect_refused("one", NULL, -ERR_DAMAGED, "content has sha256 ");
+	expect_refused("one", NULL, -ERR_DAMAGED, "content: sha256 is ");
 }
 
 Test(layer, a_parent_that_cannot_be_read_is_named)
