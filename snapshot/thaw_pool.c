@@ -2,12 +2,12 @@
 #include "snapshot/pool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "engine/fds.h"
 #include "snapshot/handover.h"
 
 /* Ours: pages of its own that a slot keeps from one event to the next. */
@@ -162,12 +162,11 @@ int thaw_pool_admit(struct thaw_pool *pool, const struct thaw_template *t, struc
 
 /* ---- what is checked first ---- */
 
-/* The table of descriptors grows now, if it has to: with threads, that waits for RCU. */
+/* The table of descriptors grows now, if it has to. */
 static int check_fds(unsigned int slots, struct err *err)
 {
 	uint64_t need = SLOT_FDS * (uint64_t)slots + 32; /* and some for everything else */
 	struct rlimit limit;
-	int fd;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return err_sys(err, "RLIMIT_NOFILE");
@@ -176,8 +175,7 @@ static int check_fds(unsigned int slots, struct err *err)
 			       "%u slots need %llu descriptors, %llu are allowed (ulimit -n)",
 			       slots, (unsigned long long)need,
 			       (unsigned long long)limit.rlim_cur);
-	fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, (int)need - 1);
-	fd_cleanup(&fd);
+	fds_reserve(need);
 	return 0;
 }
 

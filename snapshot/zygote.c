@@ -9,15 +9,17 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #define LOG "zygote"
+#include "engine/fds.h"
 #include "engine/flush.h"
 #include "engine/log.h"
 #include "engine/vcpu.h"
 #include "snapshot/shell.h"
+
+#define RESERVED_FDS UINT64_C(4096) /* ours: shells beyond them make the table grow */
 
 /* A shell that lives. */
 struct child {
@@ -76,16 +78,9 @@ static int keep_one(int keep, struct err *err)
 /* One descriptor for each shell, and a table that does not grow later. */
 static void reserve_fds(void)
 {
-	struct rlimit limit;
-	int fd;
+	uint64_t limit = fds_raise_limit();
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)MIN(limit.rlim_max - 1, (rlim_t)4096));
-	if (fd >= 0)
-		close(fd);
+	fds_reserve(MIN(limit, RESERVED_FDS));
 }
 
 static int nursery_init(struct nursery *n, struct err *err)

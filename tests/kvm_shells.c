@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/clock.h"
+#include "engine/fds.h"
 #include "guest/abi.h"
 #include "snapshot/pool.h"
 #include "tests/helpers_image.h"
@@ -75,11 +75,8 @@ Test(shells, rewound_machines_are_what_they_were_and_their_stamps_begin_anew, .t
 static unsigned int wanted_slots(void)
 {
 	const char *text = getenv("SLOTS");
-	struct rlimit limit;
 
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	fds_raise_limit();
 	return text ? (unsigned int)atoi(text) : MAX(DEFAULT_SLOTS / slow(), 5u);
 }
 

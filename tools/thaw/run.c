@@ -2,9 +2,9 @@
 #include "tools/thaw/run.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/fds.h"
 #include "tools/thaw/cmd.h"
 
 int run_read_event(struct run *r, struct err *err)
@@ -16,21 +16,9 @@ int run_read_event(struct run *r, struct err *err)
 	return 0;
 }
 
-/* As many descriptors as shells may need: the limit that programs are given by default is low
- * for the sake of those that use select(2). */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int open_pool(struct run *r, struct thaw_err *err)
 {
-	raise_limit();
+	fds_raise_limit();
 	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells, 0,
 			      err);
 }
