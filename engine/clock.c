@@ -26,6 +26,11 @@ nsec_t clock_realtime(void)
 	return clock_read(CLOCK_REALTIME);
 }
 
+nsec_t clock_deadline(uint64_t timeout_ms)
+{
+	return timeout_ms > 0 ? clock_monotonic() + timeout_ms * NSEC_PER_MSEC : 0;
+}
+
 struct clock_scale clock_scale_of(uint32_t khz)
 {
 	struct clock_scale s = { .shift = 32 };

@@ -15,6 +15,9 @@ typedef uint64_t nsec_t; /* nanoseconds */
 nsec_t clock_monotonic(void); /* CLOCK_MONOTONIC */
 nsec_t clock_realtime(void);  /* since 1970-01-01 UTC */
 
+/* The clock_monotonic() value so many milliseconds from now; 0: 0, which is no deadline. */
+nsec_t clock_deadline(uint64_t timeout_ms);
+
 /* ns = ticks * mult >> shift, for a counter of a known rate. */
 struct clock_scale {
 	uint32_t mult;

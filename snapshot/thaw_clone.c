@@ -109,7 +109,9 @@ void thaw_clone_close(struct thaw_clone *clone)
 int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 		      unsigned int timeout_ms, struct thaw_reply *reply, struct thaw_err *err)
 {
-	struct invocation inv = { .event = event, .len = len };
+	struct invocation inv = { .event = event,
+				  .len = len,
+				  .deadline = clock_deadline(timeout_ms) };
 	struct mailbox_reply r;
 	bool first;
 	int ret;
@@ -119,8 +121,6 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 		clone->is_rewound = false;
 	}
 	first = clone->phases.at[PHASE_FIRST_RESPONSE] == 0;
-	if (timeout_ms > 0)
-		inv.deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
 	ret = machine_invoke(&clone->machine, &inv, &r, first ? &clone->phases : NULL,
 			     handle_err(err));
 	if (ret == 0)

@@ -73,11 +73,8 @@ void thaw_slot_close(struct thaw_slot *slot)
 int thaw_slot_send(struct thaw_slot *slot, const void *event, size_t len,
 		   unsigned int timeout_ms, struct thaw_err *err)
 {
-	nsec_t deadline = 0;
-
-	if (timeout_ms > 0)
-		deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
-	return remote_send(&slot->remote, event, len, deadline, handle_err(err));
+	return remote_send(&slot->remote, event, len, clock_deadline(timeout_ms),
+			   handle_err(err));
 }
 
 int thaw_slot_wait(struct thaw_slot *slot, struct thaw_reply *reply, struct thaw_err *err)

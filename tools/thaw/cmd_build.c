@@ -121,7 +121,7 @@ static int make_image(struct build *b, struct err *err)
 	const struct mailbox_ops ops = { .log = guest_log };
 	struct progress progress;
 	struct save_options opt;
-	nsec_t start = clock_monotonic();
+	nsec_t start = clock_monotonic(), deadline = clock_deadline(b->timeout_ms);
 	int ret = plan_record(b, err);
 
 	if (ret == 0)
@@ -129,9 +129,7 @@ static int make_image(struct build *b, struct err *err)
 	if (ret == 0)
 		ret = launch_boot(&b->launch, ABI_MODE_EVENTS, &ops, err);
 	if (ret == 0)
-		ret = machine_wait(&b->launch.machine,
-				   b->timeout_ms ? start + b->timeout_ms * NSEC_PER_MSEC : 0,
-				   err);
+		ret = machine_wait(&b->launch.machine, deadline, err);
 	if (ret < 0)
 		return ret;
 	b->ready_ns = clock_monotonic() - start;

@@ -212,7 +212,7 @@ void start_in_child(const struct start_plan *plan, bool quiet, struct start_resu
 {
 	struct err *err = cmd_err(&r->err);
 	pid_t parent = getpid();
-	nsec_t deadline = 0;
+	nsec_t deadline;
 	pid_t pid;
 
 	/* What the child overwrites when it comes to an end of its own. */
@@ -224,7 +224,6 @@ void start_in_child(const struct start_plan *plan, bool quiet, struct start_resu
 	}
 	if (pid == 0)
 		child(plan, quiet, parent, r);
-	if (plan->timeout_ms > 0)
-		deadline = clock_monotonic() + plan->timeout_ms * NSEC_PER_MSEC + START_GRACE;
-	reap(pid, deadline, r);
+	deadline = clock_deadline(plan->timeout_ms);
+	reap(pid, deadline ? deadline + START_GRACE : 0, r);
 }
