@@ -66,6 +66,19 @@ int blob_read(struct blob *b, const char *path, uint64_t max, struct err *err)
 	return blob_read_fd(b, fd, path, max, err);
 }
 
+int blob_set_text(struct blob *b, const char *text, struct err *err)
+{
+	size_t size = strlen(text);
+
+	blob_free(b);
+	b->data = (uint8_t *)strdup(text);
+	if (!b->data)
+		return err_set(err, ENOMEM, "no memory for %zu bytes", size);
+	b->size = size;
+	b->cap = size + 1;
+	return 0;
+}
+
 void blob_free(struct blob *b)
 {
 	free(b->data);

@@ -29,4 +29,8 @@ int blob_read_fd(struct blob *b, int fd, const char *what, uint64_t max,
 int blob_append(struct blob *b, const void *data, size_t len, uint64_t max,
 		struct err *err) must_check;
 
+/* A copy of @text in place of what @b held; .data is there for an empty one, too.
+ * Errors: -ENOMEM. */
+int blob_set_text(struct blob *b, const char *text, struct err *err) must_check;
+
 void blob_free(struct blob *b);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/thaw/blob.h"
+
 int exit_code(int ret)
 {
 	switch (-ret) {
@@ -92,4 +94,12 @@ int opt_size(const struct cmd *cmd, const char *name, const char *text, uint64_t
 		}
 	}
 	return cmd_usage(cmd, "%s is '%s', expected a size such as 64M", name, text);
+}
+
+int opt_payload(struct blob *event, const char *text)
+{
+	struct err err = { 0 };
+	int ret = blob_set_text(event, text, &err);
+
+	return ret < 0 ? cmd_fail(ret, &err) : 0;
 }

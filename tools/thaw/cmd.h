@@ -62,3 +62,7 @@ int cmd_print_json(FILE *to, struct json_t *doc);
 int opt_size(const struct cmd *cmd, const char *name, const char *text, uint64_t *bytes);
 int opt_number(const struct cmd *cmd, const char *name, const char *text, uint64_t max,
 	       uint64_t *value);
+
+/* The event as text. Returns 0, or EXIT_FAILED after saying that there is no memory. */
+struct blob;
+int opt_payload(struct blob *event, const char *text);

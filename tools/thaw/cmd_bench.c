@@ -47,14 +47,6 @@ struct bench {
 	struct report report;
 };
 
-static int take_payload(struct bench *b, const char *value)
-{
-	blob_free(&b->event);
-	b->event.data = (uint8_t *)strdup(value);
-	b->event.size = strlen(value);
-	return b->event.data ? 0 : EXIT_FAILED;
-}
-
 static int take_option(struct bench *b, int opt, const char *value)
 {
 	switch (opt) {
@@ -64,7 +56,7 @@ static int take_option(struct bench *b, int opt, const char *value)
 		b->plan.tier = value;
 		return 0;
 	case OPT_PAYLOAD:
-		return take_payload(b, value);
+		return opt_payload(&b->event, value);
 	case OPT_PAYLOAD_FILE:
 		b->payload_file = value;
 		return 0;

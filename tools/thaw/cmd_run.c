@@ -38,14 +38,6 @@ static const struct option options[] = {
 	{ 0 },
 };
 
-static int take_payload(struct run *r, const char *value)
-{
-	blob_free(&r->event);
-	r->event.data = (uint8_t *)strdup(value);
-	r->event.size = strlen(value);
-	return r->event.data ? 0 : EXIT_FAILED;
-}
-
 static int take_tier(struct run *r, const char *value)
 {
 	for (const char *const *name = thaw_tiers(); *name; name++) {
@@ -68,7 +60,7 @@ static int take_option(struct run *r, int opt, const char *value)
 		r->repeat = true;
 		return opt_number(&cmd_run, "-n", value, RUN_MAX_STARTS, &r->starts);
 	case OPT_PAYLOAD:
-		return take_payload(r, value);
+		return opt_payload(&r->event, value);
 	case OPT_PAYLOAD_FILE:
 		r->payload_file = value;
 		return 0;
