@@ -20,7 +20,7 @@
 
 /* One clone; in shared memory. */
 struct park_slot {
-	uint32_t asked; /* futex: how often it was asked; PARK_MEASURE: look at your memory */
+	uint32_t asked;	   /* futex: how often it was asked; top bit: look at your memory */
 	uint32_t answered; /* how often it answered */
 	int ret;
 	char event[PARK_TEXT], reply[PARK_TEXT];

@@ -41,7 +41,7 @@ struct fork {
 	const struct kvm *kvm;
 	const struct template *template; /* not owned: outlives the fork */
 	struct machine_state state;
-	struct fork_run *runs; /* what @data holds, in rising order */
+	struct fork_run *runs; /* what @copies holds, in rising order */
 	size_t nruns, cap;
 	struct frames_page *different; /* among the copies; found when the layer is written */
 	struct mem copies; /* one region: the pages of @runs, one behind the other */

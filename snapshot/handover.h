@@ -12,7 +12,7 @@
 
 struct err;
 
-/* Make it from @t. Returns a descriptor. Errors: -ENOMEM, what memfd_create and pwrite say. */
+/* Make it from @t. Returns a descriptor. Errors: -ENOMEM, what memfd_create and mmap say. */
 int handover_memfd(const struct template *t, struct err *err) must_check;
 
 /* What it says, mapped read-only. Must not move. */

@@ -143,7 +143,7 @@ int manifest_parse(struct manifest *m, const char *text, size_t len, struct err 
 	return ret;
 }
 
-/* Put the digest last, where a reader of the file looks for it least and finds it first. */
+/* The digest goes last: it is of all that stands before it. */
 static int seal_doc(json_t *doc, struct err *err)
 {
 	char hex[DIGEST_HEX_SIZE];

@@ -20,7 +20,7 @@
 
 /* ---- what comes from a shell ---- */
 
-/* Not believed any more: killed, and dead for the caller. Returns -s->ret's errno. */
+/* Not believed any more: killed, and dead for the caller. Returns @ret, of which s->err tells. */
 static int remote_die(struct remote *s, int ret, struct err *err)
 {
 	if (s->pidfd >= 0)

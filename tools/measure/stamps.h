@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stamps.h - fresh starts of one image in every tier, in turn: the series "TIER_response_us" and
+ * stamps.h - fresh starts of one image in every tier, in turn: the series "tier_NAME_us" and
  * a chart of the stamps, one bar a tier.
  */
 #pragma once

@@ -49,6 +49,6 @@ void start_in_shell(const struct start_plan *plan, struct thaw_pool *pool, bool 
 
 /*
  * start_in_child - fork, start_here in the child, wait for it. A child that outlives its
- * timeout by a second is killed.
+ * timeout by ten seconds is killed.
  */
 void start_in_child(const struct start_plan *plan, bool quiet, struct start_result *r);
