@@ -74,7 +74,8 @@ int siblings_find(int dirfd, const char *id, char name[NAME_MAX + 1], struct err
 		ret = is_image(up_fd, entry->d_name, id, err);
 		if (ret == 1)
 			snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
-		unreadable = MIN(unreadable, ret);
+		else if (ret < 0)
+			unreadable = ret; /* the last one: it is what @err is about */
 	}
 	closedir(stream);
 	if (ret == 1)
