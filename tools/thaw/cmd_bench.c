@@ -151,14 +151,17 @@ static _Noreturn void parked(const struct bench *b, const struct thaw_template *
 	struct thaw_clone *clone;
 	struct thaw_reply reply;
 	struct thaw_err err = { 0 };
-	int ret = thaw_clone_open(&clone, t, NULL, NULL, &err);
+	int ret;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	ret = thaw_clone_open(&clone, t, NULL, NULL, &err);
 	if (ret == 0)
 		ret = thaw_clone_invoke(clone, b->event.data, b->event.size, b->plan.timeout_ms,
 					&reply, &err);
-	if (write(fd, &ret, sizeof(ret)) == sizeof(ret) && ret == 0)
+	if (write(fd, &ret, sizeof(ret)) == sizeof(ret) && ret == 0) {
+		close(fd); /* whoever reads sees the end when all have spoken or died */
 		pause();
+	}
 	_exit(0);
 }
 
