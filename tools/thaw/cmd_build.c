@@ -15,8 +15,8 @@
 #include "tools/thaw/launch.h"
 #include "tools/thaw/progress.h"
 
-#define RUNS_DEFAULT                                                                           \
-	3u /* ours: a page that one of three starts does not touch is not certain */
+/* Ours: a page that one of three starts does not touch is not certain. */
+#define RUNS_DEFAULT 3u
 
 enum { OPT_RAW = 256, OPT_NO_SYNC, OPT_JSON, OPT_TIMEOUT, OPT_RUNS, OPT_SAMPLE };
 
