@@ -220,11 +220,6 @@ int flush_way_find(const struct kvm *kvm, enum flush_way *way, struct err *err)
 	return ret;
 }
 
-const char *flush_way_name(enum flush_way way)
-{
-	return way == FLUSH_BY_PAGE ? "page" : "slot";
-}
-
 /* RAM has the first slots (vm_create). */
 int flush_slots(struct vm *vm, struct err *err)
 {

@@ -29,9 +29,6 @@ enum flush_way {
  */
 int flush_way_find(const struct kvm *kvm, enum flush_way *way, struct err *err) must_check;
 
-/* "page" or "slot" */
-const char *flush_way_name(enum flush_way way);
-
 /*
  * flush_slots - FLUSH_BY_SLOT: 0.2 ms, and all of memory is mapped anew as it is touched. No
  * vCPU runs. Errors: what KVM_SET_USER_MEMORY_REGION says: the VM is of no use then.
