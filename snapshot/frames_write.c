@@ -24,7 +24,7 @@ struct rank {
 
 /* Which frames there will be: the table must be complete before the first data byte's place
  * in the file is known. */
-struct plan {
+struct layout {
 	const struct mem *mem;
 	uint32_t *ranks; /* by page of RAM: how many were touched before it; NULL: all COLD */
 	struct frames_entry *table;
@@ -36,7 +36,7 @@ struct plan {
 };
 
 /* Note for every page of RAM when it was touched. Without a working set there is nothing to do. */
-static int plan_ranks(struct plan *p, const struct wset *wset, struct err *err)
+static int layout_ranks(struct layout *p, const struct wset *wset, struct err *err)
 {
 	size_t npages = mem_size(p->mem) / MEM_PAGE_SIZE;
 	uint32_t rank = 0;
@@ -68,7 +68,7 @@ static uint32_t first_rank(const uint32_t *ranks, size_t n)
 	return first;
 }
 
-static bool plan_grow(struct plan *p)
+static bool layout_grow(struct layout *p)
 {
 	size_t cap = p->cap ? 2 * p->cap : 1024;
 	void *table = realloc(p->table, cap * sizeof(*p->table));
@@ -86,14 +86,14 @@ static bool plan_grow(struct plan *p)
 }
 
 /* @data: the frame's pages, one behind the other. */
-static int plan_add(struct plan *p, gpa_t gpa, uint32_t pages, const uint8_t *data,
-		    struct err *err)
+static int layout_add(struct layout *p, gpa_t gpa, uint32_t pages, const uint8_t *data,
+		      struct err *err)
 {
 	size_t page = mem_offset(p->mem, gpa) / MEM_PAGE_SIZE;
 	size_t group = page & ~(size_t)(MEM_HUGE_SIZE / MEM_PAGE_SIZE - 1);
 	struct rank rank = { .group = COLD, .frame = COLD, .index = p->n, .data = data };
 
-	if (p->n == p->cap && !plan_grow(p))
+	if (p->n == p->cap && !layout_grow(p))
 		return err_set(err, ENOMEM, "table of more than %zu frames: out of memory",
 			       p->cap);
 	if (p->ranks)
@@ -119,7 +119,7 @@ static uint32_t pages_in_use(const uint8_t *p)
 }
 
 /* Bit i: page i of the 64 KiB at @gpa is in the working set. */
-static uint32_t pages_in_wset(const struct plan *p, gpa_t gpa)
+static uint32_t pages_in_wset(const struct layout *p, gpa_t gpa)
 {
 	size_t page = mem_offset(p->mem, gpa) / MEM_PAGE_SIZE;
 	uint32_t mask = 0;
@@ -132,7 +132,7 @@ static uint32_t pages_in_wset(const struct plan *p, gpa_t gpa)
 }
 
 /* Pages that follow each other, in use, all of them in the working set or none, are a frame. */
-static int plan_window(struct plan *p, gpa_t gpa, const uint8_t *host, struct err *err)
+static int layout_window(struct layout *p, gpa_t gpa, const uint8_t *host, struct err *err)
 {
 	uint32_t used = pages_in_use(host);
 	uint32_t hot = pages_in_wset(p, gpa);
@@ -143,19 +143,19 @@ static int plan_window(struct plan *p, gpa_t gpa, const uint8_t *host, struct er
 		uint32_t alike = used & (hot >> first & 1 ? hot : ~hot);
 		uint32_t pages = (uint32_t)__builtin_ctz(~(alike >> first));
 
-		ret = plan_add(p, gpa + (uint64_t)first * MEM_PAGE_SIZE, pages,
-			       host + (size_t)first * MEM_PAGE_SIZE, err);
+		ret = layout_add(p, gpa + (uint64_t)first * MEM_PAGE_SIZE, pages,
+				 host + (size_t)first * MEM_PAGE_SIZE, err);
 		used &= ~(((1u << pages) - 1) << first);
 	}
 	return ret;
 }
 
-static int plan_region(struct plan *p, const struct mem_region *r, struct err *err)
+static int layout_region(struct layout *p, const struct mem_region *r, struct err *err)
 {
 	int ret = 0;
 
 	for (uint64_t off = 0; ret == 0 && off < r->size; off += FRAMES_MAX_SIZE)
-		ret = plan_window(p, r->gpa + off, r->host + off, err);
+		ret = layout_window(p, r->gpa + off, r->host + off, err);
 	return ret;
 }
 
@@ -170,18 +170,18 @@ static int by_rank(const void *a, const void *b)
 	return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static int plan_all(struct plan *p, const struct wset *wset, struct err *err)
+static int layout_all(struct layout *p, const struct wset *wset, struct err *err)
 {
-	int ret = plan_ranks(p, wset, err);
+	int ret = layout_ranks(p, wset, err);
 
 	for (unsigned int i = 0; ret == 0 && i < p->mem->nregions; i++)
-		ret = plan_region(p, &p->mem->regions[i], err);
+		ret = layout_region(p, &p->mem->regions[i], err);
 	if (ret == 0 && p->n > 0)
 		qsort(p->order, p->n, sizeof(*p->order), by_rank);
 	return ret;
 }
 
-static void plan_fini(struct plan *p)
+static void layout_fini(struct layout *p)
 {
 	free(p->ranks);
 	free(p->table);
@@ -219,7 +219,7 @@ static int write_frame(int fd, void *hc, struct frames_entry *e, const uint8_t *
 	return ret < 0 ? ret : io_write(fd, stored, e->stored, e->offset, err);
 }
 
-static int write_data(int fd, struct plan *p, const struct io_progress *progress,
+static int write_data(int fd, struct layout *p, const struct io_progress *progress,
 		      struct err *err)
 {
 	char *packed = malloc(FRAMES_MAX_SIZE);
@@ -242,7 +242,7 @@ static int write_data(int fd, struct plan *p, const struct io_progress *progress
 	return ret;
 }
 
-static int write_table(int fd, const struct plan *p, struct digest *out, struct err *err)
+static int write_table(int fd, const struct layout *p, struct digest *out, struct err *err)
 {
 	struct frames_header h = { .magic = FRAMES_MAGIC,
 				   .version = FRAMES_VERSION,
@@ -261,7 +261,7 @@ static int write_table(int fd, const struct plan *p, struct digest *out, struct 
 	return ret < 0 ? ret : frames_table_digest(&h, p->table, out, err);
 }
 
-static int write_all(int fd, struct plan *p, const struct io_progress *progress,
+static int write_all(int fd, struct layout *p, const struct io_progress *progress,
 		     struct frames_info *out, struct err *err)
 {
 	int ret = write_data(fd, p, progress, err);
@@ -277,14 +277,14 @@ static int write_all(int fd, struct plan *p, const struct io_progress *progress,
 int frames_write(int fd, const struct mem *mem, const struct wset *wset,
 		 const struct io_progress *progress, struct frames_info *out, struct err *err)
 {
-	struct plan p = { .mem = mem, .hc = malloc((size_t)LZ4_sizeofStateHC()) };
-	int ret = p.hc ? plan_all(&p, wset, err)
+	struct layout p = { .mem = mem, .hc = malloc((size_t)LZ4_sizeofStateHC()) };
+	int ret = p.hc ? layout_all(&p, wset, err)
 		       : err_set(err, ENOMEM, "compressor's state: out of memory");
 
 	*out = (struct frames_info){ 0 };
 	if (ret == 0)
 		ret = write_all(fd, &p, progress, out, err);
-	plan_fini(&p);
+	layout_fini(&p);
 	return ret;
 }
 
@@ -304,18 +304,18 @@ static uint32_t run_of(const struct frames_page *pages, size_t n)
 int frames_write_pages(int fd, const struct mem *ram, const struct frames_page *pages, size_t n,
 		       struct frames_info *out, struct err *err)
 {
-	struct plan p = { .mem = ram };
+	struct layout p = { .mem = ram };
 	int ret = 0;
 
 	*out = (struct frames_info){ 0 };
 	for (size_t i = 0; i < n && ret == 0;) {
 		uint32_t run = run_of(pages + i, n - i);
 
-		ret = plan_add(&p, pages[i].gpa, run, pages[i].data, err);
+		ret = layout_add(&p, pages[i].gpa, run, pages[i].data, err);
 		i += run;
 	}
 	if (ret == 0)
 		ret = write_all(fd, &p, NULL, out, err);
-	plan_fini(&p);
+	layout_fini(&p);
 	return ret;
 }
