@@ -16,7 +16,7 @@
 #include "tools/thaw/cmd.h"
 
 /* Everything that is to be taken down; large. */
-struct slot {
+struct rig {
 	struct image image;
 	struct template template;
 	bool have_image, have_machine;
@@ -27,7 +27,7 @@ struct slot {
 	uint64_t size;	 /* bytes of it */
 };
 
-static int slot_open(struct slot *s, const struct kvm *kvm, const char *dir, struct err *err)
+static int rig_open(struct rig *s, const struct kvm *kvm, const char *dir, struct err *err)
 {
 	int ret = image_open(&s->image, dir, err);
 
@@ -54,7 +54,7 @@ static int slot_open(struct slot *s, const struct kvm *kvm, const char *dir, str
 	return ret < 0 ? ret : rewind_open(&s->rewind, &s->machine, &s->template, err);
 }
 
-static void slot_close(struct slot *s)
+static void rig_close(struct rig *s)
 {
 	rewind_close(&s->rewind);
 	if (s->have_machine)
@@ -70,7 +70,7 @@ static void slot_close(struct slot *s)
 }
 
 /* Pages of guest RAM that are not the template's. */
-static uint64_t changed_pages(const struct slot *s)
+static uint64_t changed_pages(const struct rig *s)
 {
 	const struct mem *mem = &s->machine.vm.mem;
 	const uint8_t *origin = s->origin;
@@ -95,7 +95,7 @@ static void make_event(char *event, size_t size, unsigned int i)
 			 1 + i * 7 % 400);
 }
 
-static int handle(struct slot *s, unsigned int i, struct err *err)
+static int handle(struct rig *s, unsigned int i, struct err *err)
 {
 	char event[96];
 	struct invocation inv = { .event = event };
@@ -113,12 +113,12 @@ static int handle(struct slot *s, unsigned int i, struct err *err)
 int rewound_measure(struct rewound *r, const struct kvm *kvm, const char *dir,
 		    unsigned int events, unsigned int every, struct thaw_err *err)
 {
-	static struct slot s;
+	static struct rig s;
 	int ret;
 
 	*r = (struct rewound){ 0 };
 	memset(&s, 0, sizeof(s));
-	ret = slot_open(&s, kvm, dir, cmd_err(err));
+	ret = rig_open(&s, kvm, dir, cmd_err(err));
 	for (unsigned int i = 0; i < events && ret == 0; i++) {
 		bool look = i % every == 0;
 		uint64_t before = s.rewind.stats.pages_copied;
@@ -133,6 +133,6 @@ int rewound_measure(struct rewound *r, const struct kvm *kvm, const char *dir,
 		r->looked += look;
 		r->events++;
 	}
-	slot_close(&s);
+	rig_close(&s);
 	return ret;
 }
