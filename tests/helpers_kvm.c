@@ -215,6 +215,14 @@ char *machine_ask(struct machine *m, const char *event)
 	return strndup((const char *)reply.data, reply.len);
 }
 
+void machine_expect(struct machine *m, const char *event, const char *wanted)
+{
+	char *reply = machine_ask(m, event);
+
+	cr_expect(eq(str, reply, (char *)(uintptr_t)wanted), "event '%s'", event);
+	free(reply);
+}
+
 int count_entries(const char *path)
 {
 	DIR *dir = opendir(path);

@@ -65,6 +65,8 @@ void clone_free(struct clone *c);
 /* Hand over @event, run to the reply, return it as a string that the caller frees. Asserts
  * that there is a reply within ten seconds times slow(). */
 char *machine_ask(struct machine *m, const char *event);
+/* Expects that @wanted is the reply to @event. */
+void machine_expect(struct machine *m, const char *event, const char *wanted);
 
 /* Names in a directory, as those of /proc/self/fd: descriptors that are open. */
 int count_entries(const char *path);

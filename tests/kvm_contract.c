@@ -34,14 +34,6 @@ static struct mailbox_reply ask(struct machine *m, const void *event, size_t len
 	return reply;
 }
 
-static void expect(struct machine *m, const char *event, const char *wanted)
-{
-	char *reply = machine_ask(m, event);
-
-	cr_expect(eq(str, reply, (char *)wanted), "event '%s'", event);
-	free(reply);
-}
-
 /* From the first event to the last, and the end. */
 static void play(struct machine *m)
 {
@@ -51,24 +43,24 @@ static void play(struct machine *m)
 	uint8_t over[64] = { 0 };
 
 	memset(over + 32, 0xff, 32);
-	expect(m, "0123456789", "0123|456|789");
-	expect(m, "", "empty");
-	expect(m, "abcd", "exact");
-	expect(m, "efgh", "several writes");
-	expect(m, "no reply", "");
+	machine_expect(m, "0123456789", "0123|456|789");
+	machine_expect(m, "", "empty");
+	machine_expect(m, "abcd", "exact");
+	machine_expect(m, "efgh", "several writes");
+	machine_expect(m, "no reply", "");
 	reply = ask(m, "longest reply", 13);
 	cr_expect(eq(sz, reply.len, ABI_REPLY_MAX));
 	cr_expect(all_are(&reply, 'r'));
 	reply = ask(m, longest, sizeof(longest));
 	cr_expect(eq(sz, reply.len, 7));
 	cr_expect(eq(int, memcmp(reply.data, "6291456", reply.len), 0));
-	expect(m, "fault", "fault");
-	expect(m, "vector", "vec|tor");
-	expect(m, "vecto", "vec|to");
-	expect(m, "skip", "skip");
+	machine_expect(m, "fault", "fault");
+	machine_expect(m, "vector", "vec|tor");
+	machine_expect(m, "vecto", "vec|to");
+	machine_expect(m, "skip", "skip");
 	reply = ask(m, over, sizeof(over));
 	cr_expect(reply.len == 4 && memcmp(reply.data, "over", 4) == 0);
-	expect(m, "dup", "dup");
+	machine_expect(m, "dup", "dup");
 
 	cr_expect(eq(int, machine_invoke(m, &bye, &reply, NULL, &err), -ERR_CRASHED));
 	cr_expect(eq(int, (int)m->mailbox->stop, MAILBOX_EXIT), "%s", err.text);

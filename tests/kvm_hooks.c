@@ -13,14 +13,6 @@
 
 #define TIMEOUT (20 * NSEC_PER_SEC)
 
-static void expect(struct machine *m, const char *event, const char *wanted)
-{
-	char *reply = machine_ask(m, event);
-
-	cr_expect(eq(str, reply, (char *)wanted), "event '%s'", event);
-	free(reply);
-}
-
 /* The first event after a thaw; @random: 16 digits and a NUL, what the clone drew. */
 static void expect_thawed(struct machine *m, const char *event, char *random)
 {
@@ -44,9 +36,9 @@ Test(hooks, before_the_freeze_run_once_without_one, .timeout = 60)
 	booted_make(&b, guest_path("tests/hooks"), argv);
 	cr_assert(eq(int, machine_wait(&b.machine, clock_monotonic() + TIMEOUT, &err), 0), "%s",
 		  err.text);
-	expect(&b.machine, "", "before 2 1; event ''");
-	expect(&b.machine, "x", "; event 'x'");
-	expect(&b.machine, "", "; event ''");
+	machine_expect(&b.machine, "", "before 2 1; event ''");
+	machine_expect(&b.machine, "x", "; event 'x'");
+	machine_expect(&b.machine, "", "; event ''");
 	booted_free(&b);
 }
 
@@ -62,8 +54,8 @@ Test(hooks, after_a_thaw_run_in_every_clone_before_its_first_event, .timeout = 6
 		for (int i = 0; i < 2; i++, n++) {
 			clone_make(&c, &f, *t);
 			expect_thawed(&c.machine, i ? "" : "first", random[n]);
-			expect(&c.machine, "", "; event ''");
-			expect(&c.machine, "third", "; event 'third'");
+			machine_expect(&c.machine, "", "; event ''");
+			machine_expect(&c.machine, "third", "; event 'third'");
 			clone_free(&c);
 		}
 	frozen_free(&f);

@@ -61,10 +61,7 @@ static void plan_with(const struct wset_run *runs, uint32_t n)
 
 static void expect_ok(const char *event)
 {
-	char *reply = machine_ask(&c.machine, event);
-
-	cr_expect(eq(str, reply, "ok"), "%s", event);
-	free(reply);
+	machine_expect(&c.machine, event, "ok");
 }
 
 /* The field's pages in several orders. Reads, then writes, then what was written. */
