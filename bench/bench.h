@@ -39,6 +39,12 @@ struct subject {
  */
 int subject_build(const struct bench *b, const char *program, bool raw, char dir[128],
 		  struct thaw_err *err);
+/*
+ * bench_thaw - run the program with these arguments to its end; what it prints on stdout is
+ * dropped. Errors: -EIO it did not end well; what posix_spawn says.
+ */
+int bench_thaw(const struct bench *b, const char *const *argv, struct err *err);
+
 /* subject_build, and open it for @tier. */
 int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
 		 const char *tier, struct thaw_err *err);

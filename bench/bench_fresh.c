@@ -4,12 +4,9 @@
  * against the sum of their own ioctls, and against QEMU.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
@@ -25,8 +22,6 @@
 #define EXEC_EVERY 5u
 
 static const char event[] = "ping";
-
-extern char **environ;
 
 struct fresh {
 	const struct bench *b;
@@ -105,23 +100,11 @@ static int exec_sample(void *arg, double *us, struct thaw_err *err)
 {
 	struct fresh *f = arg;
 	const char *const argv[] = { "thaw", "run", "--payload", "ping", f->echo.dir, NULL };
-	posix_spawn_file_actions_t files;
 	nsec_t from = clock_monotonic();
-	int ret, status = 0;
-	pid_t pid;
+	int ret = bench_thaw(f->b, argv, cmd_err(err));
 
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	ret = posix_spawn(&pid, f->b->thaw, &files, NULL, (char *const *)(uintptr_t)argv,
-			  environ);
-	posix_spawn_file_actions_destroy(&files);
-	if (ret != 0)
-		return err_set(cmd_err(err), ret, "start %s: %s", f->b->thaw,
-			       strerrordesc_np(ret));
-	if (waitpid(pid, &status, 0) < 0 || status != 0)
-		return err_set(cmd_err(err), EIO, "thaw run ended with status 0x%x", status);
 	*us = (double)(clock_monotonic() - from) / 1e3;
-	return 0;
+	return ret;
 }
 
 static void fresh_findings(struct bench *b, const struct variant *v, const struct fresh *f)

@@ -32,22 +32,12 @@ static const struct extra *extra_of(const char *base)
 	return &none;
 }
 
-static int run_build(const struct bench *b, const char *program, bool raw, const char *dir,
-		     struct err *err)
+int bench_thaw(const struct bench *b, const char *const *argv, struct err *err)
 {
-	const struct extra *extra = extra_of(strrchr(program, '/') + 1);
-	const char *argv[10] = { "thaw", "build", "-o", dir, "--no-sync" };
 	posix_spawn_file_actions_t files;
-	size_t n = 5;
 	int ret, status = 0;
 	pid_t pid;
 
-	if (raw)
-		argv[n++] = "--raw";
-	if (extra->files)
-		argv[n++] = extra->files;
-	argv[n++] = program;
-	argv[n++] = extra->argument; /* or the end */
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	ret = posix_spawn(&pid, b->thaw, &files, NULL, (char *const *)(uintptr_t)argv, environ);
@@ -55,10 +45,29 @@ static int run_build(const struct bench *b, const char *program, bool raw, const
 	if (ret != 0)
 		return err_set(err, ret, "start %s: %s", b->thaw, strerrordesc_np(ret));
 	if (waitpid(pid, &status, 0) < 0)
-		return err_sys(err, "wait for thaw build");
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return err_set(err, EIO, "thaw build of %s failed", program);
+		return err_sys(err, "wait for %s %s", argv[0], argv[1]);
+	if (status != 0)
+		return err_set(err, EIO, "%s %s ended with status 0x%x", argv[0], argv[1],
+			       status);
 	return 0;
+}
+
+static int run_build(const struct bench *b, const char *program, bool raw, const char *dir,
+		     struct err *err)
+{
+	const struct extra *extra = extra_of(strrchr(program, '/') + 1);
+	const char *argv[10] = { "thaw", "build", "-o", dir, "--no-sync" };
+	size_t n = 5;
+	int ret;
+
+	if (raw)
+		argv[n++] = "--raw";
+	if (extra->files)
+		argv[n++] = extra->files;
+	argv[n++] = program;
+	argv[n++] = extra->argument; /* or the end */
+	ret = bench_thaw(b, argv, err);
+	return ret < 0 ? err_wrap(err, ret, "%s", program) : 0;
 }
 
 int subject_build(const struct bench *b, const char *program, bool raw, char dir[128],
