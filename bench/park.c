@@ -15,11 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tools/measure/memory.h"
 #include "engine/err.h"
 #include "engine/util.h"
 #include "snapshot/restore.h"
 #include "snapshot/tier.h"
+#include "tools/measure/memory.h"
 
 #define MEASURE	 0x80000000u /* in asked: measure instead of answering */
 #define ANSWER_S 60	     /* ours: longer than a thousand answers take on a slow host */

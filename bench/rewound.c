@@ -6,52 +6,46 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "bench/origin.h"
 #include "engine/err.h"
 #include "engine/util.h"
 #include "snapshot/machine.h"
 #include "snapshot/restore.h"
 #include "snapshot/rewind.h"
-#include "snapshot/template.h"
 #include "snapshot/tier.h"
 #include "tools/thaw/cmd.h"
 
 /* Everything that is to be taken down; large. */
 struct rig {
-	struct image image;
-	struct template template;
-	bool have_image, have_machine;
+	struct origin origin;
+	bool have_machine;
 	int mailbox_fd;
 	struct machine machine;
 	struct rewind rewind;
-	uint8_t *origin; /* the template's memory */
+	uint8_t *memory; /* the template's */
 	uint64_t size;	 /* bytes of it */
 };
 
 static int rig_open(struct rig *s, const struct kvm *kvm, const char *dir, struct err *err)
 {
-	int ret = image_open(&s->image, dir, err);
+	const struct template *t = &s->origin.template;
+	int ret = origin_open(&s->origin, dir, kvm, err);
 
 	if (ret < 0)
 		return ret;
-	s->have_image = true;
-	ret = template_open(&s->template, &s->image, kvm, err);
-	if (ret == 0)
-		ret = template_fill(&s->template, err);
-	if (ret < 0)
-		return ret;
-	s->size = mem_size(&s->template.shape.mem);
-	s->origin = mmap(NULL, s->size, PROT_READ, MAP_SHARED, s->template.memory_fd, 0);
-	if (s->origin == MAP_FAILED)
+	s->size = mem_size(&t->shape.mem);
+	s->memory = mmap(NULL, s->size, PROT_READ, MAP_SHARED, t->memory_fd, 0);
+	if (s->memory == MAP_FAILED)
 		return err_sys(err, "map the template");
 	s->mailbox_fd = mailbox_memfd(err);
 	if (s->mailbox_fd < 0)
 		return s->mailbox_fd;
-	ret = machine_create(&s->machine, kvm, &s->template.shape, s->mailbox_fd, err);
+	ret = machine_create(&s->machine, kvm, &t->shape, s->mailbox_fd, err);
 	if (ret < 0)
 		return ret;
 	s->have_machine = true;
-	ret = restore(&s->machine, &s->template, &tier_warm, NULL, err);
-	return ret < 0 ? ret : rewind_open(&s->rewind, &s->machine, &s->template, err);
+	ret = restore(&s->machine, t, &tier_warm, NULL, err);
+	return ret < 0 ? ret : rewind_open(&s->rewind, &s->machine, t, err);
 }
 
 static void rig_close(struct rig *s)
@@ -61,19 +55,16 @@ static void rig_close(struct rig *s)
 		machine_destroy(&s->machine);
 	if (s->mailbox_fd > 0)
 		close(s->mailbox_fd);
-	if (s->origin && s->origin != MAP_FAILED)
-		munmap(s->origin, s->size);
-	if (s->have_image) {
-		template_close(&s->template);
-		image_close(&s->image);
-	}
+	if (s->memory && s->memory != MAP_FAILED)
+		munmap(s->memory, s->size);
+	origin_close(&s->origin);
 }
 
 /* Pages of guest RAM that are not the template's. */
 static uint64_t changed_pages(const struct rig *s)
 {
 	const struct mem *mem = &s->machine.vm.mem;
-	const uint8_t *origin = s->origin;
+	const uint8_t *origin = s->memory;
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < mem->nregions; i++) {
@@ -118,6 +109,7 @@ int rewound_measure(struct rewound *r, const struct kvm *kvm, const char *dir,
 
 	*r = (struct rewound){ 0 };
 	memset(&s, 0, sizeof(s));
+	s.rewind.pages.pagemap_fd = -1;
 	ret = rig_open(&s, kvm, dir, cmd_err(err));
 	for (unsigned int i = 0; i < events && ret == 0; i++) {
 		bool look = i % every == 0;

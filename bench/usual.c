@@ -15,24 +15,14 @@ static const char event[] = "ping";
 
 int usual_open(struct usual *u, const struct kvm *kvm, const char *dir, struct thaw_err *err)
 {
-	int ret;
-
 	memset(u, 0, sizeof(*u));
-	u->template.memory_fd = -1;
-	ret = image_open(&u->image, dir, cmd_err(err));
-	if (ret < 0)
-		return ret;
 	u->kvm = kvm;
-	ret = template_open(&u->template, &u->image, kvm, cmd_err(err));
-	return ret < 0 ? ret : template_fill(&u->template, cmd_err(err));
+	return origin_open(&u->origin, dir, kvm, cmd_err(err));
 }
 
 void usual_close(struct usual *u)
 {
-	if (!u->kvm)
-		return;
-	template_close(&u->template);
-	image_close(&u->image);
+	origin_close(&u->origin);
 }
 
 static int add_irqchip(int fd, struct err *err)
@@ -71,7 +61,7 @@ static int make(struct usual *u, int mailbox_fd, struct err *err)
 
 	memset(m, 0, sizeof(*m));
 	vm->kvm = u->kvm;
-	vm->mem = u->template.shape.mem;
+	vm->mem = u->origin.template.shape.mem;
 	vm->mmio.name = "mmio";
 	vm->pio.name = "pio";
 	vm->window_fd = mailbox_fd;
@@ -84,10 +74,10 @@ static int make(struct usual *u, int mailbox_fd, struct err *err)
 	if (ret < 0)
 		return ret;
 	vm->nvcpus = 1;
-	ret = vcpu_create(&vm->vcpus[0], vm, 0, u->template.shape.cpuid, err);
+	ret = vcpu_create(&vm->vcpus[0], vm, 0, u->origin.template.shape.cpuid, err);
 	if (ret < 0)
 		return ret;
-	m->tsc_khz = u->kvm->tsc_scaling ? u->template.shape.tsc_khz : u->kvm->tsc_khz;
+	m->tsc_khz = u->kvm->tsc_scaling ? u->origin.template.shape.tsc_khz : u->kvm->tsc_khz;
 	m->mailbox = mailbox_of(vm);
 	return 0;
 }
@@ -115,7 +105,7 @@ int usual_sample(void *arg, double *us, struct thaw_err *err)
 		return mailbox_fd;
 	ret = make(u, mailbox_fd, cmd_err(err));
 	if (ret == 0)
-		ret = restore(&u->machine, &u->template, &tier_map, NULL, cmd_err(err));
+		ret = restore(&u->machine, &u->origin.template, &tier_map, NULL, cmd_err(err));
 	if (ret == 0)
 		ret = respond(&u->machine, cmd_err(err));
 	machine_destroy(&u->machine);

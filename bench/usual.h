@@ -6,14 +6,13 @@
  */
 #pragma once
 
+#include "bench/origin.h"
 #include "snapshot/machine.h"
-#include "snapshot/template.h"
 #include "snapshot/thaw.h"
 
 struct usual {
 	const struct kvm *kvm;
-	struct image image;
-	struct template template;
+	struct origin origin;
 	struct machine machine;
 };
 

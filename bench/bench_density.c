@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * density.c - clones that have answered and stay: how fast a thousand of them answer, what each
- * costs, how long one takes that is asked again, and how many fit in half of the memory.
+ * bench_density.c - clones that have answered and stay: how fast a thousand of them answer, what
+ * each costs, how long one takes that is asked again, and how many fit in half of the memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "tools/measure/memory.h"
+#include "bench/origin.h"
 #include "bench/park.h"
 #include "engine/util.h"
-#include "snapshot/image.h"
+#include "tools/measure/memory.h"
 #include "tools/thaw/cmd.h"
 
 #define CLONES	     1000u
@@ -24,10 +24,8 @@
 #define CLONES_LIMIT 20000u	/* ours: bounds the time of `make density` */
 
 struct density {
-	struct image image;
-	struct template template;
+	struct origin echo;
 	struct park park;
-	bool open;
 };
 
 /* Means over clones, bytes. */
@@ -46,22 +44,13 @@ static int density_open(struct density *d, const struct bench *b, struct thaw_er
 
 	memset(d, 0, sizeof(*d));
 	ret = subject_build(b, "echo", false, dir, err);
-	if (ret == 0)
-		ret = image_open(&d->image, dir, cmd_err(err));
-	if (ret < 0)
-		return ret;
-	d->open = true;
-	ret = template_open(&d->template, &d->image, &b->kvm, cmd_err(err));
-	return ret < 0 ? ret : template_fill(&d->template, cmd_err(err));
+	return ret < 0 ? ret : origin_open(&d->echo, dir, &b->kvm, cmd_err(err));
 }
 
 static void density_close(struct density *d)
 {
 	park_close(&d->park);
-	if (!d->open)
-		return;
-	template_close(&d->template);
-	image_close(&d->image);
+	origin_close(&d->echo);
 }
 
 /* ---- fan-out: @n waiting shells, a different event for each ---- */
@@ -73,7 +62,7 @@ static int fan_out(struct bench *b, struct density *d, unsigned int n, double *m
 	int ret;
 
 	park_close(&d->park);
-	ret = park_open(&d->park, &b->kvm, &d->template, n, cmd_err(err));
+	ret = park_open(&d->park, &b->kvm, &d->echo.template, n, cmd_err(err));
 	if (ret == 0)
 		ret = park_grow(&d->park, n, cmd_err(err));
 	if (ret == 0)
@@ -332,7 +321,7 @@ static int fill_half(struct bench *b, struct density *d, struct thaw_err *err)
 	usleep(500000);
 	memory_of_host(&before);
 	n = clones_that_fit(&b->report.host, PER_CLONE);
-	ret = park_open(&d->park, &b->kvm, &d->template, n, cmd_err(err));
+	ret = park_open(&d->park, &b->kvm, &d->echo.template, n, cmd_err(err));
 	if (ret == 0)
 		ret = park_grow(&d->park, n, cmd_err(err));
 	if (ret == 0)
