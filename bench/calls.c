@@ -29,7 +29,6 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return __real_ioctl(fd, request, arg);
 	}
 	i = c->n++;
-	c->all[i].request = request;
 	c->all[i].to = 0;
 	c->all[i].from = clock_monotonic();
 	ret = __real_ioctl(fd, request, arg);

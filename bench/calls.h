@@ -16,7 +16,6 @@
 struct calls {
 	unsigned int n; /* may be more than CALLS_MAX: the rest was not kept */
 	struct {
-		unsigned long request;
 		nsec_t from, to;
 	} all[CALLS_MAX];
 };

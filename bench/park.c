@@ -81,9 +81,8 @@ static int answer(struct park_slot *slot)
 }
 
 /* Tell the parent: one answer more. */
-static void tell(const struct park *p, struct park_slot *slot)
+static void tell(const struct park *p)
 {
-	slot->answered++;
 	__atomic_add_fetch(p->done, 1, __ATOMIC_SEQ_CST);
 	futex_wake(p->done);
 }
@@ -102,7 +101,7 @@ static _Noreturn void child(const struct park *p, struct park_slot *slot)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	slot->ret = shell(p, &slot->err);
-	tell(p, slot);
+	tell(p);
 	for (;;) {
 		uint32_t asked = __atomic_load_n(&slot->asked, __ATOMIC_SEQ_CST);
 
@@ -120,7 +119,7 @@ static _Noreturn void child(const struct park *p, struct park_slot *slot)
 				slot->ret = answer(slot);
 		}
 		seen = asked;
-		tell(p, slot);
+		tell(p);
 	}
 }
 

@@ -20,8 +20,7 @@
 
 /* One clone; in shared memory. */
 struct park_slot {
-	uint32_t asked;	   /* futex: how often it was asked; top bit: look at your memory */
-	uint32_t answered; /* how often it answered */
+	uint32_t asked; /* futex: how often it was asked; top bit: look at your memory */
 	int ret;
 	char event[PARK_TEXT], reply[PARK_TEXT];
 	uint64_t ram_uss;     /* bytes: private part of the mapping of guest RAM */

@@ -106,8 +106,8 @@ struct frames_page {
 
 /*
  * frames_write_pages - the same for @n pages, whatever they hold, also zeros. For a layer of a
- * machine that runs, so it takes LZ4's fast compressor; frames_write, for images that are made once
- * and opened often, the slow one, whose frames are smaller and decode faster.
+ * machine that runs, so it takes LZ4's fast compressor; frames_write, for images that are made
+ * once and opened often, the slow one, whose frames are smaller and decode faster.
  * @ram: the machine's regions; host pointers are not looked at.
  * @pages: rising addresses, all of them in @ram.
  */

@@ -35,7 +35,7 @@ struct layout {
 	void *hc;     /* LZ4's state for smaller frames that decode faster; NULL: write fast */
 };
 
-/* Note for every page of RAM when it was touched. Without a working set there is nothing to do. */
+/* Note for every page of RAM when it was touched. Without a working set: nothing to do. */
 static int layout_ranks(struct layout *p, const struct wset *wset, struct err *err)
 {
 	size_t npages = mem_size(p->mem) / MEM_PAGE_SIZE;

@@ -4,8 +4,8 @@
  * with descriptors where there are any. One shell, one socket; the zygote keeps the shell's end
  * of it to say there what became of a shell.
  *
- * A shell may have been taken over by its guest: the caller checks what comes from one (packet_recv
- * does where it says so) and takes descriptors from none whose guest ran.
+ * A shell may have been taken over by its guest: the caller checks what comes from one
+ * (packet_recv does where it says so) and takes descriptors from none whose guest ran.
  */
 #pragma once
 

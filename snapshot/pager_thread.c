@@ -118,8 +118,8 @@ static int serve_zeros(struct pager *p, gpa_t from, gpa_t to, struct err *err)
 }
 
 /*
- * What is missing in the 64 KiB around a page that no frame of the working set holds, and which no
- * frame crosses. Frames are read with the one that is waited for (@frames), zeros always placed;
+ * What is missing in the 64 KiB around a page that no frame of the working set holds, and which
+ * no frame crosses. Frames are read with the one that is waited for (@frames), zeros always placed;
  * what is coming anyway is left to come.
  */
 static int serve_window(struct pager *p, gpa_t gpa, bool frames, struct err *err)

@@ -28,7 +28,7 @@ struct save_report {
 	nsec_t record_ns;      /* what recording took */
 };
 
-/* Can an image say so much of its guest? To be asked before it is run. Errors: -EINVAL, -E2BIG. */
+/* Can an image say so much of its guest? To be asked before it runs. Errors: -EINVAL, -E2BIG. */
 int save_check(const struct save_options *opt, struct err *err) must_check;
 
 /*

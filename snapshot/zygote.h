@@ -37,7 +37,8 @@ void zygote_close(struct zygote *z);
 /*
  * zygote_make - ask for one shell; it says on its socket when it is ready. From any thread.
  * @state_fd: handover.h; @mailbox_fd: both stay the caller's.
- * Returns the caller's end of the socket. Errors: -EPIPE the zygote is gone; what socketpair says.
+ * Returns the caller's end of the socket.
+ * Errors: -EPIPE the zygote is gone; what socketpair says.
  */
 int zygote_make(const struct zygote *z, int state_fd, int mailbox_fd,
 		struct err *err) must_check;

@@ -13,8 +13,7 @@
 
 struct err;
 
-#define CANVAS_MAX_COLOURS 16u	       /* ours */
-#define CANVAS_MAX_PIXELS  (64u << 20) /* ours: what is still looked at */
+#define CANVAS_MAX_PIXELS (64u << 20) /* ours: what is still looked at */
 
 struct canvas_colour {
 	uint8_t red, green, blue;
