@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/util.h"
+
 struct err;
 
 typedef uint64_t gpa_t; /* guest-physical address; never cast to a pointer */
@@ -55,7 +57,7 @@ uint64_t mem_size(const struct mem *m);
  * @m: gpa and size set; host is written. mem_unmap gives it back and is safe on a failed map.
  * Errors: -EINVAL regions unaligned, empty, unsorted or overlapping; -ENOMEM and what mmap says.
  */
-int mem_map(struct mem *m, struct err *err) __attribute__((warn_unused_result));
+int mem_map(struct mem *m, struct err *err) must_check;
 void mem_unmap(struct mem *m);
 
 /* Ask for huge pages behind anonymous memory that will be filled soon. Best effort. */
@@ -66,9 +68,8 @@ void mem_advise_huge(const struct mem *m);
  * mem_prefault_huge: huge ones if there are any.
  * Errors: -ENOMEM and what MADV_POPULATE_WRITE says.
  */
-int mem_prefault(void *host, size_t len, struct err *err) __attribute__((warn_unused_result));
-int mem_prefault_huge(void *host, size_t len, struct err *err)
-	__attribute__((warn_unused_result));
+int mem_prefault(void *host, size_t len, struct err *err) must_check;
+int mem_prefault_huge(void *host, size_t len, struct err *err) must_check;
 
 /* Nothing but small pages there: a huge one would bring zeros beside what was asked for. */
 void mem_refuse_huge(void *host, size_t len);

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/util.h"
+
 struct err;
 struct io_progress;
 
@@ -20,8 +22,7 @@ struct digest {
 };
 
 /* Errors of all SHA-256 functions: -ENOMEM, OpenSSL has no memory. */
-int digest_of(struct digest *out, const void *data, size_t len, struct err *err)
-	__attribute__((warn_unused_result));
+int digest_of(struct digest *out, const void *data, size_t len, struct err *err) must_check;
 
 /*
  * The same in pieces: begin, add as often as needed, end. auto_digest gives the stream back
@@ -30,11 +31,10 @@ int digest_of(struct digest *out, const void *data, size_t len, struct err *err)
 struct digest_stream {
 	void *ctx; /* OpenSSL's EVP_MD_CTX */
 };
-int digest_begin(struct digest_stream *s, struct err *err) __attribute__((warn_unused_result));
-int digest_add(struct digest_stream *s, const void *data, size_t len, struct err *err)
-	__attribute__((warn_unused_result));
-int digest_end(struct digest_stream *s, struct digest *out, struct err *err)
-	__attribute__((warn_unused_result));
+int digest_begin(struct digest_stream *s, struct err *err) must_check;
+int digest_add(struct digest_stream *s, const void *data, size_t len,
+	       struct err *err) must_check;
+int digest_end(struct digest_stream *s, struct digest *out, struct err *err) must_check;
 void digest_drop(struct digest_stream *s);
 #define auto_digest __attribute__((cleanup(digest_drop)))
 
@@ -43,13 +43,13 @@ void digest_drop(struct digest_stream *s);
  * Errors: as io_read.
  */
 int digest_file(struct digest *out, int fd, uint64_t size, const struct io_progress *progress,
-		struct err *err) __attribute__((warn_unused_result));
+		struct err *err) must_check;
 
 bool digest_equal(const struct digest *a, const struct digest *b);
 
 /* Errors: -ERR_DAMAGED @is is not @expected. */
-int digest_check(const struct digest *is, const struct digest *expected, struct err *err)
-	__attribute__((warn_unused_result));
+int digest_check(const struct digest *is, const struct digest *expected,
+		 struct err *err) must_check;
 
 /* 64 lower-case hex digits. */
 void digest_hex(const struct digest *d, char hex[DIGEST_HEX_SIZE]);

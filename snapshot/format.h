@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/state.h"
+#include "engine/util.h"
 
 #define STATE_FILE_MAGIC	"THAWSTAT"
 #define STATE_FILE_VERSION	1u
@@ -68,8 +69,8 @@ struct state_file {
  * @buf: 8-byte aligned.
  * Errors: -ERR_DAMAGED, with the offset; -ERR_UNFIT a file version that this thaw cannot read.
  */
-int state_file_parse(struct state_file *f, const void *buf, size_t len, struct err *err)
-	__attribute__((warn_unused_result));
+int state_file_parse(struct state_file *f, const void *buf, size_t len,
+		     struct err *err) must_check;
 
 /*
  * state_file_next - walk the sections in file order, for tools that show them.
@@ -87,19 +88,17 @@ int state_file_find(struct state_file *f, const char *name, uint32_t instance,
  * another version of the section. @state is untouched unless the result is 0.
  */
 int state_file_load(struct state_file *f, const struct state_desc *d, uint32_t instance,
-		    void *state, struct err *err) __attribute__((warn_unused_result));
+		    void *state, struct err *err) must_check;
 
 /* The same for an array with room for @cap elements. Returns their number, or as above. */
 int state_file_load_array(struct state_file *f, const struct state_desc *d, uint32_t instance,
-			  void *state, size_t cap, struct err *err)
-	__attribute__((warn_unused_result));
+			  void *state, size_t cap, struct err *err) must_check;
 
 /*
  * state_file_finish - after all loads: was every required section asked for?
  * Errors: -ERR_UNFIT, naming the first that was not.
  */
-int state_file_finish(const struct state_file *f, struct err *err)
-	__attribute__((warn_unused_result));
+int state_file_finish(const struct state_file *f, struct err *err) must_check;
 
 /* Zeroed to begin with. buf and len are the whole file once state_writer_finish succeeded. */
 struct state_writer {
@@ -115,15 +114,13 @@ struct state_writer {
  * says; -EFBIG file or section count above the limits; -ENOMEM.
  */
 int state_writer_add(struct state_writer *w, const struct state_desc *d, uint32_t instance,
-		     const void *data, size_t len, struct err *err)
-	__attribute__((warn_unused_result));
+		     const void *data, size_t len, struct err *err) must_check;
 
 /* The same for bytes without a table, or with other flags. */
-int state_writer_put(struct state_writer *w, const struct state_section *s, struct err *err)
-	__attribute__((warn_unused_result));
+int state_writer_put(struct state_writer *w, const struct state_section *s,
+		     struct err *err) must_check;
 
 /* Complete the header. Nothing may be added afterwards. Errors: -ENOMEM. */
-int state_writer_finish(struct state_writer *w, struct err *err)
-	__attribute__((warn_unused_result));
+int state_writer_finish(struct state_writer *w, struct err *err) must_check;
 
 void state_writer_fini(struct state_writer *w);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "engine/mem.h"
+#include "engine/util.h"
 #include "snapshot/digest.h"
 
 struct err;
@@ -67,8 +68,7 @@ uint32_t frames_header_crc(const struct frames_header *h);
 
 /* SHA-256 over header and table, as the manifest has it. Errors: -ENOMEM. */
 int frames_table_digest(const struct frames_header *h, const struct frames_entry *table,
-			struct digest *out, struct err *err)
-	__attribute__((warn_unused_result));
+			struct digest *out, struct err *err) must_check;
 
 struct frames {
 	int fd;	       /* not owned */
@@ -95,8 +95,8 @@ struct frames_info {
  * Errors: -ENOMEM; what pwrite says.
  */
 int frames_write(int fd, const struct mem *mem, const struct wset *wset,
-		 const struct io_progress *progress, struct frames_info *out, struct err *err)
-	__attribute__((warn_unused_result));
+		 const struct io_progress *progress, struct frames_info *out,
+		 struct err *err) must_check;
 
 /* A guest page that is not where the machine has it. */
 struct frames_page {
@@ -112,8 +112,7 @@ struct frames_page {
  * @pages: rising addresses, all of them in @ram.
  */
 int frames_write_pages(int fd, const struct mem *ram, const struct frames_page *pages, size_t n,
-		       struct frames_info *out, struct err *err)
-	__attribute__((warn_unused_result));
+		       struct frames_info *out, struct err *err) must_check;
 
 /*
  * frames_open - read header and table and check every field of them.
@@ -123,7 +122,7 @@ int frames_write_pages(int fd, const struct mem *ram, const struct frames_page *
  * Errors: -ERR_DAMAGED; -ERR_UNFIT another file version; -ENOMEM; what pread says.
  */
 int frames_open(struct frames *f, int fd, const struct mem *ram, const struct digest *expected,
-		struct err *err) __attribute__((warn_unused_result));
+		struct err *err) must_check;
 void frames_close(struct frames *f);
 
 /* The first frame that holds @gpa or anything behind it; nframes: there is none. */
@@ -136,7 +135,7 @@ uint64_t frames_find(const struct frames *f, gpa_t gpa);
  * Errors: -ERR_DAMAGED.
  */
 int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *pages,
-		  struct err *err) __attribute__((warn_unused_result));
+		  struct err *err) must_check;
 
 /*
  * frames_decode - read frame @i and put it where it belongs in @dst.
@@ -144,7 +143,7 @@ int frames_unpack(const struct frames *f, uint64_t i, const void *stored, void *
  * Errors: -ERR_DAMAGED; -ERANGE @dst has no such memory; what pread says.
  */
 int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struct mem *dst,
-		  struct err *err) __attribute__((warn_unused_result));
+		  struct err *err) must_check;
 
 /*
  * frames_decode_list - the same for @n frames, read in the order of @list while earlier ones are
@@ -152,16 +151,15 @@ int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struc
  * Errors: also -ENOMEM. What else was decoded is unspecified then.
  */
 int frames_decode_list(const struct frames *f, const uint64_t *list, uint64_t n,
-		       const struct mem *dst, struct err *err)
-	__attribute__((warn_unused_result));
+		       const struct mem *dst, struct err *err) must_check;
 
 /* The same for all frames, in the order in which they are stored. */
-int frames_decode_all(const struct frames *f, const struct mem *dst, struct err *err)
-	__attribute__((warn_unused_result));
+int frames_decode_all(const struct frames *f, const struct mem *dst,
+		      struct err *err) must_check;
 
 /*
  * frames_verify - check CRC and SHA-256 of every frame.
  * Errors: -ERR_DAMAGED, naming the first bad frame; -ENOMEM; what pread says.
  */
-int frames_verify(const struct frames *f, const struct io_progress *progress, struct err *err)
-	__attribute__((warn_unused_result));
+int frames_verify(const struct frames *f, const struct io_progress *progress,
+		  struct err *err) must_check;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "engine/mem.h"
+#include "engine/util.h"
 #include "snapshot/format.h"
 #include "snapshot/frames.h"
 #include "snapshot/identity.h"
@@ -61,18 +62,16 @@ struct image_report {
  * -ERR_DAMAGED, also of a parent that is not what it was when the layer was made;
  * -ERR_UNFIT of another format version; -ENOMEM; what open and pread say.
  */
-int image_open(struct image *img, const char *dir, struct err *err)
-	__attribute__((warn_unused_result));
+int image_open(struct image *img, const char *dir, struct err *err) must_check;
 
 /* The same for a layer whose parent is in the directory @parent (NULL: beside it).
  * Errors: also -EINVAL @dir is no layer, or on another image. */
-int image_open_layer(struct image *img, const char *dir, const char *parent, struct err *err)
-	__attribute__((warn_unused_result));
+int image_open_layer(struct image *img, const char *dir, const char *parent,
+		     struct err *err) must_check;
 void image_close(struct image *img);
 
 /* Are its files, and those below it, what they were when it was opened? Errors: -ESTALE. */
-int image_check_files(const struct image *img, struct err *err)
-	__attribute__((warn_unused_result));
+int image_check_files(const struct image *img, struct err *err) must_check;
 
 /* Of it and all below it: at least as many as are in its memory and not zero. */
 uint64_t image_stored_pages(const struct image *img);
@@ -87,26 +86,25 @@ uint32_t image_layers(const struct image *img);
  * Errors: -ERR_DAMAGED; -ENOMEM; what pread says.
  */
 int image_verify(const struct image *img, const struct io_progress *progress,
-		 struct image_report *out, struct err *err) __attribute__((warn_unused_result));
+		 struct image_report *out, struct err *err) must_check;
 
 /*
  * image_decode_memory - all stored pages to where they belong in @dst, which has the image's
  * regions and is zero; of a layer first those of its parent. Errors: as frames_decode_all.
  */
-int image_decode_memory(const struct image *img, const struct mem *dst, struct err *err)
-	__attribute__((warn_unused_result));
+int image_decode_memory(const struct image *img, const struct mem *dst,
+			struct err *err) must_check;
 
 /* The same for @n frames of @list. Errors: as frames_decode_list. */
 int image_decode_list(const struct image *img, const uint64_t *list, uint64_t n,
-		      const struct mem *dst, struct err *err)
-	__attribute__((warn_unused_result));
+		      const struct mem *dst, struct err *err) must_check;
 
 /*
  * image_check_raw - may memory.raw be mapped? Reads all of it unless this host has done so
  * before. Only for an image that has one. Errors: as raw_check.
  */
 int image_check_raw(const struct image *img, const struct io_progress *progress,
-		    struct err *err) __attribute__((warn_unused_result));
+		    struct err *err) must_check;
 
 /* Put "DIR/MEMBER: " before a sentence about a member. Returns @ret. */
 int image_wrap(const struct image *img, enum manifest_member member, int ret, struct err *err);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "engine/mem.h"
+#include "engine/util.h"
 #include "snapshot/format.h"
 #include "snapshot/manifest.h"
 
@@ -34,23 +35,20 @@ struct image_writer {
  * -EINVAL @dir has no name of its own, as "/" and ".."; what mkdirat says.
  * A writer that failed needs no abort.
  */
-int image_writer_begin(struct image_writer *w, const char *dir, struct err *err)
-	__attribute__((warn_unused_result));
+int image_writer_begin(struct image_writer *w, const char *dir, struct err *err) must_check;
 
 /* A new empty member for the caller to write and close. Returns its descriptor. */
-int image_writer_create(struct image_writer *w, const char *member, struct err *err)
-	__attribute__((warn_unused_result));
+int image_writer_create(struct image_writer *w, const char *member, struct err *err) must_check;
 
 /* A new member with these bytes. */
 int image_writer_put(struct image_writer *w, const char *member, const void *buf, size_t len,
-		     struct err *err) __attribute__((warn_unused_result));
+		     struct err *err) must_check;
 
 /*
  * image_writer_commit - give the image its name. After an error it is still to be aborted.
  * @sync: wait until all of it is on the disk, before the name and after it.
  */
-int image_writer_commit(struct image_writer *w, bool sync, struct err *err)
-	__attribute__((warn_unused_result));
+int image_writer_commit(struct image_writer *w, bool sync, struct err *err) must_check;
 
 /* Leave nothing behind. Also for a writer that was committed, where it does nothing. */
 void image_writer_abort(struct image_writer *w);
@@ -71,5 +69,4 @@ struct image_content {
 };
 
 /* image_write - write a whole image, or leave nothing behind. Errors: as the above. */
-int image_write(const char *dir, const struct image_content *c, struct err *err)
-	__attribute__((warn_unused_result));
+int image_write(const char *dir, const struct image_content *c, struct err *err) must_check;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "engine/mem.h"
+#include "engine/util.h"
 #include "snapshot/digest.h"
 
 struct err;
@@ -99,24 +100,24 @@ const char *manifest_member_name(enum manifest_member member);
  * Errors: -ERR_DAMAGED, naming the key; -ERR_UNFIT an intact manifest of another format
  * version; -ENOMEM. @m is zeroed after an error.
  */
-int manifest_parse(struct manifest *m, const char *text, size_t len, struct err *err)
-	__attribute__((warn_unused_result));
+int manifest_parse(struct manifest *m, const char *text, size_t len,
+		   struct err *err) must_check;
 
 /*
  * manifest_format - the bytes of the manifest.json that says what @m says.
  * @text: gets memory for free(3); not NUL-terminated. What is written was read back first.
  * Errors: -EINVAL a value that may not be in a manifest, naming the key; -ENOMEM.
  */
-int manifest_format(const struct manifest *m, char **text, size_t *len, struct err *err)
-	__attribute__((warn_unused_result));
+int manifest_format(const struct manifest *m, char **text, size_t *len,
+		    struct err *err) must_check;
 
 /* A new random id, and now as time of creation. Errors: what getrandom says. */
-int manifest_stamp(struct manifest *m, struct err *err) __attribute__((warn_unused_result));
+int manifest_stamp(struct manifest *m, struct err *err) must_check;
 
 /* Copy the program's arguments. Errors: -E2BIG more than MANIFEST_MAX_ARGS;
  * -EINVAL one is not UTF-8; -ENOMEM. */
-int manifest_set_args(struct manifest *m, size_t n, const char *const *args, struct err *err)
-	__attribute__((warn_unused_result));
+int manifest_set_args(struct manifest *m, size_t n, const char *const *args,
+		      struct err *err) must_check;
 
 /* The RAM layout, host pointers NULL: for mem_map, or to check frames against. */
 void manifest_get_mem(const struct manifest *m, struct mem *out);
@@ -133,7 +134,7 @@ static inline bool manifest_is_layer(const struct manifest *m)
  * state.bin and of memory.lz4's table, and over parent_sha256 where the image is a layer itself.
  * Errors: -ENOMEM.
  */
-int manifest_content_digest(const struct manifest *m, struct digest *out, struct err *err)
-	__attribute__((warn_unused_result));
+int manifest_content_digest(const struct manifest *m, struct digest *out,
+			    struct err *err) must_check;
 
 void manifest_fini(struct manifest *m);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/mem.h"
+#include "engine/util.h"
 #include "snapshot/digest.h"
 
 struct err;
@@ -23,7 +24,7 @@ struct io_progress;
  * Errors: -ENOMEM; what ftruncate or pwrite say.
  */
 int raw_write(int fd, const struct mem *mem, const struct io_progress *progress,
-	      struct digest *out, struct err *err) __attribute__((warn_unused_result));
+	      struct digest *out, struct err *err) must_check;
 
 /*
  * raw_verify - does the content have this digest? Always reads all of it.
@@ -31,13 +32,11 @@ int raw_write(int fd, const struct mem *mem, const struct io_progress *progress,
  * Errors: -ERR_DAMAGED wrong size or digest; what pread says.
  */
 int raw_verify(int fd, uint64_t size, const struct digest *expected,
-	       const struct io_progress *progress, struct err *err)
-	__attribute__((warn_unused_result));
+	       const struct io_progress *progress, struct err *err) must_check;
 
 /*
  * raw_check - the same, but a check that succeeded before on this host is believed.
  * @id: of the image, 32 hex digits; names the file of the cache.
  */
 int raw_check(int fd, const char *id, uint64_t size, const struct digest *expected,
-	      const struct io_progress *progress, struct err *err)
-	__attribute__((warn_unused_result));
+	      const struct io_progress *progress, struct err *err) must_check;

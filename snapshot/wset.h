@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "engine/mem.h"
+#include "engine/util.h"
 
 struct err;
 
@@ -72,7 +73,7 @@ uint32_t wset_header_crc(const struct wset_header *h);
  * then.
  */
 int wset_parse(struct wset *w, const void *buf, size_t len, const struct mem *ram,
-	       struct err *err) __attribute__((warn_unused_result));
+	       struct err *err) must_check;
 
 /*
  * wset_encode - the bytes of the wset.bin that says what @w says.
@@ -80,7 +81,7 @@ int wset_parse(struct wset *w, const void *buf, size_t len, const struct mem *ra
  * Errors: -EFBIG more than WSET_MAX_RUNS; -ENOMEM.
  */
 int wset_encode(const struct wset *w, const struct mem *ram, void **buf, size_t *len,
-		struct err *err) __attribute__((warn_unused_result));
+		struct err *err) must_check;
 
 void wset_fini(struct wset *w);
 
@@ -108,21 +109,20 @@ struct wset_builder {
  * wset_builder_init - @ram: the machine's regions; host pointers are not looked at.
  * Errors: -EFBIG more RAM than can be counted; -ENOMEM. wset_builder_fini is safe in every case.
  */
-int wset_builder_init(struct wset_builder *b, const struct mem *ram, struct err *err)
-	__attribute__((warn_unused_result));
+int wset_builder_init(struct wset_builder *b, const struct mem *ram,
+		      struct err *err) must_check;
 void wset_builder_fini(struct wset_builder *b);
 
 /* The touches that follow are of another start. Errors: -E2BIG more than WSET_MAX_RECORD_RUNS. */
-int wset_builder_begin(struct wset_builder *b, struct err *err)
-	__attribute__((warn_unused_result));
+int wset_builder_begin(struct wset_builder *b, struct err *err) must_check;
 
 /*
  * wset_builder_touch - the page at @gpa was touched, or (@flags: WSET_DIRTIED) written to.
  * Any number of times for one page. Errors: -ERANGE not in RAM; -ENOMEM.
  */
-int wset_builder_touch(struct wset_builder *b, gpa_t gpa, uint16_t flags, struct err *err)
-	__attribute__((warn_unused_result));
+int wset_builder_touch(struct wset_builder *b, gpa_t gpa, uint16_t flags,
+		       struct err *err) must_check;
 
 /* What all record runs together found. Errors: -ENOMEM. */
-int wset_builder_finish(const struct wset_builder *b, struct wset *out, struct err *err)
-	__attribute__((warn_unused_result));
+int wset_builder_finish(const struct wset_builder *b, struct wset *out,
+			struct err *err) must_check;
