@@ -111,3 +111,17 @@ Test(blob, appending_keeps_the_limit_also_for_lengths_that_wrap)
 	cr_assert(eq(sz, blob.size, 10));
 	cr_expect(eq(int, memcmp(blob.data, "abcdefghij", 10), 0));
 }
+
+Test(blob, a_text_takes_the_place_of_what_was_there)
+{
+	cr_assert(eq(int, blob_append(&blob, "abc", 3, 10, &err), 0));
+	cr_assert(eq(int, blob_set_text(&blob, "hello", &err), 0));
+	cr_assert(eq(sz, blob.size, 5));
+	cr_expect(eq(int, memcmp(blob.data, "hello", 5), 0));
+	cr_assert(eq(int, blob_append(&blob, ", world", 7, 20, &err), 0));
+	cr_assert(eq(sz, blob.size, 12));
+	cr_expect(eq(int, memcmp(blob.data, "hello, world", 12), 0));
+	cr_assert(eq(int, blob_set_text(&blob, "", &err), 0));
+	cr_expect(eq(sz, blob.size, 0));
+	cr_expect(ne(ptr, blob.data, NULL), "an empty text is one");
+}

@@ -93,3 +93,12 @@ Test(clock, clocks_move_and_the_real_one_is_of_this_century)
 	cr_expect(gt(u64, clock_realtime(), real));
 	cr_expect(gt(u64, real, 1700000000 * NSEC_PER_SEC)); /* November 2023 */
 }
+
+Test(clock, a_deadline_is_ahead_and_none_is_0)
+{
+	nsec_t before = clock_monotonic(), deadline = clock_deadline(UINT32_MAX);
+
+	cr_expect(ge(u64, deadline, before + UINT32_MAX * NSEC_PER_MSEC));
+	cr_expect(le(u64, deadline, clock_monotonic() + UINT32_MAX * NSEC_PER_MSEC));
+	cr_expect(eq(u64, clock_deadline(0), 0));
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "engine/fds.h"
+
+Test(fds, the_limit_goes_as_far_as_it_may)
+{
+	struct rlimit limit;
+
+	cr_assert(eq(int, getrlimit(RLIMIT_NOFILE, &limit), 0));
+	limit.rlim_cur = 64;
+	cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &limit), 0));
+	cr_expect(eq(u64, fds_raise_limit(), limit.rlim_max));
+	cr_assert(eq(int, getrlimit(RLIMIT_NOFILE, &limit), 0));
+	cr_expect(eq(u64, limit.rlim_cur, limit.rlim_max));
+}
+
+Test(fds, reserving_leaves_nothing_open)
+{
+	int before = open("/dev/null", O_RDONLY | O_CLOEXEC), after;
+
+	close(before);
+	fds_reserve(200);
+	fds_reserve(0);
+	cr_expect(lt(int, fcntl(199, F_GETFD), 0));
+	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	cr_expect(eq(int, after, before));
+	close(after);
+}
