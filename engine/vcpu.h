@@ -42,6 +42,7 @@ struct vcpu {
 	uint32_t index;
 	int fd;
 	struct kvm_run *run;
+	bool is_new;	 /* nothing was loaded yet, and it has not run */
 	bool pause;	 /* asked to stop; atomic */
 	pid_t tid;	 /* thread that ran it last, 0 before the first run; atomic */
 	timer_t timer;	 /* sends VCPU_SIGNAL to @timer_tid at the deadline */

@@ -31,6 +31,29 @@ static bool is_short(const struct vcpu *v, const struct vcpu_state *s)
 	       memcmp(&v->run->s.regs.sregs, &s->sregs, sizeof(s->sregs)) == 0;
 }
 
+static void show(struct vcpu *v, const struct vcpu_state *s)
+{
+	v->run->s.regs.regs = s->regs;
+	v->run->s.regs.events = s->events;
+	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS;
+}
+
+int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+		 struct err *err)
+{
+	const struct kvm *kvm = v->vm->kvm;
+	bool is_new = v->is_new && kvm->sync_regs;
+	int ret;
+
+	v->is_new = false;
+	if (!is_new)
+		return vcpu_state_load(kvm, v->fd, s, now, err);
+	ret = vcpu_state_load_new(kvm, v->fd, s, now, err);
+	if (ret == 0)
+		show(v, s);
+	return ret;
+}
+
 int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
 	       struct err *err)
 {
@@ -44,8 +67,6 @@ int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *
 	ret = vcpu_state_load_hidden(kvm, v->fd, s, now, err);
 	if (ret < 0)
 		return ret;
-	v->run->s.regs.regs = s->regs;
-	v->run->s.regs.events = s->events;
-	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS;
+	show(v, s);
 	return 1;
 }

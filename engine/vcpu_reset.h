@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vcpu_reset.h - a vCPU that ran back to a state that it was loaded with before, with as few
- * calls as KVM allows: each costs as much as the work of several.
+ * vcpu_reset.h - a state into a vCPU, and a vCPU that ran back to it, with as few calls as KVM
+ * allows: each costs as much as the work of several.
  */
 #pragma once
 
 #include "engine/vcpu.h"
 #include "engine/vcpu_state.h"
+
+/*
+ * vcpu_restore - load @s. Into a vCPU that is new only what differs from what KVM made it with;
+ * general registers and events are put where KVM takes them from at the next KVM_RUN, or
+ * vcpu_complete.
+ * @now: both TSCs afterwards. Errors: as vcpu_state_load.
+ */
+int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+		 struct err *err) must_check;
 
 /*
  * vcpu_reset_prepare - from the next KVM_RUN on let it tell at every exit what vcpu_reset looks

@@ -67,11 +67,11 @@ static int add_devices(struct vm *vm, const struct device_type *const *types, st
 	return 0;
 }
 
-static int enable_split_irqchip(struct vm *vm, struct err *err)
+int vm_enable_split_irqchip(int fd, struct err *err)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
 
-	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap) < 0)
+	if (ioctl(fd, KVM_ENABLE_CAP, &cap) < 0)
 		return err_sys(err, "KVM_CAP_SPLIT_IRQCHIP");
 	return 0;
 }
@@ -105,7 +105,7 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct err *err)
 		ret = add_devices(vm, cfg->types, err);
 	vm->window_fd = -1;
 	if (ret == 0)
-		ret = enable_split_irqchip(vm, err);
+		ret = vm_enable_split_irqchip(vm->fd, err);
 	if (ret == 0)
 		ret = add_vcpus(vm, cfg, err);
 	return ret;

@@ -60,6 +60,9 @@ void vm_destroy(struct vm *vm);
 int vm_add_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host,
 		struct err *err) must_check;
 
+/* The irqchip that every VM of ours has. @fd: a VM's, without vCPUs. */
+int vm_enable_split_irqchip(int fd, struct err *err) must_check;
+
 /* The device of @type; NULL when the VM has none. */
 struct device *vm_device(const struct vm *vm, const struct device_type *type);
 

@@ -18,6 +18,9 @@
 #define CR4_FSGSBASE   (1ull << 16)
 #define CR4_OSXSAVE    (1ull << 18)
 
+/* IA32_APIC_BASE: SDM vol. 3A, 12.4.4 */
+#define APIC_BASE_BSP (1ull << 8) /* the first processor */
+
 /* Extended feature enable register: SDM vol. 3A, 2.2.1 */
 #define EFER_SCE (1ull << 0)
 #define EFER_LME (1ull << 8)
