@@ -182,7 +182,9 @@ static int trial_run(const struct kvm *kvm, enum flush_way *way, struct err *err
 	struct vm_config cfg = { .mem = { .nregions = 1, .regions[0] = { .size = TRY_SIZE } },
 				 .nvcpus = 1,
 				 .cpuid = &kvm->cpuid,
-				 .types = none };
+				 .types = none,
+				 .ram_fd = -1,
+				 .window_fd = -1 };
 	auto_free struct trial *t = calloc(1, sizeof(*t));
 	int ret;
 

@@ -27,7 +27,8 @@ struct vm_config {
 	uint32_t nvcpus;	   /* 1 for now */
 	const struct cpuid *cpuid; /* of every vCPU */
 	const struct device_type *const *types; /* in restore order, NULL at the end */
-	int window_fd; /* memory of the mailbox's window; stays the caller's */
+	int ram_fd;    /* RAM is a private copy of this file; -1: zeros. The caller's, as ... */
+	int window_fd; /* ... the memory of the mailbox's window */
 };
 
 struct vm {
@@ -35,6 +36,7 @@ struct vm {
 	int fd;
 	struct mem mem;
 	uint32_t nslots;
+	int ram_fd;    /* behind RAM since it was made; -1: none */
 	int window_fd; /* until the devices are made */
 	struct bus mmio, pio;
 	uint32_t ndevices;

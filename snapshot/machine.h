@@ -12,6 +12,7 @@
 
 struct err;
 struct pager;
+struct template;
 struct tier;
 
 /* What is baked into a VM before it holds a machine. */
@@ -42,6 +43,10 @@ struct machine {
  */
 int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
 		   int mailbox_fd, struct err *err) must_check;
+
+/* The same over the memory of @t, which is filled: nothing is left for a tier that maps it. */
+int machine_create_mapped(struct machine *m, const struct kvm *kvm, const struct template *t,
+			  int mailbox_fd, struct err *err) must_check;
 void machine_destroy(struct machine *m);
 
 /*
