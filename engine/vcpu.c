@@ -71,6 +71,7 @@ void vcpu_destroy(struct vcpu *v)
 {
 	if (v->timer_tid != 0)
 		timer_delete(v->timer);
+	vcpu_counts_close(&v->counts);
 	if (v->run)
 		munmap(v->run, v->vm->kvm->run_size);
 	if (v->fd >= 0)

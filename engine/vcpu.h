@@ -18,6 +18,7 @@
 #include "engine/clock.h"
 #include "engine/cpuid.h"
 #include "engine/util.h"
+#include "engine/vcpu_counts.h"
 
 struct err;
 struct vm;
@@ -48,6 +49,7 @@ struct vcpu {
 	timer_t timer;	 /* sends VCPU_SIGNAL to @timer_tid at the deadline */
 	pid_t timer_tid; /* 0: no timer yet */
 	struct vcpu_stats stats;
+	struct vcpu_counts counts; /* since vcpu_reset_prepare() */
 };
 
 /* Errors: what KVM_CREATE_VCPU, mmap and KVM_SET_CPUID2 say. @v is safe to destroy then. */

@@ -5,10 +5,12 @@
 
 #include "engine/vm.h"
 
-void vcpu_reset_prepare(struct vcpu *v)
+void vcpu_reset_prepare(struct vcpu *v, bool counts_tell)
 {
 	if (v->vm->kvm->sync_regs)
 		v->run->kvm_valid_regs = KVM_SYNC_X86_SREGS;
+	if (counts_tell)
+		vcpu_counts_open(&v->counts, v->fd);
 }
 
 /*
@@ -58,13 +60,14 @@ int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *
 	       struct err *err)
 {
 	const struct kvm *kvm = v->vm->kvm;
+	bool quiet = vcpu_counts_quiet(&v->counts, kvm);
 	int ret;
 
 	if (!is_short(v, s)) {
 		ret = vcpu_complete(v, err);
 		return ret < 0 ? ret : vcpu_state_load(kvm, v->fd, s, now, err);
 	}
-	ret = vcpu_state_load_hidden(kvm, v->fd, s, now, err);
+	ret = vcpu_state_load_hidden(kvm, v->fd, quiet, s, now, err);
 	if (ret < 0)
 		return ret;
 	show(v, s);

@@ -19,9 +19,9 @@ int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now
 
 /*
  * vcpu_reset_prepare - from the next KVM_RUN on let it tell at every exit what vcpu_reset looks
- * at. Costs a fraction of a microsecond an exit.
+ * at. Costs a fraction of a microsecond an exit. @counts_tell: of findings.h.
  */
-void vcpu_reset_prepare(struct vcpu *v);
+void vcpu_reset_prepare(struct vcpu *v, bool counts_tell);
 
 /*
  * vcpu_reset - set everything that can differ from @s. General registers and events are put

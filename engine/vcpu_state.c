@@ -199,10 +199,33 @@ int vcpu_state_load_new(const struct kvm *kvm, int fd, const struct vcpu_state *
 	return load_but(kvm, fd, born_parts(kvm, s) | 1u << REGS | 1u << EVENTS, s, now, err);
 }
 
-int vcpu_state_load_hidden(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-			   struct vcpu_tsc_now *now, struct err *err)
+/* No timer runs and no interrupt is on its way: the local APIC changes only when it is accessed. */
+static bool apic_rests(const struct vcpu_state *s)
 {
-	return parts_load(kvm, fd, shown_parts, s, now, err);
+	uint8_t busy = 0;
+
+	for (uint32_t reg = APIC_ISR; reg < APIC_IRR + APIC_VECTORS_SIZE; reg++)
+		busy |= reg % 16 < 4 ? s->lapic.regs[reg] : 0;
+	for (uint32_t reg = APIC_TMICT; reg < APIC_TMICT + 4; reg++)
+		busy |= s->lapic.regs[reg];
+	return busy == 0 && s->tsc.deadline == 0;
+}
+
+/* What a quiet guest (vcpu_counts.h) has left as it was in @s. */
+static uint32_t quiet_parts(const struct kvm *kvm, const struct vcpu_state *s)
+{
+	if (kvm->quirks & QUIRK_SLOW_RING0)
+		return 1u << XCRS | (apic_rests(s) ? 1u << LAPIC : 0);
+	return 1u << XCRS | (s->debugregs.dr7 & DR7_ENABLED ? 0 : 1u << DEBUGREGS);
+}
+
+int vcpu_state_load_hidden(const struct kvm *kvm, int fd, bool quiet,
+			   const struct vcpu_state *s, struct vcpu_tsc_now *now,
+			   struct err *err)
+{
+	uint32_t skip = shown_parts | (quiet ? quiet_parts(kvm, s) : 0);
+
+	return parts_load(kvm, fd, skip, s, now, err);
 }
 
 /* The lengths are asserted above: with no part twice, every part is there once. */

@@ -108,7 +108,9 @@ int vcpu_state_load_new(const struct kvm *kvm, int fd, const struct vcpu_state *
 
 /*
  * vcpu_state_load_hidden - only the parts that struct kvm_run does not show: XCR0, XSAVE, debug
- * registers, local APIC, MSRs and TSC. For vcpu_reset.h.
+ * registers, local APIC, MSRs and TSC. @quiet: it had @s and was quiet since (vcpu_counts.h), so
+ * some of these are as they were. For vcpu_reset.h.
  */
-int vcpu_state_load_hidden(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-			   struct vcpu_tsc_now *now, struct err *err) must_check;
+int vcpu_state_load_hidden(const struct kvm *kvm, int fd, bool quiet,
+			   const struct vcpu_state *s, struct vcpu_tsc_now *now,
+			   struct err *err) must_check;

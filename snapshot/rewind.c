@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "engine/err.h"
+#include "engine/findings.h"
 #include "engine/vcpu_reset.h"
 #include "snapshot/io.h"
 #include "snapshot/machine.h"
@@ -88,6 +89,7 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 		     struct pages pages, struct err *err)
 {
 	uint64_t size = mem_size(&t->shape.mem);
+	struct findings findings;
 	void *memory;
 	int ret;
 
@@ -100,15 +102,16 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 	if (memory == MAP_FAILED)
 		return err_sys(err, "map a template to rewind to");
 	r->memory = memory;
-	ret = flush_way_find(m->vm.kvm, &r->flush_way, err);
+	ret = findings_get(m->vm.kvm, &findings, err);
 	if (ret == 0)
 		ret = add_areas(r, m, err);
 	if (ret == 0)
 		ret = note_tables(r, m, err);
 	if (ret < 0)
 		return ret;
+	r->flush_way = findings.flush_way;
 	for (uint32_t i = 0; i < m->vm.nvcpus; i++)
-		vcpu_reset_prepare(&m->vm.vcpus[i]);
+		vcpu_reset_prepare(&m->vm.vcpus[i], findings.counts_tell);
 	return 0;
 }
 

@@ -77,7 +77,7 @@ struct rewind {
  * rewind_open - get ready to rewind @m, which tier_map restored from @t and which has not run.
  * Both outlive @r; the process that calls is the one that rewinds.
  * Errors: -EINVAL @t's memory cannot be mapped, or the state is that of another tier; -ENOMEM;
- * what flush_way_find and pages_open say. @r is safe to close then.
+ * what findings_get and pages_open say. @r is safe to close then.
  */
 int rewind_open(struct rewind *r, struct machine *m, const struct template *t,
 		struct err *err) must_check;
