@@ -28,7 +28,7 @@ struct vm_config {
 	const struct cpuid *cpuid; /* of every vCPU */
 	const struct device_type *const *types; /* in restore order, NULL at the end */
 	int ram_fd;    /* RAM is a private copy of this file; -1: zeros. The caller's, as ... */
-	int window_fd; /* ... the memory of the mailbox's window */
+	int window_fd; /* ... the mailbox's window; this one is open while the VM lives */
 };
 
 struct vm {

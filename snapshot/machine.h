@@ -38,7 +38,8 @@ struct machine {
 
 /*
  * machine_create - make a shell of @shape with all devices of device_types.
- * @mailbox_fd: memory for the mailbox (mailbox_memfd), stays the caller's.
+ * @mailbox_fd: memory for the mailbox (mailbox_memfd), stays the caller's, and open while the
+ *              machine lives.
  * On failure nothing is left behind. @m must not move afterwards.
  */
 int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
