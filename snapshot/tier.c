@@ -22,16 +22,9 @@ static int attach_map(struct machine *m, const struct template *t, struct err *e
 	return mem_map_file(&m->vm.mem, t->memory_fd, err);
 }
 
-/* The slot's own copy of a page, made now and not when the first start writes to it. */
-static void copy_page(uint8_t *host)
-{
-	volatile uint8_t *p = host;
-
-	*p = *p;
-}
-
-/* Pages that starts only read stay as they are: KVM asks for write access first, so one that is
- * present and read-only costs more than an absent one. */
+/* Own copies of what starts write to, made now and not when the first of them does. Pages that
+ * they only read stay as they are: KVM asks for write access first, so one that is present and
+ * read-only costs more than an absent one. */
 static int attach_warm(struct machine *m, const struct template *t, struct err *err)
 {
 	const struct wset *w = &t->image->wset;
@@ -39,10 +32,10 @@ static int attach_warm(struct machine *m, const struct template *t, struct err *
 
 	for (uint32_t i = 0; i < w->nruns && ret == 0; i++) {
 		const struct wset_run *r = &w->runs[i];
-		uint8_t *host = mem_at(&m->vm.mem, r->gpa, wset_run_size(r));
 
-		for (uint32_t k = 0; k < r->pages && r->flags & WSET_DIRTIED; k++)
-			copy_page(host + (size_t)k * MEM_PAGE_SIZE);
+		if (r->flags & WSET_DIRTIED)
+			ret = mem_prefault(mem_at(&m->vm.mem, r->gpa, wset_run_size(r)),
+					   wset_run_size(r), err);
 	}
 	return ret;
 }
