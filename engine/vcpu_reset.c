@@ -2,15 +2,22 @@
 #include "engine/vcpu_reset.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 
+#include "engine/err.h"
 #include "engine/vm.h"
 
-void vcpu_reset_prepare(struct vcpu *v, bool counts_tell)
+int vcpu_reset_prepare(struct vcpu *v, bool counts_tell, struct err *err)
 {
-	if (v->vm->kvm->sync_regs)
-		v->run->kvm_valid_regs = KVM_SYNC_X86_SREGS;
 	if (counts_tell)
 		vcpu_counts_open(&v->counts, v->fd);
+	if (!v->vm->kvm->sync_regs)
+		return 0;
+	/* What the last exit would have told: the first reset may come before the next one. */
+	if (ioctl(v->fd, KVM_GET_SREGS, &v->run->s.regs.sregs) < 0)
+		return err_sys(err, "KVM_GET_SREGS");
+	v->run->kvm_valid_regs = KVM_SYNC_X86_SREGS;
+	return 0;
 }
 
 /*

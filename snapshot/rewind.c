@@ -90,7 +90,7 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 		     struct pages pages, struct err *err)
 {
 	uint64_t size = mem_size(&t->shape.mem);
-	struct findings findings;
+	struct findings findings = { 0 };
 	void *memory;
 	int ret;
 
@@ -110,12 +110,10 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 		ret = add_areas(r, m, err);
 	if (ret == 0)
 		ret = note_tables(r, m, err);
-	if (ret < 0)
-		return ret;
+	for (uint32_t i = 0; i < m->vm.nvcpus && ret == 0; i++)
+		ret = vcpu_reset_prepare(&m->vm.vcpus[i], findings.counts_tell, err);
 	r->flush_way = findings.flush_way;
-	for (uint32_t i = 0; i < m->vm.nvcpus; i++)
-		vcpu_reset_prepare(&m->vm.vcpus[i], findings.counts_tell);
-	return 0;
+	return ret;
 }
 
 void rewind_close(struct rewind *r)

@@ -74,7 +74,8 @@ struct rewind {
 };
 
 /*
- * rewind_open - get ready to rewind @m, which tier_map restored from @t and which has not run.
+ * rewind_open - get ready to rewind @m, which tier_map or tier_warm restored from @t, whether or
+ * not it has run since.
  * Both outlive @r; the process that calls is the one that rewinds.
  * Errors: -EINVAL @t's memory cannot be mapped, or the state is that of another tier; -ENOMEM;
  * what findings_get and pages_open say. @r is safe to close then.
