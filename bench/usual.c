@@ -64,6 +64,7 @@ static int make(struct usual *u, int mailbox_fd, struct err *err)
 	vm->mem = u->origin.template.shape.mem;
 	vm->mmio.name = "mmio";
 	vm->pio.name = "pio";
+	vm->ram_fd = -1;
 	vm->window_fd = mailbox_fd;
 	vm->fd = kvm_create_vm(u->kvm, err);
 	if (vm->fd < 0)

@@ -135,6 +135,7 @@ static int mailbox_init(struct device *dev, struct err *err)
 	if (window == MAP_FAILED)
 		return err_sys(err, "map the window");
 	mb->window = window;
+	mb->window_fd = dev->vm->window_fd;
 	ret = vm_add_slot(dev->vm, ABI_MAILBOX_WINDOW_GPA, ABI_WINDOW_SIZE, window, err);
 	if (ret < 0)
 		return ret;
@@ -170,7 +171,6 @@ static int mailbox_load(struct device *dev, struct err *err)
 
 	(void)err;
 	mb->waiting = true;
-	mb->event_room = 0;
 	return 0;
 }
 
@@ -240,8 +240,6 @@ int mailbox_put_event(struct mailbox *mb, const void *data, size_t len, struct e
 {
 	struct abi_mailbox *h = header(mb);
 
-	/* First: where the bytes are in the window already, a refusal does not take them out. */
-	mb->event_room = MAX(mb->event_room, MIN(len, (size_t)ABI_EVENT_MAX));
 	if (!mb->waiting)
 		return err_set(err, EBUSY, "the guest does not wait for an event");
 	if (len > ABI_EVENT_MAX)

@@ -48,9 +48,9 @@ struct mailbox {
 	struct device dev;
 	struct mailbox_state s;
 	uint8_t *window; /* ABI_WINDOW_SIZE bytes */
+	int window_fd;	 /* the memfd behind it; not owned */
 	enum mailbox_stop stop;
 	bool waiting;	      /* at NEXT, for an event */
-	size_t event_room;    /* bytes of the event area that events took since the last load */
 	size_t reply_size;    /* after MAILBOX_NEXT, bytes; at most ABI_REPLY_MAX */
 	uint32_t exit_status; /* after MAILBOX_EXIT; the low 8 bits of exit_group() */
 	struct mailbox_ops ops;

@@ -9,7 +9,7 @@
 #include "engine/util.h"
 
 struct err;
-struct kvm;
+struct trial;
 struct vm;
 
 enum flush_way {
@@ -22,12 +22,10 @@ enum flush_way {
 };
 
 /*
- * flush_way_find - the cheapest way that works on this host, found by trying: a guest looks
- * through a page-table entry that the host swaps behind its back. Tried once per process, in
- * about a millisecond; any thread may ask.
- * Errors: -ERR_NO_KVM no way works; what making a VM says.
+ * flush_try - the cheapest way that works on this host: a guest looks through a page-table entry
+ * that the host swaps behind its back. Errors: -ERR_NO_KVM no way works; what KVM says.
  */
-int flush_way_find(const struct kvm *kvm, enum flush_way *way, struct err *err) must_check;
+int flush_try(struct trial *t, enum flush_way *way, struct err *err) must_check;
 
 /*
  * flush_slots - FLUSH_BY_SLOT: 0.2 ms, and all of memory is mapped anew as it is touched. No

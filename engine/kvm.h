@@ -32,6 +32,12 @@ enum kvm_quirk {
 	QUIRK_CPUID_HOST = 1u << 3, /* CPUID in guest ring 3 shows the host's CPU, unfiltered */
 };
 
+/* What KVM makes a vCPU with. */
+struct kvm_born {
+	struct kvm_debugregs debugregs;
+	struct kvm_lapic_state lapic; /* of vCPU 0 with the CPUID that KVM offers */
+};
+
 struct kvm {
 	int fd;
 	enum kvm_kind kind;
@@ -44,6 +50,7 @@ struct kvm {
 	bool xsave2;	     /* KVM_CAP_XSAVE2 */
 	bool kvmclock_ctrl;  /* KVM_CAP_KVMCLOCK_CTRL */
 	bool sync_regs;	     /* KVM_CAP_SYNC_REGS with registers, system registers, events */
+	struct kvm_born born;
 	uint32_t nmsrs;
 	uint32_t msrs[KVM_MSRS_MAX]; /* every MSR that belongs to a vCPU's state */
 	struct cpuid cpuid;	     /* what KVM offers to a guest */

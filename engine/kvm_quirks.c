@@ -12,6 +12,7 @@
 #include "engine/err.h"
 #include "engine/kvm.h"
 #include "engine/vcpu_msrs.h"
+#include "engine/vm.h"
 #include "engine/x86.h"
 
 const struct kvm_quirk_text kvm_quirk_texts[] = {
@@ -61,17 +62,37 @@ static bool tsc_is_fixed(int vcpu, uint32_t khz)
 	       !vcpu_msr_get(vcpu, MSR_IA32_TSC, &after) || after - before < ahead / 2;
 }
 
+static int read_born(struct kvm *kvm, int vcpu, struct err *err)
+{
+	int ret =
+		vcpu_cpuid_load(vcpu, &kvm->cpuid, err); /* the APIC's version depends on it */
+
+	if (ret < 0)
+		return ret;
+	if (ioctl(vcpu, KVM_GET_DEBUGREGS, &kvm->born.debugregs) < 0)
+		return err_sys(err, "KVM_GET_DEBUGREGS");
+	if (ioctl(vcpu, KVM_GET_LAPIC, &kvm->born.lapic) < 0)
+		return err_sys(err, "KVM_GET_LAPIC");
+	return 0;
+}
+
 int kvm_quirks_probe(struct kvm *kvm, struct err *err)
 {
 	auto_close int vm = kvm_create_vm(kvm, err);
 	auto_close int vcpu = -1;
-	int khz;
+	int khz, ret;
 
 	if (vm < 0)
 		return vm;
+	ret = vm_enable_split_irqchip(vm, err);
+	if (ret < 0)
+		return ret;
 	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 	if (vcpu < 0)
 		return err_sys(err, "KVM_CREATE_VCPU");
+	ret = read_born(kvm, vcpu, err);
+	if (ret < 0)
+		return ret;
 	khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
 	if (khz <= 0)
 		return err_set(err, ERR_NO_KVM, "KVM_GET_TSC_KHZ: no stable TSC on this host");

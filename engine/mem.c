@@ -149,6 +149,23 @@ int mem_map(struct mem *m, struct err *err)
 	return 0;
 }
 
+int mem_map_file(struct mem *m, int fd, struct err *err)
+{
+	off_t at = 0;
+
+	for (unsigned int i = 0; i < m->nregions; i++) {
+		struct mem_region *r = &m->regions[i];
+		void *p = mmap(r->host, r->size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_NORESERVE | (r->host ? MAP_FIXED : 0), fd, at);
+
+		if (p == MAP_FAILED)
+			return err_sys(err, "map guest memory of the template");
+		r->host = p;
+		at += (off_t)r->size;
+	}
+	return 0;
+}
+
 void mem_unmap(struct mem *m)
 {
 	for (unsigned int i = 0; i < m->nregions && i < MEM_MAX_REGIONS; i++) {

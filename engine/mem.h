@@ -58,6 +58,12 @@ uint64_t mem_size(const struct mem *m);
  * Errors: -EINVAL regions unaligned, empty, unsorted or overlapping; -ENOMEM and what mmap says.
  */
 int mem_map(struct mem *m, struct err *err) must_check;
+
+/*
+ * mem_map_file - put private copies of @fd's bytes behind the regions, one after the other: in
+ * place of what is mapped there, where something is. @fd: stays the caller's.
+ */
+int mem_map_file(struct mem *m, int fd, struct err *err) must_check;
 void mem_unmap(struct mem *m);
 
 /* Ask for huge pages behind anonymous memory that will be filled soon. Best effort. */

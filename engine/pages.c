@@ -78,12 +78,12 @@ static int each_by_scan(const struct pages *p, const struct pages_search *s, str
 				.walk_end = base,
 				.vec = (uintptr_t)found,
 				.vec_len = REGIONS,
+				.category_inverted = SCAN_FILE,
+				.category_mask = SCAN_FILE,
 				.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
 				.return_mask = SCAN_PRESENT };
 	int ret = 0;
 
-	if (s->kind == PAGES_PRIVATE)
-		arg.category_mask = arg.category_inverted = SCAN_FILE;
 	while (ret == 0 && arg.walk_end < arg.end) {
 		int n;
 
@@ -98,10 +98,9 @@ static int each_by_scan(const struct pages *p, const struct pages_search *s, str
 	return ret;
 }
 
-static bool word_is(uint64_t word, enum pages_kind kind)
+static bool is_copy(uint64_t word)
 {
-	return word & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED) &&
-	       (kind == PAGES_PRESENT || !(word & PAGEMAP_FILE));
+	return word & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED) && !(word & PAGEMAP_FILE);
 }
 
 /* Hand on the runs among @n words, the first of which is of page @page. */
@@ -113,7 +112,7 @@ static int each_of_words(const struct pages_search *s, const uint64_t *words, ui
 	for (uint64_t i = 0; i < n && ret == 0; i++) {
 		uint64_t first = i;
 
-		while (i < n && word_is(words[i], s->kind))
+		while (i < n && is_copy(words[i]))
 			i++;
 		if (i > first)
 			ret = s->run(s->arg, page + first, i - first, err);
@@ -154,12 +153,22 @@ static int set_run(void *bitmap, uint64_t first, uint64_t n, struct err *err)
 	return 0;
 }
 
-int pages_find(const struct pages *p, enum pages_kind kind, const void *base, uint64_t size,
-	       uint64_t *bitmap, struct err *err)
+int pages_find(const struct pages *p, const void *base, uint64_t size, uint64_t *bitmap,
+	       struct err *err)
 {
 	const struct pages_search s = {
-		.kind = kind, .base = base, .size = size, .run = set_run, .arg = bitmap
+		.base = base, .size = size, .run = set_run, .arg = bitmap
 	};
 
 	return pages_each(p, &s, err);
+}
+
+int pages_seek(int fd, int whence, uint64_t *page, struct err *err)
+{
+	off_t at = lseek(fd, (off_t)(*page * MEM_PAGE_SIZE), whence);
+
+	if (at < 0)
+		return errno == ENXIO ? 0 : err_sys(err, "lseek to the pages of a memfd");
+	*page = (uint64_t)at / MEM_PAGE_SIZE;
+	return 1;
 }

@@ -56,7 +56,7 @@ int vcpu_create(struct vcpu *v, struct vm *vm, uint32_t index, const struct cpui
 	void *run;
 
 	pthread_once(&handler_once, install_handler);
-	*v = (struct vcpu){ .vm = vm, .index = index, .fd = -1 };
+	*v = (struct vcpu){ .vm = vm, .index = index, .fd = -1, .is_new = true };
 	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)index);
 	if (v->fd < 0)
 		return err_sys(err, "KVM_CREATE_VCPU %u", index);
@@ -71,6 +71,7 @@ void vcpu_destroy(struct vcpu *v)
 {
 	if (v->timer_tid != 0)
 		timer_delete(v->timer);
+	vcpu_counts_close(&v->counts);
 	if (v->run)
 		munmap(v->run, v->vm->kvm->run_size);
 	if (v->fd >= 0)
@@ -153,6 +154,7 @@ static void take_thread(struct vcpu *v, pid_t tid)
 	sigaddset(&set, VCPU_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	__atomic_store_n(&v->tid, tid, __ATOMIC_SEQ_CST);
+	v->is_new = false;
 }
 
 int vcpu_run(struct vcpu *v, nsec_t deadline, struct err *err)

@@ -18,6 +18,7 @@
 #include "engine/clock.h"
 #include "engine/cpuid.h"
 #include "engine/util.h"
+#include "engine/vcpu_counts.h"
 
 struct err;
 struct vm;
@@ -42,11 +43,13 @@ struct vcpu {
 	uint32_t index;
 	int fd;
 	struct kvm_run *run;
+	bool is_new;	 /* nothing was loaded yet, and it has not run */
 	bool pause;	 /* asked to stop; atomic */
 	pid_t tid;	 /* thread that ran it last, 0 before the first run; atomic */
 	timer_t timer;	 /* sends VCPU_SIGNAL to @timer_tid at the deadline */
 	pid_t timer_tid; /* 0: no timer yet */
 	struct vcpu_stats stats;
+	struct vcpu_counts counts; /* since vcpu_reset_prepare() */
 };
 
 /* Errors: what KVM_CREATE_VCPU, mmap and KVM_SET_CPUID2 say. @v is safe to destroy then. */

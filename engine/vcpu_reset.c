@@ -2,13 +2,22 @@
 #include "engine/vcpu_reset.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 
+#include "engine/err.h"
 #include "engine/vm.h"
 
-void vcpu_reset_prepare(struct vcpu *v)
+int vcpu_reset_prepare(struct vcpu *v, bool counts_tell, struct err *err)
 {
-	if (v->vm->kvm->sync_regs)
-		v->run->kvm_valid_regs = KVM_SYNC_X86_SREGS;
+	if (counts_tell)
+		vcpu_counts_open(&v->counts, v->fd);
+	if (!v->vm->kvm->sync_regs)
+		return 0;
+	/* What the last exit would have told: the first reset may come before the next one. */
+	if (ioctl(v->fd, KVM_GET_SREGS, &v->run->s.regs.sregs) < 0)
+		return err_sys(err, "KVM_GET_SREGS");
+	v->run->kvm_valid_regs = KVM_SYNC_X86_SREGS;
+	return 0;
 }
 
 /*
@@ -31,21 +40,43 @@ static bool is_short(const struct vcpu *v, const struct vcpu_state *s)
 	       memcmp(&v->run->s.regs.sregs, &s->sregs, sizeof(s->sregs)) == 0;
 }
 
+static void show(struct vcpu *v, const struct vcpu_state *s)
+{
+	v->run->s.regs.regs = s->regs;
+	v->run->s.regs.events = s->events;
+	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS;
+}
+
+int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+		 struct err *err)
+{
+	const struct kvm *kvm = v->vm->kvm;
+	bool is_new = v->is_new && kvm->sync_regs;
+	int ret;
+
+	v->is_new = false;
+	if (!is_new)
+		return vcpu_state_load(kvm, v->fd, s, now, err);
+	ret = vcpu_state_load_new(kvm, v->fd, s, now, err);
+	if (ret == 0)
+		show(v, s);
+	return ret;
+}
+
 int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
 	       struct err *err)
 {
 	const struct kvm *kvm = v->vm->kvm;
+	bool quiet = vcpu_counts_quiet(&v->counts, kvm);
 	int ret;
 
 	if (!is_short(v, s)) {
 		ret = vcpu_complete(v, err);
 		return ret < 0 ? ret : vcpu_state_load(kvm, v->fd, s, now, err);
 	}
-	ret = vcpu_state_load_hidden(kvm, v->fd, s, now, err);
+	ret = vcpu_state_load_hidden(kvm, v->fd, quiet, s, now, err);
 	if (ret < 0)
 		return ret;
-	v->run->s.regs.regs = s->regs;
-	v->run->s.regs.events = s->events;
-	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS;
+	show(v, s);
 	return 1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vcpu_reset.h - a vCPU that ran back to a state that it was loaded with before, with as few
- * calls as KVM allows: each costs as much as the work of several.
+ * vcpu_reset.h - a state into a vCPU, and a vCPU that ran back to it, with as few calls as KVM
+ * allows: each costs as much as the work of several.
  */
 #pragma once
 
@@ -9,15 +9,25 @@
 #include "engine/vcpu_state.h"
 
 /*
- * vcpu_reset_prepare - from the next KVM_RUN on let it tell at every exit what vcpu_reset looks
- * at. Costs a fraction of a microsecond an exit.
+ * vcpu_restore - load @s. Into a vCPU that is new only what differs from what KVM made it with;
+ * general registers and events are put where KVM takes them from at the next KVM_RUN, or
+ * vcpu_complete.
+ * @now: both TSCs afterwards. Errors: as vcpu_state_load.
  */
-void vcpu_reset_prepare(struct vcpu *v);
+int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+		 struct err *err) must_check;
+
+/*
+ * vcpu_reset_prepare - from the next KVM_RUN on let it tell at every exit what vcpu_reset looks
+ * at. Costs a fraction of a microsecond an exit. @counts_tell: of findings.h.
+ * Errors: what KVM_GET_SREGS says.
+ */
+int vcpu_reset_prepare(struct vcpu *v, bool counts_tell, struct err *err) must_check;
 
 /*
  * vcpu_reset - set everything that can differ from @s. General registers and events are put
  * where KVM takes them from at the next KVM_RUN, or vcpu_complete.
- * @v: was loaded with @s, then prepared; its machine has stopped.
+ * @v: was loaded with @s, and prepared since, before or after it ran; its machine has stopped.
  * @now: both TSCs afterwards.
  * Returns 1 when it took the short way; 0 when the segment or control registers had changed, or
  * the vCPU stopped in the middle of something, and all of the state was loaded.

@@ -20,6 +20,7 @@
 #include "engine/err.h"
 #include "engine/log.h"
 #include "engine/vcpu_msrs.h"
+#include "engine/x86.h"
 
 struct vcpu_part {
 	const char *name;
@@ -139,7 +140,36 @@ static int part_load(const struct kvm *kvm, int fd, enum part part, const struct
 	return 0;
 }
 
-int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+/* The parts that @s has as a new vCPU has them. */
+static uint32_t born_parts(const struct kvm *kvm, const struct vcpu_state *s)
+{
+	const struct kvm_born *b = &kvm->born;
+	uint32_t same = 0;
+
+	/* The first processor starts as runnable, the others do not. */
+	if (s->mp_state.mp_state == KVM_MP_STATE_RUNNABLE && s->sregs.apic_base & APIC_BASE_BSP)
+		same |= 1u << MP_STATE;
+	if (memcmp(&s->debugregs, &b->debugregs, sizeof(b->debugregs)) == 0)
+		same |= 1u << DEBUGREGS;
+	if (memcmp(&s->lapic, &b->lapic, sizeof(b->lapic)) == 0)
+		same |= 1u << LAPIC;
+	return same;
+}
+
+/* All parts but those of which @skip has the bit. */
+static int parts_load(const struct kvm *kvm, int fd, uint32_t skip, const struct vcpu_state *s,
+		      struct vcpu_tsc_now *now, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(load_order) && ret == 0; i++) {
+		if (!(skip >> load_order[i] & 1))
+			ret = part_load(kvm, fd, load_order[i], s, now, err);
+	}
+	return ret;
+}
+
+static int load_but(const struct kvm *kvm, int fd, uint32_t skip, const struct vcpu_state *s,
 		    struct vcpu_tsc_now *now, struct err *err)
 {
 	int ret;
@@ -147,11 +177,9 @@ int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 	if (kvm->tsc_scaling && s->tsc.khz != kvm->tsc_khz &&
 	    ioctl(fd, KVM_SET_TSC_KHZ, (unsigned long)s->tsc.khz) < 0)
 		return err_sys(err, "KVM_SET_TSC_KHZ %u", s->tsc.khz);
-	for (size_t i = 0; i < ARRAY_SIZE(load_order); i++) {
-		ret = part_load(kvm, fd, load_order[i], s, now, err);
-		if (ret < 0)
-			return ret;
-	}
+	ret = parts_load(kvm, fd, skip, s, now, err);
+	if (ret < 0)
+		return ret;
 	/* Tells the guest not to take the gap for a lockup. */
 	if (kvm->kvmclock_ctrl && vcpu_msrs_have_kvmclock(&s->msrs) &&
 	    ioctl(fd, KVM_KVMCLOCK_CTRL, 0) < 0)
@@ -159,16 +187,45 @@ int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 	return 0;
 }
 
-int vcpu_state_load_hidden(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-			   struct vcpu_tsc_now *now, struct err *err)
+int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+		    struct vcpu_tsc_now *now, struct err *err)
 {
-	int ret = 0;
+	return load_but(kvm, fd, 0, s, now, err);
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(load_order) && ret == 0; i++) {
-		if (!(shown_parts >> load_order[i] & 1))
-			ret = part_load(kvm, fd, load_order[i], s, now, err);
-	}
-	return ret;
+int vcpu_state_load_new(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+			struct vcpu_tsc_now *now, struct err *err)
+{
+	return load_but(kvm, fd, born_parts(kvm, s) | 1u << REGS | 1u << EVENTS, s, now, err);
+}
+
+/* No timer runs and no interrupt is on its way: the local APIC changes only when it is accessed. */
+static bool apic_rests(const struct vcpu_state *s)
+{
+	uint8_t busy = 0;
+
+	for (uint32_t reg = APIC_ISR; reg < APIC_IRR + APIC_VECTORS_SIZE; reg++)
+		busy |= reg % 16 < 4 ? s->lapic.regs[reg] : 0;
+	for (uint32_t reg = APIC_TMICT; reg < APIC_TMICT + 4; reg++)
+		busy |= s->lapic.regs[reg];
+	return busy == 0 && s->tsc.deadline == 0;
+}
+
+/* What a quiet guest (vcpu_counts.h) has left as it was in @s. */
+static uint32_t quiet_parts(const struct kvm *kvm, const struct vcpu_state *s)
+{
+	if (kvm->quirks & QUIRK_SLOW_RING0)
+		return 1u << XCRS | (apic_rests(s) ? 1u << LAPIC : 0);
+	return 1u << XCRS | (s->debugregs.dr7 & DR7_ENABLED ? 0 : 1u << DEBUGREGS);
+}
+
+int vcpu_state_load_hidden(const struct kvm *kvm, int fd, bool quiet,
+			   const struct vcpu_state *s, struct vcpu_tsc_now *now,
+			   struct err *err)
+{
+	uint32_t skip = shown_parts | (quiet ? quiet_parts(kvm, s) : 0);
+
+	return parts_load(kvm, fd, skip, s, now, err);
 }
 
 /* The lengths are asserted above: with no part twice, every part is there once. */

@@ -99,8 +99,18 @@ int vcpu_state_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 		    struct vcpu_tsc_now *now, struct err *err) must_check;
 
 /*
- * vcpu_state_load_hidden - only the parts that struct kvm_run does not show: XCR0, XSAVE, debug
- * registers, local APIC, MSRs and TSC. For vcpu_reset.h.
+ * vcpu_state_load_new - the same for a vCPU that nothing was set in since it was made, nor run:
+ * what it was made with is not set. Without general registers and events, which struct kvm_run
+ * takes. For vcpu_reset.h.
  */
-int vcpu_state_load_hidden(const struct kvm *kvm, int fd, const struct vcpu_state *s,
-			   struct vcpu_tsc_now *now, struct err *err) must_check;
+int vcpu_state_load_new(const struct kvm *kvm, int fd, const struct vcpu_state *s,
+			struct vcpu_tsc_now *now, struct err *err) must_check;
+
+/*
+ * vcpu_state_load_hidden - only the parts that struct kvm_run does not show: XCR0, XSAVE, debug
+ * registers, local APIC, MSRs and TSC. @quiet: it had @s and was quiet since (vcpu_counts.h), so
+ * some of these are as they were. For vcpu_reset.h.
+ */
+int vcpu_state_load_hidden(const struct kvm *kvm, int fd, bool quiet,
+			   const struct vcpu_state *s, struct vcpu_tsc_now *now,
+			   struct err *err) must_check;

@@ -42,7 +42,8 @@ int vm_add_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host, struct err 
 
 static int add_ram(struct vm *vm, struct err *err)
 {
-	int ret = mem_map(&vm->mem, err);
+	int ret = vm->ram_fd >= 0 ? mem_map_file(&vm->mem, vm->ram_fd, err)
+				  : mem_map(&vm->mem, err);
 
 	for (uint32_t i = 0; i < vm->mem.nregions && ret == 0; i++) {
 		const struct mem_region *r = &vm->mem.regions[i];
@@ -67,11 +68,11 @@ static int add_devices(struct vm *vm, const struct device_type *const *types, st
 	return 0;
 }
 
-static int enable_split_irqchip(struct vm *vm, struct err *err)
+int vm_enable_split_irqchip(int fd, struct err *err)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
 
-	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap) < 0)
+	if (ioctl(fd, KVM_ENABLE_CAP, &cap) < 0)
 		return err_sys(err, "KVM_CAP_SPLIT_IRQCHIP");
 	return 0;
 }
@@ -99,13 +100,14 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct err *err)
 	/* Every slot, RAM's and the devices', comes before the irqchip: from Linux 6.18 on a
 	 * slot change after it waits for an SRCU grace period (7 ms). The irqchip is split,
 	 * because taking down an in-kernel PIC and IOAPIC costs 15 ms (design notes). */
-	ret = add_ram(vm, err);
+	vm->ram_fd = cfg->ram_fd;
 	vm->window_fd = cfg->window_fd;
+	ret = add_ram(vm, err);
 	if (ret == 0)
 		ret = add_devices(vm, cfg->types, err);
 	vm->window_fd = -1;
 	if (ret == 0)
-		ret = enable_split_irqchip(vm, err);
+		ret = vm_enable_split_irqchip(vm->fd, err);
 	if (ret == 0)
 		ret = add_vcpus(vm, cfg, err);
 	return ret;

@@ -27,7 +27,8 @@ struct vm_config {
 	uint32_t nvcpus;	   /* 1 for now */
 	const struct cpuid *cpuid; /* of every vCPU */
 	const struct device_type *const *types; /* in restore order, NULL at the end */
-	int window_fd; /* memory of the mailbox's window; stays the caller's */
+	int ram_fd;    /* RAM is a private copy of this file; -1: zeros. The caller's, as ... */
+	int window_fd; /* ... the mailbox's window; this one is open while the VM lives */
 };
 
 struct vm {
@@ -35,6 +36,7 @@ struct vm {
 	int fd;
 	struct mem mem;
 	uint32_t nslots;
+	int ram_fd;    /* behind RAM since it was made; -1: none */
 	int window_fd; /* until the devices are made */
 	struct bus mmio, pio;
 	uint32_t ndevices;
@@ -59,6 +61,9 @@ void vm_destroy(struct vm *vm);
  */
 int vm_add_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host,
 		struct err *err) must_check;
+
+/* The irqchip that every VM of ours has. @fd: a VM's, without vCPUs. */
+int vm_enable_split_irqchip(int fd, struct err *err) must_check;
 
 /* The device of @type; NULL when the VM has none. */
 struct device *vm_device(const struct vm *vm, const struct device_type *type);

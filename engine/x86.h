@@ -18,6 +18,19 @@
 #define CR4_FSGSBASE   (1ull << 16)
 #define CR4_OSXSAVE    (1ull << 18)
 
+/* IA32_APIC_BASE: SDM vol. 3A, 12.4.4 */
+#define APIC_BASE_BSP (1ull << 8) /* the first processor */
+
+/* Local APIC: SDM vol. 3A, 12.4.1 */
+#define APIC_DEFAULT_GPA  0xfee00000u
+#define APIC_ISR	  0x100u /* then TMR, then IRR; 4 bytes in each 16 */
+#define APIC_IRR	  0x200u
+#define APIC_VECTORS_SIZE 0x80u	 /* of one of these */
+#define APIC_TMICT	  0x380u /* initial count of the timer */
+
+/* Breakpoints that are on: SDM vol. 3B, 18.2.4 */
+#define DR7_ENABLED 0xffull
+
 /* Extended feature enable register: SDM vol. 3A, 2.2.1 */
 #define EFER_SCE (1ull << 0)
 #define EFER_LME (1ull << 8)

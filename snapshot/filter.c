@@ -29,7 +29,7 @@ static const int allowed[] = {
 	SCMP_SYS(getrandom),
 	/* the end, and what an assertion says on stderr before it */
 	SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(exit), SCMP_SYS(exit_group),
-	/* size and seals of what is handed over */
+	/* size and seals of what is handed over, pages of the mailbox */
 	SCMP_SYS(lseek), SCMP_SYS(fcntl),
 };
 /* clang-format on */

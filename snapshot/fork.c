@@ -67,11 +67,9 @@ static int find_changed(struct fork *f, const struct mem *mem, struct err *err)
 	for (uint32_t i = 0; i < mem->nregions && ret == 0; i++) {
 		const struct mem_region *r = &mem->regions[i];
 		struct note note = { f, r->gpa };
-		const struct pages_search search = { .kind = PAGES_PRIVATE,
-						     .base = r->host,
-						     .size = r->size,
-						     .run = note_run,
-						     .arg = &note };
+		const struct pages_search search = {
+			.base = r->host, .size = r->size, .run = note_run, .arg = &note
+		};
 
 		ret = pages_each(&pages, &search, err);
 	}

@@ -10,6 +10,7 @@
 #include "engine/err.h"
 #include "engine/log.h"
 #include "snapshot/pager.h"
+#include "snapshot/template.h"
 
 void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size)
 {
@@ -23,14 +24,15 @@ void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size
 	};
 }
 
-int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
-		   int mailbox_fd, struct err *err)
+static int create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
+		  int ram_fd, int mailbox_fd, struct err *err)
 {
 	struct vm_config cfg = {
 		.mem = shape->mem,
 		.nvcpus = shape->nvcpus,
 		.cpuid = shape->cpuid,
 		.types = device_types,
+		.ram_fd = ram_fd,
 		.window_fd = mailbox_fd,
 	};
 	int ret = vm_create(&m->vm, kvm, &cfg, err);
@@ -43,6 +45,18 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 	m->tsc_khz = kvm->tsc_scaling ? shape->tsc_khz : kvm->tsc_khz;
 	m->mailbox = mailbox_of(&m->vm);
 	return 0;
+}
+
+int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
+		   int mailbox_fd, struct err *err)
+{
+	return create(m, kvm, shape, -1, mailbox_fd, err);
+}
+
+int machine_create_mapped(struct machine *m, const struct kvm *kvm, const struct template *t,
+			  int mailbox_fd, struct err *err)
+{
+	return create(m, kvm, &t->shape, t->memory_fd, mailbox_fd, err);
 }
 
 static void log_counters(const struct machine *m)

@@ -12,6 +12,7 @@
 
 struct err;
 struct pager;
+struct template;
 struct tier;
 
 /* What is baked into a VM before it holds a machine. */
@@ -37,11 +38,16 @@ struct machine {
 
 /*
  * machine_create - make a shell of @shape with all devices of device_types.
- * @mailbox_fd: memory for the mailbox (mailbox_memfd), stays the caller's.
+ * @mailbox_fd: memory for the mailbox (mailbox_memfd), stays the caller's, and open while the
+ *              machine lives.
  * On failure nothing is left behind. @m must not move afterwards.
  */
 int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
 		   int mailbox_fd, struct err *err) must_check;
+
+/* The same over the memory of @t, which is filled: nothing is left for a tier that maps it. */
+int machine_create_mapped(struct machine *m, const struct kvm *kvm, const struct template *t,
+			  int mailbox_fd, struct err *err) must_check;
 void machine_destroy(struct machine *m);
 
 /*

@@ -7,6 +7,7 @@
 
 #include "devices/types.h"
 #include "engine/err.h"
+#include "engine/vcpu_reset.h"
 #include "snapshot/format.h"
 #include "snapshot/machine.h"
 
@@ -113,7 +114,7 @@ int machine_state_load(const struct machine_state *s, struct machine *m,
 	int ret = vm_state_load(&m->vm, &s->vm, err);
 
 	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++) {
-		ret = vcpu_state_load(m->vm.kvm, m->vm.vcpus[i].fd, &s->vcpus[i], &pair, err);
+		ret = vcpu_restore(&m->vm.vcpus[i], &s->vcpus[i], &pair, err);
 		if (ret < 0)
 			return err_wrap(err, ret, "vCPU %u", i);
 		if (i == 0)

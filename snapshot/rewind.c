@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/err.h"
+#include "engine/findings.h"
 #include "engine/vcpu_reset.h"
 #include "snapshot/io.h"
 #include "snapshot/machine.h"
@@ -35,7 +37,7 @@ static int add_area(struct rewind *r, uint8_t *host, const uint8_t *origin, uint
 static int add_areas(struct rewind *r, const struct machine *m, struct err *err)
 {
 	const struct mem *mem = &m->vm.mem;
-	uint64_t at = 0, longest = ABI_WINDOW_SIZE;
+	uint64_t at = 0, longest = MEM_HUGE_SIZE; /* no region is shorter */
 	int ret = 0;
 
 	for (uint32_t i = 0; i < mem->nregions && ret == 0; i++) {
@@ -88,10 +90,13 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 		     struct pages pages, struct err *err)
 {
 	uint64_t size = mem_size(&t->shape.mem);
+	struct findings findings = { 0 };
 	void *memory;
 	int ret;
 
-	*r = (struct rewind){ .template = t, .pages = pages };
+	*r = (struct rewind){ .template = t,
+			      .pages = pages,
+			      .window_fd = m->mailbox->window_fd };
 	if (t->memory_fd < 0)
 		return err_set(err, EINVAL,
 			       "a machine of this tier cannot be rewound: its template's "
@@ -100,16 +105,15 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 	if (memory == MAP_FAILED)
 		return err_sys(err, "map a template to rewind to");
 	r->memory = memory;
-	ret = flush_way_find(m->vm.kvm, &r->flush_way, err);
+	ret = findings_get(m->vm.kvm, &findings, err);
 	if (ret == 0)
 		ret = add_areas(r, m, err);
 	if (ret == 0)
 		ret = note_tables(r, m, err);
-	if (ret < 0)
-		return ret;
-	for (uint32_t i = 0; i < m->vm.nvcpus; i++)
-		vcpu_reset_prepare(&m->vm.vcpus[i]);
-	return 0;
+	for (uint32_t i = 0; i < m->vm.nvcpus && ret == 0; i++)
+		ret = vcpu_reset_prepare(&m->vm.vcpus[i], findings.counts_tell, err);
+	r->flush_way = findings.flush_way;
+	return ret;
 }
 
 void rewind_close(struct rewind *r)
@@ -154,25 +158,55 @@ static int own_page(struct rewind *r, uint16_t area, uint64_t page, struct err *
 	return 0;
 }
 
-/* The pages that this process has got since the last look. */
-static int find_owned(struct rewind *r, uint16_t area, struct err *err)
+/* The pages of a region of RAM that this process has got copies of since the last look. */
+static int find_copies(struct rewind *r, uint16_t area, struct err *err)
 {
 	const struct rewind_area *a = &r->areas[area];
 	size_t words = pages_bitmap_size(a->npages) / sizeof(uint64_t);
 	int ret;
 
 	memset(r->found, 0, words * sizeof(uint64_t));
-	ret = pages_find(&r->pages, a->origin ? PAGES_PRIVATE : PAGES_PRESENT, a->host,
-			 a->npages * MEM_PAGE_SIZE, r->found, err);
-	/* An event may have come by another process's mapping: this one has its pages only
-	 * where the guest looked. */
-	for (uint64_t i = 0; !a->origin && i < r->event_pages; i++)
-		pages_set(r->found, ABI_WINDOW_EVENT / MEM_PAGE_SIZE + i);
+	ret = pages_find(&r->pages, a->host, a->npages * MEM_PAGE_SIZE, r->found, err);
 	for (size_t w = 0; w < words && ret == 0; w++) {
 		uint64_t new = r->found[w] & ~a->owned[w];
 
 		for (; new != 0 && ret == 0; new &= new - 1)
 			ret = own_page(r, area, w * 64 + (uint64_t)__builtin_ctzll(new), err);
+	}
+	return ret;
+}
+
+/* A stretch of the window, of which @first is new. */
+static int own_run(struct rewind *r, uint16_t area, uint64_t first, struct err *err)
+{
+	const struct rewind_area *a = &r->areas[area];
+	uint64_t end = first;
+	int ret = pages_seek(r->window_fd, SEEK_HOLE, &end, err);
+
+	for (uint64_t page = first; page < end && ret >= 0; page++) {
+		if (!pages_test(a->owned, page))
+			ret = own_page(r, area, page, err);
+	}
+	return ret;
+}
+
+/* The pages that the window has got since the last look: asked of its memfd, because what was
+ * written by another mapping, or swapped out, is in no page table here. Known pages are leapt
+ * over, so that this costs a call for every stretch of them, not for every page. */
+static int find_written(struct rewind *r, uint16_t area, struct err *err)
+{
+	const struct rewind_area *a = &r->areas[area];
+	uint64_t page = 0;
+	int ret;
+
+	while ((ret = pages_seek(r->window_fd, SEEK_DATA, &page, err)) == 1) {
+		if (!pages_test(a->owned, page))
+			ret = own_run(r, area, page, err);
+		if (ret < 0)
+			return ret;
+		do
+			page++;
+		while (page < a->npages && pages_test(a->owned, page));
 	}
 	return ret;
 }
@@ -229,7 +263,7 @@ static int restore_memory(struct rewind *r, struct err *err)
 	int ret = 0;
 
 	for (uint16_t i = 0; i < r->nareas && ret == 0; i++)
-		ret = find_owned(r, i, err);
+		ret = r->areas[i].origin ? find_copies(r, i, err) : find_written(r, i, err);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < r->nowned; i++) {
@@ -285,7 +319,6 @@ int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 	int ret;
 
 	r->tables_changed = has_other_tables(m, &r->template->state);
-	r->event_pages = ALIGN_UP(m->mailbox->event_room, MEM_PAGE_SIZE) / MEM_PAGE_SIZE;
 	ret = restore_memory(r, err);
 	if (ret == 0 && r->tables_changed)
 		ret = flush(r, m, err);

@@ -35,7 +35,7 @@ struct rewind_stats {
 	uint64_t full_loads; /* all of the vCPU's state had to be loaded */
 };
 
-/* One page of which this process has a copy of its own. */
+/* One page of RAM of which this process has a copy of its own, or one that the window holds. */
 struct rewind_page {
 	uint8_t *host;
 	const uint8_t *origin; /* the template's; NULL: zeros */
@@ -63,21 +63,22 @@ struct rewind {
 	uint8_t *memory; /* the template's, mapped read-only */
 	struct pages pages;
 	enum flush_way flush_way;
-	bool tables_changed;  /* seen by the rewind under way */
-	uint64_t event_pages; /* of the window's event area, to be cleared in any case */
+	bool tables_changed; /* seen by the rewind under way */
+	int window_fd;	     /* the mailbox's; not owned */
 	uint32_t nareas;
 	struct rewind_area areas[REWIND_MAX_AREAS];
 	struct rewind_page *owned;
 	size_t nowned, cap;
-	uint64_t *found; /* scratch bitmap, as long as the longest area's */
+	uint64_t *found; /* scratch bitmap, as long as that of the longest region of RAM */
 	struct rewind_stats stats;
 };
 
 /*
- * rewind_open - get ready to rewind @m, which tier_map restored from @t and which has not run.
+ * rewind_open - get ready to rewind @m, which tier_map or tier_warm restored from @t, whether or
+ * not it has run since.
  * Both outlive @r; the process that calls is the one that rewinds.
  * Errors: -EINVAL @t's memory cannot be mapped, or the state is that of another tier; -ENOMEM;
- * what flush_way_find and pages_open say. @r is safe to close then.
+ * what findings_get and pages_open say. @r is safe to close then.
  */
 int rewind_open(struct rewind *r, struct machine *m, const struct template *t,
 		struct err *err) must_check;

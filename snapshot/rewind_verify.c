@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/err.h"
 #include "engine/x86.h"
@@ -31,33 +32,31 @@ static int verify_ram(const struct rewind_area *a, gpa_t base, struct err *err)
 
 /* All zeros but what the host has just written there, which lies before event_number. Pages
  * that nobody has touched are zeros: reading them would make them. */
-static int verify_window(struct rewind *r, const struct rewind_area *a, struct err *err)
+static int verify_window(const struct mailbox *mb, struct err *err)
 {
 	const size_t written = offsetof(struct abi_mailbox, event_number);
+	uint64_t page = 0;
 	int ret;
 
-	memset(r->found, 0, pages_bitmap_size(a->npages));
-	ret = pages_find(&r->pages, PAGES_PRESENT, a->host, a->npages * MEM_PAGE_SIZE, r->found,
-			 err);
-	for (uint64_t i = 0; i < a->npages && ret == 0; i++) {
-		size_t from = i == 0 ? written : 0;
+	while ((ret = pages_seek(mb->window_fd, SEEK_DATA, &page, err)) == 1) {
+		size_t from = page == 0 ? written : 0;
 
-		if (pages_test(r->found, i) &&
-		    !io_is_zero(a->host + i * MEM_PAGE_SIZE + from, MEM_PAGE_SIZE - from))
-			ret = err_set(err, EILSEQ,
-				      "page %" PRIu64 " of the mailbox's window is not empty",
-				      i);
+		if (!io_is_zero(mb->window + page * MEM_PAGE_SIZE + from, MEM_PAGE_SIZE - from))
+			return err_set(err, EILSEQ,
+				       "page %" PRIu64 " of the mailbox's window is not empty",
+				       page);
+		page++;
 	}
 	return ret;
 }
 
-static int verify_memory(struct rewind *r, const struct machine *m, struct err *err)
+static int verify_memory(const struct rewind *r, const struct machine *m, struct err *err)
 {
 	int ret = 0;
 
 	for (uint32_t i = 0; i < m->vm.mem.nregions && ret == 0; i++)
 		ret = verify_ram(&r->areas[i], m->vm.mem.regions[i].gpa, err);
-	return ret < 0 ? ret : verify_window(r, &r->areas[r->nareas - 1], err);
+	return ret < 0 ? ret : verify_window(m->mailbox, err);
 }
 
 /* ---- state ---- */

@@ -61,7 +61,6 @@ static int shell_make(struct shell *s, const struct shell_birth *b, struct err *
 	if (ret < 0)
 		return ret;
 	close(b->state_fd);
-	close(b->mailbox_fd);
 	close(s->kvm.fd);
 	s->kvm.fd = -1;
 	return get_ready(s, b->filter, err);

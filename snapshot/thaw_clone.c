@@ -51,8 +51,12 @@ static int clone_start(struct thaw_clone *c, struct err *err)
 	c->mailbox_fd = mailbox_memfd(err);
 	if (c->mailbox_fd < 0)
 		return c->mailbox_fd;
-	ret = machine_create(&c->machine, &t->host->kvm, &t->template.shape, c->mailbox_fd,
-			     err);
+	if (t->tier->maps)
+		ret = machine_create_mapped(&c->machine, &t->host->kvm, &t->template,
+					    c->mailbox_fd, err);
+	else
+		ret = machine_create(&c->machine, &t->host->kvm, &t->template.shape,
+				     c->mailbox_fd, err);
 	if (ret < 0)
 		return ret;
 	ret = restore_prepare(&c->machine, &t->template, t->tier, err);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/err.h"
 #include "engine/uffd.h"
@@ -17,31 +16,15 @@
 
 static int attach_map(struct machine *m, const struct template *t, struct err *err)
 {
-	off_t at = 0;
-
-	for (uint32_t i = 0; i < m->vm.mem.nregions; i++) {
-		const struct mem_region *r = &m->vm.mem.regions[i];
-
-		/* MAP_FIXED over the slot's address: the slot itself never changes. */
-		if (mmap(r->host, r->size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, t->memory_fd,
-			 at) == MAP_FAILED)
-			return err_sys(err, "map guest memory of the template");
-		at += (off_t)r->size;
-	}
-	return 0;
+	if (m->vm.ram_fd >= 0 && m->vm.ram_fd == t->memory_fd)
+		return 0; /* by machine_create_mapped */
+	/* The addresses stay, and with them KVM's slots. */
+	return mem_map_file(&m->vm.mem, t->memory_fd, err);
 }
 
-/* The slot's own copy of a page, made now and not when the first start writes to it. */
-static void copy_page(uint8_t *host)
-{
-	volatile uint8_t *p = host;
-
-	*p = *p;
-}
-
-/* Pages that starts only read stay as they are: KVM asks for write access first, so one that is
- * present and read-only costs more than an absent one. */
+/* Own copies of what starts write to, made now and not when the first of them does. Pages that
+ * they only read stay as they are: KVM asks for write access first, so one that is present and
+ * read-only costs more than an absent one. */
 static int attach_warm(struct machine *m, const struct template *t, struct err *err)
 {
 	const struct wset *w = &t->image->wset;
@@ -49,10 +32,10 @@ static int attach_warm(struct machine *m, const struct template *t, struct err *
 
 	for (uint32_t i = 0; i < w->nruns && ret == 0; i++) {
 		const struct wset_run *r = &w->runs[i];
-		uint8_t *host = mem_at(&m->vm.mem, r->gpa, wset_run_size(r));
 
-		for (uint32_t k = 0; k < r->pages && r->flags & WSET_DIRTIED; k++)
-			copy_page(host + (size_t)k * MEM_PAGE_SIZE);
+		if (r->flags & WSET_DIRTIED)
+			ret = mem_prefault(mem_at(&m->vm.mem, r->gpa, wset_run_size(r)),
+					   wset_run_size(r), err);
 	}
 	return ret;
 }
@@ -154,6 +137,7 @@ const struct tier tier_map = {
 	.name = "map",
 	.meaning = "private mapping of the template, pages come when touched",
 	.needs_fill = true,
+	.maps = true,
 	.attach = attach_map,
 };
 
@@ -161,6 +145,7 @@ const struct tier tier_warm = {
 	.name = "warm",
 	.meaning = "one machine for all starts, rewound after each",
 	.needs_fill = true,
+	.maps = true,
 	.rewinds = true,
 	.attach = attach_warm,
 };

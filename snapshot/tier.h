@@ -17,6 +17,7 @@ struct tier {
 	const char *name;
 	const char *meaning;
 	bool needs_fill; /* template_fill() comes before the first start */
+	bool maps;	 /* guest memory is a private mapping of the template's */
 	bool whole_only; /* reads frames one by one: what a layer leaves out is not among them */
 	bool rewinds;	 /* clones are made to be rewound and used again (rewind.h) */
 	/* Part of making the shell, off the start path; NULL: nothing to do ahead. */

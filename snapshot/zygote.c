@@ -14,7 +14,7 @@
 
 #define LOG "zygote"
 #include "engine/fds.h"
-#include "engine/flush.h"
+#include "engine/findings.h"
 #include "engine/log.h"
 #include "engine/vcpu.h"
 #include "snapshot/shell.h"
@@ -85,7 +85,7 @@ static void reserve_fds(void)
 
 static int nursery_init(struct nursery *n, struct err *err)
 {
-	enum flush_way way;
+	struct findings findings;
 	int ret;
 
 	reset_signals();
@@ -96,7 +96,7 @@ static int nursery_init(struct nursery *n, struct err *err)
 	reserve_fds();
 	ret = kvm_open(&n->kvm, err);
 	if (ret == 0)
-		ret = flush_way_find(&n->kvm, &way, err);
+		ret = findings_get(&n->kvm, &findings, err);
 	if (ret == 0)
 		ret = filter_init(&n->filter, err);
 	return ret;

@@ -278,8 +278,8 @@ Test(shells, a_shell_has_given_up_what_it_does_not_need, .timeout = 60)
 	pid = thaw_slot_pid(slot);
 	cr_expect(eq(long, status_of(pid, "Seccomp:"), 2));
 	cr_expect(eq(long, status_of(pid, "NoNewPrivs:"), 1));
-	/* Three standard ones, socket, VM, vCPU, pagemap, the template's memory. */
-	cr_expect(le(int, count_fds(pid), 8));
+	/* Three standard ones, socket, mailbox, VM, vCPU, pagemap, the template's memory. */
+	cr_expect(le(int, count_fds(pid), 9));
 	thaw_slot_close(slot);
 	nest_wait_gone(pid);
 	nest_free(&n);

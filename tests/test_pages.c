@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_pages.c - which pages of a mapping are present, and which are copies, both ways to ask. */
+/* test_pages.c - which pages of a private mapping are copies, both ways to ask, and which pages a
+ * memfd holds. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -40,14 +42,14 @@ static void mapping_free(struct mapping *m)
 	close(m->fd);
 }
 
-static void find(struct mapping *m, enum pages_kind kind)
+static void find(struct mapping *m)
 {
 	struct err err = { 0 };
 
 	memset(m->bitmap, 0, sizeof(m->bitmap));
 	cr_assert(eq(int,
-		     pages_find(&m->pages, kind, m->base, (uint64_t)NPAGES * MEM_PAGE_SIZE,
-				m->bitmap, &err),
+		     pages_find(&m->pages, m->base, (uint64_t)NPAGES * MEM_PAGE_SIZE, m->bitmap,
+				&err),
 		     0),
 		  "%s", err.text);
 }
@@ -69,14 +71,11 @@ static void check_private(struct mapping *m)
 		if (i % 7 == 0 || i % 5 == 0)
 			touch(m, i, i % 7 == 0);
 	}
-	find(m, PAGES_PRIVATE);
+	find(m);
 	for (uint64_t i = 0; i < NPAGES; i++)
 		cr_assert(eq(int, pages_test(m->bitmap, i), i % 7 == 0), "page %lu", i);
-	find(m, PAGES_PRESENT);
-	for (uint64_t i = 0; i < NPAGES; i += 35)
-		cr_assert(pages_test(m->bitmap, i));
 	madvise(m->base + 7 * MEM_PAGE_SIZE, MEM_PAGE_SIZE, MADV_DONTNEED);
-	find(m, PAGES_PRIVATE);
+	find(m);
 	cr_expect(not(pages_test(m->bitmap, 7)));
 	cr_expect(pages_test(m->bitmap, 14));
 }
@@ -100,27 +99,65 @@ Test(pages, the_same_without_the_ioctl)
 	mapping_free(&m);
 }
 
-Test(pages, present_pages_of_a_shared_mapping)
+Test(pages, a_shared_mapping_has_no_copies)
 {
 	static struct mapping m;
 
 	for (int scan = 0; scan <= 1; scan++) {
 		mapping_make(&m, MAP_SHARED);
 		m.pages.has_scan = m.pages.has_scan && scan;
-		find(&m, PAGES_PRESENT);
-		for (uint64_t i = 0; i < NPAGES; i++)
-			cr_assert(not(pages_test(m.bitmap, i)));
 		for (uint64_t i = 3; i < NPAGES; i += 2)
 			touch(&m, i, true);
-		find(&m, PAGES_PRESENT);
-		for (uint64_t i = 0; i < NPAGES; i++)
-			cr_assert(eq(int, pages_test(m.bitmap, i), i >= 3 && i % 2 == 1),
-				  "page %lu", i);
-		find(&m, PAGES_PRIVATE);
+		find(&m);
 		for (uint64_t i = 0; i < NPAGES; i++)
 			cr_assert(not(pages_test(m.bitmap, i)));
 		mapping_free(&m);
 	}
+}
+
+/* The first page that is there or not, from @page on; NPAGES + 1: there is none. */
+static uint64_t seek(const struct mapping *m, int whence, uint64_t page)
+{
+	struct err err = { 0 };
+	int ret = pages_seek(m->fd, whence, &page, &err);
+
+	cr_assert(ge(int, ret, 0), "%s", err.text);
+	return ret == 1 ? page : NPAGES + 1;
+}
+
+/* Written, read, swapped out where there is swap, and in no page table of this process. */
+Test(pages, a_memfd_tells_what_it_holds)
+{
+	static struct mapping m;
+
+	mapping_make(&m, MAP_SHARED);
+	cr_expect(eq(u64, seek(&m, SEEK_DATA, 0), NPAGES + 1));
+	cr_expect(eq(u64, seek(&m, SEEK_HOLE, 0), 0));
+	for (uint64_t i = 3; i < 7; i++)
+		touch(&m, i, true);
+	touch(&m, 100, false);
+	touch(&m, NPAGES - 1, true);
+	madvise(m.base, 50 * MEM_PAGE_SIZE, MADV_PAGEOUT);
+	madvise(m.base, (size_t)NPAGES * MEM_PAGE_SIZE, MADV_DONTNEED);
+	cr_expect(eq(u64, seek(&m, SEEK_DATA, 0), 3));
+	cr_expect(eq(u64, seek(&m, SEEK_DATA, 5), 5));
+	cr_expect(eq(u64, seek(&m, SEEK_HOLE, 5), 7));
+	cr_expect(eq(u64, seek(&m, SEEK_DATA, 7), 100));
+	cr_expect(eq(u64, seek(&m, SEEK_DATA, 101), NPAGES - 1));
+	cr_expect(eq(u64, seek(&m, SEEK_HOLE, NPAGES - 1), NPAGES));
+	cr_expect(eq(u64, seek(&m, SEEK_DATA, NPAGES), NPAGES + 1));
+	madvise(m.base + 3 * MEM_PAGE_SIZE, 2 * MEM_PAGE_SIZE, MADV_REMOVE);
+	cr_expect(eq(u64, seek(&m, SEEK_DATA, 0), 5));
+	mapping_free(&m);
+}
+
+Test(pages, what_is_no_memfd_is_refused)
+{
+	struct err err = { 0 };
+	uint64_t page = 0;
+
+	cr_expect(eq(int, pages_seek(-1, SEEK_DATA, &page, &err), -EBADF));
+	cr_expect(eq(str, err.text, "lseek to the pages of a memfd: Bad file descriptor"));
 }
 
 Test(pages, bits)

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* findings.h - what KVM here does, as far as only a trial tells. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "engine/flush.h"
+#include "engine/util.h"
+
+struct err;
+struct kvm;
+
+struct findings {
+	enum flush_way flush_way;
+	bool counts_tell; /* KVM's counters of a vCPU show what vcpu_counts.h wants to know */
+};
+
+/*
+ * findings_get - tried once per process, in about two milliseconds; any thread may ask.
+ * Errors: -ERR_NO_KVM nothing flushes; what making a VM says.
+ */
+int findings_get(const struct kvm *kvm, struct findings *out, struct err *err) must_check;

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/trial.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "engine/err.h"
+#include "engine/x86.h"
+
+enum { CODE, PML4, PDPT, PD, PT, PAGE_A, PAGE_B }; /* guest pages by number */
+
+#define GPA(page)    ((uint64_t)(page)*MEM_PAGE_SIZE)
+#define LOOK	     0x5000u	   /* virtual: PT entry 5 */
+#define DOOR	     0x10000u	   /* virtual: PT entry 16 */
+#define APIC	     0x11000u	   /* virtual: PT entry 17 */
+#define DOOR_GPA     0x40000000u   /* no memory behind it */
+#define TRY_SIZE     MEM_HUGE_SIZE /* of the guest's memory */
+#define PROGRAM_SIZE 64u	   /* room for each */
+#define PATIENCE     (2 * NSEC_PER_SEC)
+
+/* clang-format off */
+#define KNOCK 0x88, 0x04, 0x25, 0x00, 0x00, 0x01, 0x00 /* mov [DOOR], al */
+
+/* By hand: SDM vol. 2. Each ends with a jump to its start. */
+static const uint8_t programs[TRIAL_PROGRAMS][PROGRAM_SIZE] = {
+	[TRIAL_LOOK] = { 0x8a, 0x04, 0x25, 0x00, 0x50, 0x00, 0x00, /* mov al, [LOOK] */
+			 KNOCK, 0xeb, 0xf0 },
+	[TRIAL_DEBUG] = { 0x0f, 0x23, 0xc0, /* mov dr0, rax */
+			  KNOCK, 0xeb, 0xf4 },
+	[TRIAL_XCR] = { 0x31, 0xc9, 0x31, 0xd2, 0xb8, 0x01, 0x00, 0x00, 0x00, /* ecx, edx 0; eax 1 */
+			0x0f, 0x01, 0xd1, /* xsetbv */
+			KNOCK, 0xeb, 0xeb },
+	[TRIAL_APIC] = { 0x89, 0x04, 0x25, 0x80, 0x13, 0x01, 0x00, /* mov [APIC + 0x380], eax */
+			 KNOCK, 0xeb, 0xf0 },
+};
+/* clang-format on */
+
+static int door(void *dev, const struct bus_access *access)
+{
+	struct trial *t = dev;
+
+	t->seen = (char)access->data[0];
+	return BUS_STOP;
+}
+
+static void set_entry(uint8_t *memory, unsigned int table, unsigned int i, uint64_t gpa)
+{
+	uint64_t entry = gpa | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D;
+
+	memcpy(memory + GPA(table) + i * sizeof(entry), &entry, sizeof(entry));
+}
+
+static void fill_memory(uint8_t *memory)
+{
+	memcpy(memory + GPA(CODE), programs, sizeof(programs));
+	memory[GPA(PAGE_A)] = 'A';
+	memory[GPA(PAGE_B)] = 'B';
+	set_entry(memory, PML4, 0, GPA(PDPT));
+	set_entry(memory, PDPT, 0, GPA(PD));
+	set_entry(memory, PD, 0, GPA(PT));
+	set_entry(memory, PT, 0, GPA(CODE));
+	set_entry(memory, PT, LOOK / MEM_PAGE_SIZE, GPA(PAGE_A));
+	set_entry(memory, PT, DOOR / MEM_PAGE_SIZE, DOOR_GPA);
+	set_entry(memory, PT, APIC / MEM_PAGE_SIZE, APIC_DEFAULT_GPA);
+}
+
+static int map_memory(struct trial *t, struct err *err)
+{
+	t->fd = memfd_create("thaw-trial", MFD_CLOEXEC);
+	if (t->fd < 0 || ftruncate(t->fd, TRY_SIZE) < 0)
+		return err_sys(err, "memory for a trial");
+	t->memory = mmap(NULL, TRY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
+	if (t->memory == MAP_FAILED)
+		return err_sys(err, "map memory for a trial");
+	fill_memory(t->memory);
+	return mem_map_file(&t->vm.mem, t->fd, err);
+}
+
+/* Flat segments as x86-64 Linux has them; types: SDM vol. 3A, 3.4.5.1 */
+static void set_segments(struct kvm_sregs *s, uint8_t ring)
+{
+	const struct kvm_segment data = { .limit = ~0u,
+					  .selector = ring ? 0x2b : 0x18,
+					  .type = 3,
+					  .present = 1,
+					  .dpl = ring,
+					  .db = 1,
+					  .s = 1,
+					  .g = 1 };
+
+	s->ds = s->es = s->fs = s->gs = s->ss = s->cs = data;
+	s->cs.selector = ring ? 0x33 : 0x10;
+	s->cs.type = 11;
+	s->cs.db = 0;
+	s->cs.l = 1;
+}
+
+int trial_enter(struct trial *t, enum trial_program program, struct err *err)
+{
+	struct kvm_regs regs = { .rip = GPA(CODE) + program * PROGRAM_SIZE,
+				 .rflags = RFLAGS_FIXED };
+	int fd = t->vm.vcpus[0].fd;
+	struct kvm_sregs sregs;
+
+	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
+		return err_sys(err, "KVM_GET_SREGS");
+	set_segments(&sregs, program == TRIAL_LOOK ? 3 : 0);
+	sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+	sregs.cr3 = GPA(PML4);
+	sregs.cr4 = CR4_PAE | (t->vm.kvm->xcr0 ? CR4_OSXSAVE : 0);
+	sregs.efer = EFER_LME | EFER_LMA;
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0)
+		return err_sys(err, "KVM_SET_SREGS");
+	if (ioctl(fd, KVM_SET_REGS, &regs) < 0)
+		return err_sys(err, "KVM_SET_REGS");
+	return 0;
+}
+
+int trial_run(struct trial *t, struct err *err)
+{
+	int ret = vcpu_run(&t->vm.vcpus[0], clock_monotonic() + PATIENCE, err);
+
+	if (ret < 0 || ret == VCPU_STOP_DEVICE)
+		return MIN(ret, 0);
+	return err_set(err, ERR_CRASHED, "the guest of a trial stopped for reason %d", ret);
+}
+
+void trial_look_at_b(struct trial *t)
+{
+	set_entry(t->vm.mem.regions[0].host, PT, LOOK / MEM_PAGE_SIZE, GPA(PAGE_B));
+}
+
+int trial_forget_b(struct trial *t, struct err *err)
+{
+	if (madvise(t->vm.mem.regions[0].host + GPA(PT), MEM_PAGE_SIZE, MADV_DONTNEED) < 0)
+		return err_sys(err, "MADV_DONTNEED");
+	return 0;
+}
+
+int trial_open(struct trial *t, const struct kvm *kvm, struct err *err)
+{
+	static const struct device_type *const none[] = { NULL };
+	struct vm_config cfg = { .mem = { .nregions = 1, .regions[0] = { .size = TRY_SIZE } },
+				 .nvcpus = 1,
+				 .cpuid = &kvm->cpuid,
+				 .types = none,
+				 .ram_fd = -1,
+				 .window_fd = -1 };
+	struct bus_range range = {
+		.base = DOOR_GPA, .size = MEM_PAGE_SIZE, .handler = door, .dev = t
+	};
+	int ret;
+
+	t->fd = -1;
+	t->memory = MAP_FAILED;
+	ret = vm_create(&t->vm, kvm, &cfg, err);
+	if (ret == 0)
+		ret = bus_add(&t->vm.mmio, &range, err);
+	return ret < 0 ? ret : map_memory(t, err);
+}
+
+void trial_close(struct trial *t)
+{
+	if (t->vm.kvm)
+		vm_destroy(&t->vm);
+	if (t->memory != MAP_FAILED)
+		munmap(t->memory, TRY_SIZE);
+	if (t->fd >= 0)
+		close(t->fd);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * trial.h - a small guest that tries on this host what no capability tells (findings.h). It has
+ * four levels of page tables, two pages that hold 'A' and 'B', and a page without memory: the
+ * door, a write to which stops it.
+ */
+#pragma once
+
+#include "engine/vm.h"
+
+/* What the guest does over and over, each time up to the door. */
+enum trial_program {
+	TRIAL_LOOK,  /* in ring 3: show the door what is at a virtual address */
+	TRIAL_DEBUG, /* in ring 0, as the others: set a debug register */
+	TRIAL_XCR,   /* set XCR0 */
+	TRIAL_APIC,  /* write to the local APIC */
+	TRIAL_PROGRAMS,
+};
+
+struct trial {
+	struct vm vm;
+	uint8_t *memory; /* the file behind the guest's memory */
+	int fd;
+	char seen; /* what the guest wrote to the door */
+};
+
+/* @t: zeroed; must not move. Safe to close after a failure. Errors: what making a VM says. */
+int trial_open(struct trial *t, const struct kvm *kvm, struct err *err) must_check;
+void trial_close(struct trial *t);
+
+/* From the start of @program. */
+int trial_enter(struct trial *t, enum trial_program program, struct err *err) must_check;
+
+/* Run to the door. Errors: -ERR_CRASHED the guest did what KVM cannot do for it. */
+int trial_run(struct trial *t, struct err *err) must_check;
+
+/* In the private copy that the guest runs on, not in the file: make the address that TRIAL_LOOK
+ * looks at show page B, or forget that. */
+void trial_look_at_b(struct trial *t);
+int trial_forget_b(struct trial *t, struct err *err) must_check;
