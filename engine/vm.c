@@ -9,6 +9,7 @@
 
 #include "engine/err.h"
 #include "engine/msr_filter.h"
+#include "engine/vcpu_msrs.h"
 
 /* Pins of the IOAPIC that lives in userspace: as many as a PC has. */
 #define IOAPIC_PINS 24u
@@ -157,6 +158,17 @@ struct device *vm_device(const struct vm *vm, const struct device_type *type)
 			return vm->devices[i];
 	}
 	return NULL;
+}
+
+int vm_restrict(const struct vm *vm, const struct vcpu_state *s, struct err *err)
+{
+	uint32_t indices[KVM_MSRS_MAX], n = MIN(s->msrs.n, KVM_MSRS_MAX);
+
+	if (vcpu_msrs_hold_all(vm->kvm, &s->msrs))
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		indices[i] = s->msrs.entries[i].index;
+	return msr_filter_set(vm->fd, indices, n, err);
 }
 
 int vm_state_save(const struct vm *vm, struct vm_state *s, struct err *err)

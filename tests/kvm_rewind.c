@@ -181,6 +181,37 @@ Test(rewind, a_kernel_that_sets_breakpoints_its_priority_and_xcr0, .timeout = 60
 	slot_close(&s);
 }
 
+static void forget_msr(struct vcpu_msrs *msrs, uint32_t index)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < msrs->n; i++) {
+		if (msrs->entries[i].index != index)
+			msrs->entries[kept++] = msrs->entries[i];
+	}
+	cr_assert(eq(u32, kept, msrs->n - 1));
+	msrs->n = kept;
+}
+
+/* An image of a KVM that did not have one yet. */
+Test(rewind, msrs_that_the_image_does_not_hold_cannot_be_written, .timeout = 60)
+{
+	static struct slot s;
+	static struct worst_seen first, seen;
+	struct worst_event e = { .what = WORST_MSRS, .seed = 0x1200 };
+	struct err err = { 0 };
+
+	booted_ram(16u << 20);
+	frozen_of_kernel(&s.f, "tests/worst.elf");
+	forget_msr(&s.f.template.state.vcpus[0].msrs, 0xc0000083); /* IA32_CSTAR */
+	slot_open(&s);
+	ask_bytes(&s, &e, sizeof(e), &first, sizeof(first));
+	cr_assert(eq(int, rewind_machine(&s.r, &s.c.machine, &err), 0), "%s", err.text);
+	ask_bytes(&s, &e, sizeof(e), &seen, sizeof(seen));
+	expect_seen(&seen, &first, &e);
+	slot_close(&s);
+}
+
 static uint64_t look(struct slot *s, const char *event)
 {
 	uint64_t seen = 0;

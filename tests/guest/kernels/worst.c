@@ -320,7 +320,7 @@ static void go_and_come_back(void)
 static void change_msrs(uint64_t seed)
 {
 	for (unsigned int i = 0; i < WORST_MSRS_SEEN; i++)
-		wrmsr(msrs[i], i == PAT_INDEX ? PAT_OTHER : 0x1000 + (seed & 0xff00));
+		try_wrmsr(msrs[i], i == PAT_INDEX ? PAT_OTHER : 0x1000 + (seed & 0xff00));
 }
 
 static void change_debug(uint64_t seed)
