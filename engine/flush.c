@@ -8,6 +8,7 @@
 
 #include "engine/err.h"
 #include "engine/trial.h"
+#include "engine/x86.h"
 
 static int look(struct trial *t, char *seen, struct err *err)
 {
@@ -17,21 +18,32 @@ static int look(struct trial *t, char *seen, struct err *err)
 	return ret;
 }
 
-/* Swap the entry in the private copy, have it used, take the copy back. Does the guest notice?
- * It stays in ring 3, so that its looks go through the same translations as a program's. */
+static int flush(struct trial *t, enum flush_way way, struct err *err)
+{
+	int fd = t->vm.vcpus[0].fd;
+	struct kvm_sregs sregs;
+
+	if (way == FLUSH_BY_SLOT)
+		return flush_slots(&t->vm, err);
+	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
+		return err_sys(err, "KVM_GET_SREGS");
+	return flush_vcpu(fd, &sregs, err);
+}
+
+/* Have one entry used, and put the other one there. Does the guest notice? It stays in ring 3, so
+ * that its looks go through the same translations as a program's. */
 static int try_way(struct trial *t, enum flush_way way, bool *works, struct err *err)
 {
 	char before = 0, after = 0;
 	int ret;
 
-	trial_look_at_b(t);
+	trial_look_at(t, 'B');
 	ret = flush_slots(&t->vm, err); /* whatever was tried before */
 	if (ret == 0)
 		ret = look(t, &before, err);
+	trial_look_at(t, 'A');
 	if (ret == 0)
-		ret = trial_forget_b(t, err);
-	if (ret == 0 && way == FLUSH_BY_SLOT)
-		ret = flush_slots(&t->vm, err);
+		ret = flush(t, way, err);
 	if (ret == 0)
 		ret = look(t, &after, err);
 	*works = before == 'B' && after == 'A';
@@ -40,7 +52,7 @@ static int try_way(struct trial *t, enum flush_way way, bool *works, struct err 
 
 int flush_try(struct trial *t, enum flush_way *way, struct err *err)
 {
-	static const enum flush_way ways[] = { FLUSH_BY_PAGE, FLUSH_BY_SLOT };
+	static const enum flush_way ways[] = { FLUSH_BY_VCPU, FLUSH_BY_SLOT };
 	int ret = trial_enter(t, TRIAL_LOOK, err);
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways) && ret == 0; i++) {
@@ -55,6 +67,16 @@ int flush_try(struct trial *t, enum flush_way *way, struct err *err)
 		       : err_set(err, ERR_NO_KVM,
 				 "nothing makes KVM here notice that the host changed page "
 				 "tables");
+}
+
+int flush_vcpu(int fd, const struct kvm_sregs *sregs, struct err *err)
+{
+	struct kvm_sregs other = *sregs;
+
+	other.cr4 ^= CR4_PGE;
+	if (ioctl(fd, KVM_SET_SREGS, &other) < 0 || ioctl(fd, KVM_SET_SREGS, sregs) < 0)
+		return err_sys(err, "KVM_SET_SREGS to flush a TLB");
+	return 0;
 }
 
 /* RAM has the first slots (vm_create). */

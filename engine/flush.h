@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <linux/kvm.h>
+
 #include "engine/util.h"
 
 struct err;
@@ -13,11 +15,10 @@ struct trial;
 struct vm;
 
 enum flush_way {
-	/* Giving a page of tables back to the file that it is a private copy of, by
-	 * MADV_DONTNEED, is enough. So it is where hardware walks the tables (EPT, NPT): KVM
-	 * takes the page out and flushes the TLBs. Shadow page tables stay as they are. */
-	FLUSH_BY_PAGE,
-	/* Take all of RAM's memory slots away and put them back. */
+	/* flush_vcpu is enough. So it is where hardware walks the tables (EPT, NPT). */
+	FLUSH_BY_VCPU,
+	/* Shadow page tables stay as they are then: take all of RAM's memory slots away and put
+	 * them back. */
 	FLUSH_BY_SLOT,
 };
 
@@ -26,6 +27,14 @@ enum flush_way {
  * that the host swaps behind its back. Errors: -ERR_NO_KVM no way works; what KVM says.
  */
 int flush_try(struct trial *t, enum flush_way *way, struct err *err) must_check;
+
+/*
+ * flush_vcpu - make KVM forget what a vCPU's TLB holds: of all address spaces, global entries
+ * too. @sregs: what the vCPU has, and has afterwards; KVM throws its view of the guest's paging
+ * away when CR4.PGE goes over, and with the next one flushes. No vCPU runs.
+ * Errors: what KVM_SET_SREGS says.
+ */
+int flush_vcpu(int fd, const struct kvm_sregs *sregs, struct err *err) must_check;
 
 /*
  * flush_slots - FLUSH_BY_SLOT: 0.2 ms, and all of memory is mapped anew as it is touched. No

@@ -31,6 +31,7 @@ static const struct kvm_need needs[] = {
 	{ KVM_CAP_GET_TSC_KHZ,	  "KVM_CAP_GET_TSC_KHZ" },
 	{ KVM_CAP_SPLIT_IRQCHIP,  "KVM_CAP_SPLIT_IRQCHIP" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" }, /* Linux 4.13 */
+	{ KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER" }, /* Linux 5.10 */
 };
 /* clang-format on */
 

@@ -52,7 +52,7 @@ struct kvm {
 	bool sync_regs;	     /* KVM_CAP_SYNC_REGS with registers, system registers, events */
 	struct kvm_born born;
 	uint32_t nmsrs;
-	uint32_t msrs[KVM_MSRS_MAX]; /* every MSR that belongs to a vCPU's state */
+	uint32_t msrs[KVM_MSRS_MAX]; /* that KVM lists and hands out: of a vCPU's state */
 	struct cpuid cpuid;	     /* what KVM offers to a guest */
 };
 

@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "engine/err.h"
 #include "engine/x86.h"
@@ -60,21 +59,8 @@ static void fill_memory(uint8_t *memory)
 	set_entry(memory, PDPT, 0, GPA(PD));
 	set_entry(memory, PD, 0, GPA(PT));
 	set_entry(memory, PT, 0, GPA(CODE));
-	set_entry(memory, PT, LOOK / MEM_PAGE_SIZE, GPA(PAGE_A));
 	set_entry(memory, PT, DOOR / MEM_PAGE_SIZE, DOOR_GPA);
 	set_entry(memory, PT, APIC / MEM_PAGE_SIZE, APIC_DEFAULT_GPA);
-}
-
-static int map_memory(struct trial *t, struct err *err)
-{
-	t->fd = memfd_create("thaw-trial", MFD_CLOEXEC);
-	if (t->fd < 0 || ftruncate(t->fd, TRY_SIZE) < 0)
-		return err_sys(err, "memory for a trial");
-	t->memory = mmap(NULL, TRY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
-	if (t->memory == MAP_FAILED)
-		return err_sys(err, "map memory for a trial");
-	fill_memory(t->memory);
-	return mem_map_file(&t->vm.mem, t->fd, err);
 }
 
 /* Flat segments as x86-64 Linux has them; types: SDM vol. 3A, 3.4.5.1 */
@@ -126,16 +112,10 @@ int trial_run(struct trial *t, struct err *err)
 	return err_set(err, ERR_CRASHED, "the guest of a trial stopped for reason %d", ret);
 }
 
-void trial_look_at_b(struct trial *t)
+void trial_look_at(struct trial *t, char page)
 {
-	set_entry(t->vm.mem.regions[0].host, PT, LOOK / MEM_PAGE_SIZE, GPA(PAGE_B));
-}
-
-int trial_forget_b(struct trial *t, struct err *err)
-{
-	if (madvise(t->vm.mem.regions[0].host + GPA(PT), MEM_PAGE_SIZE, MADV_DONTNEED) < 0)
-		return err_sys(err, "MADV_DONTNEED");
-	return 0;
+	set_entry(t->vm.mem.regions[0].host, PT, LOOK / MEM_PAGE_SIZE,
+		  page == 'B' ? GPA(PAGE_B) : GPA(PAGE_A));
 }
 
 int trial_open(struct trial *t, const struct kvm *kvm, struct err *err)
@@ -152,20 +132,15 @@ int trial_open(struct trial *t, const struct kvm *kvm, struct err *err)
 	};
 	int ret;
 
-	t->fd = -1;
-	t->memory = MAP_FAILED;
 	ret = vm_create(&t->vm, kvm, &cfg, err);
-	if (ret == 0)
-		ret = bus_add(&t->vm.mmio, &range, err);
-	return ret < 0 ? ret : map_memory(t, err);
+	if (ret < 0)
+		return ret;
+	fill_memory(t->vm.mem.regions[0].host);
+	return bus_add(&t->vm.mmio, &range, err);
 }
 
 void trial_close(struct trial *t)
 {
 	if (t->vm.kvm)
 		vm_destroy(&t->vm);
-	if (t->memory != MAP_FAILED)
-		munmap(t->memory, TRY_SIZE);
-	if (t->fd >= 0)
-		close(t->fd);
 }

@@ -19,8 +19,6 @@ enum trial_program {
 
 struct trial {
 	struct vm vm;
-	uint8_t *memory; /* the file behind the guest's memory */
-	int fd;
 	char seen; /* what the guest wrote to the door */
 };
 
@@ -34,7 +32,5 @@ int trial_enter(struct trial *t, enum trial_program program, struct err *err) mu
 /* Run to the door. Errors: -ERR_CRASHED the guest did what KVM cannot do for it. */
 int trial_run(struct trial *t, struct err *err) must_check;
 
-/* In the private copy that the guest runs on, not in the file: make the address that TRIAL_LOOK
- * looks at show page B, or forget that. */
-void trial_look_at_b(struct trial *t);
-int trial_forget_b(struct trial *t, struct err *err) must_check;
+/* Make the address that TRIAL_LOOK looks at show page 'A' or 'B', which KVM is not told of. */
+void trial_look_at(struct trial *t, char page);

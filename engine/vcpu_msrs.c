@@ -132,6 +132,55 @@ static int msrs_set(int fd, const struct vcpu_msrs *msrs, struct err *err)
 	return ret;
 }
 
+/* @at: where to look first, and then where it was found. */
+static bool has_msr(const struct vcpu_msrs *msrs, uint32_t index, uint32_t *at)
+{
+	for (uint32_t i = 0; i < msrs->n; i++) {
+		uint32_t k = (*at + i) % msrs->n;
+
+		if (msrs->entries[k].index == index) {
+			*at = k;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool vcpu_msrs_hold_all(const struct kvm *kvm, const struct vcpu_msrs *msrs)
+{
+	uint32_t at = 0; /* both lists are in KVM's order, but for one */
+
+	for (uint32_t i = 0; i < kvm->nmsrs; i++) {
+		if (!has_msr(msrs, kvm->msrs[i], &at))
+			return false;
+	}
+	return true;
+}
+
+uint32_t vcpu_msrs_known(int fd, uint32_t *indices, uint32_t n)
+{
+	struct { /* a struct kvm_msrs with room */
+		uint32_t n;
+		uint32_t reserved;
+		struct kvm_msr_entry entries[MSRS_BULK];
+	} msrs = { 0 };
+	uint32_t kept = 0;
+
+	for (uint32_t at = 0; at < n;) {
+		int got;
+
+		msrs.n = MIN(n - at, MSRS_BULK);
+		for (uint32_t i = 0; i < msrs.n; i++)
+			msrs.entries[i].index = indices[at + i];
+		/* It stops at the first one that KVM does not hand out. */
+		got = MAX(ioctl(fd, KVM_GET_MSRS, &msrs), 0);
+		memmove(indices + kept, indices + at, (size_t)got * sizeof(*indices));
+		kept += (uint32_t)got;
+		at += (uint32_t)got + ((uint32_t)got < msrs.n);
+	}
+	return kept;
+}
+
 bool vcpu_msrs_have_kvmclock(const struct vcpu_msrs *msrs)
 {
 	for (uint32_t i = 0; i < msrs->n; i++) {

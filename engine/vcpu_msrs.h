@@ -18,6 +18,12 @@ bool vcpu_msr_set(int fd, uint32_t index, uint64_t value);
 int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
 		   struct err *err) must_check;
 
+/* Leave in the list only the MSRs that KVM hands out. Returns how many. */
+uint32_t vcpu_msrs_known(int fd, uint32_t *indices, uint32_t n);
+
+/* Does the state hold every MSR that KVM here hands out? One of an older KVM may not. */
+bool vcpu_msrs_hold_all(const struct kvm *kvm, const struct vcpu_msrs *msrs);
+
 /* Does the guest use kvmclock? */
 bool vcpu_msrs_have_kvmclock(const struct vcpu_msrs *msrs);
 

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "engine/msr_filter.h"
+#include "engine/vcpu_msrs.h"
 
 /* Pins of the IOAPIC that lives in userspace: as many as a PC has. */
 #define IOAPIC_PINS 24u
@@ -97,12 +99,15 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct err *err)
 		return vm->fd;
 	if (vm->kvm->kind == KVM_KIND_VMX && ioctl(vm->fd, KVM_SET_TSS_ADDR, VMX_TSS_GPA) < 0)
 		return err_sys(err, "KVM_SET_TSS_ADDR");
-	/* Every slot, RAM's and the devices', comes before the irqchip: from Linux 6.18 on a
-	 * slot change after it waits for an SRCU grace period (7 ms). The irqchip is split,
-	 * because taking down an in-kernel PIC and IOAPIC costs 15 ms (design notes). */
+	/* The filter and every slot, RAM's and the devices', come before the irqchip: from
+	 * Linux 6.18 on a change of either after it waits for an SRCU grace period (7 ms). The
+	 * irqchip is split, because taking down an in-kernel PIC and IOAPIC costs 15 ms (design
+	 * notes). */
+	ret = msr_filter_set(vm->fd, vm->kvm->msrs, vm->kvm->nmsrs, err);
 	vm->ram_fd = cfg->ram_fd;
 	vm->window_fd = cfg->window_fd;
-	ret = add_ram(vm, err);
+	if (ret == 0)
+		ret = add_ram(vm, err);
 	if (ret == 0)
 		ret = add_devices(vm, cfg->types, err);
 	vm->window_fd = -1;
@@ -153,6 +158,17 @@ struct device *vm_device(const struct vm *vm, const struct device_type *type)
 			return vm->devices[i];
 	}
 	return NULL;
+}
+
+int vm_restrict(const struct vm *vm, const struct vcpu_state *s, struct err *err)
+{
+	uint32_t indices[KVM_MSRS_MAX], n = MIN(s->msrs.n, KVM_MSRS_MAX);
+
+	if (vcpu_msrs_hold_all(vm->kvm, &s->msrs))
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		indices[i] = s->msrs.entries[i].index;
+	return msr_filter_set(vm->fd, indices, n, err);
 }
 
 int vm_state_save(const struct vm *vm, struct vm_state *s, struct err *err)

@@ -16,6 +16,7 @@
 #include "engine/mem.h"
 #include "engine/state.h"
 #include "engine/vcpu.h"
+#include "engine/vcpu_state.h"
 
 struct err;
 
@@ -67,6 +68,13 @@ int vm_enable_split_irqchip(int fd, struct err *err) must_check;
 
 /* The device of @type; NULL when the VM has none. */
 struct device *vm_device(const struct vm *vm, const struct device_type *type);
+
+/*
+ * vm_restrict - let the guest write only to MSRs that @s holds, where KVM has others: what the
+ * machine writes there would stay when it is taken back to an image of an older KVM. Before it
+ * runs.
+ */
+int vm_restrict(const struct vm *vm, const struct vcpu_state *s, struct err *err) must_check;
 
 /* What the VM as such keeps across a freeze. */
 struct vm_state {

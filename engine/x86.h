@@ -47,7 +47,14 @@
 
 /* Model-specific registers: SDM vol. 4 */
 #define MSR_IA32_TSC	      0x00000010u
+#define MSR_IA32_APIC_BASE    0x0000001bu
+#define MSR_IA32_FEAT_CTL     0x0000003au
+#define MSR_IA32_PRED_CMD     0x00000049u
+#define MSR_IA32_FLUSH_CMD    0x0000010bu
 #define MSR_IA32_TSC_DEADLINE 0x000006e0u
+#define MSR_EFER	      0xc0000080u
+#define MSR_FS_BASE	      0xc0000100u
+#define MSR_GS_BASE	      0xc0000101u
 
 /* Clocks that KVM offers to guests for Hyper-V. Source: Microsoft, Hypervisor Top-Level Functional
  * Specification, 12.4 and 7.8 */

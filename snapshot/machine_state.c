@@ -113,6 +113,8 @@ int machine_state_load(const struct machine_state *s, struct machine *m,
 	struct vcpu_tsc_now pair = { 0 };
 	int ret = vm_state_load(&m->vm, &s->vm, err);
 
+	if (ret == 0)
+		ret = vm_restrict(&m->vm, &s->vcpus[0], err);
 	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++) {
 		ret = vcpu_restore(&m->vm.vcpus[i], &s->vcpus[i], &pair, err);
 		if (ret < 0)

@@ -113,6 +113,9 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 	for (uint32_t i = 0; i < m->vm.nvcpus && ret == 0; i++)
 		ret = vcpu_reset_prepare(&m->vm.vcpus[i], findings.counts_tell, err);
 	r->flush_way = findings.flush_way;
+	/* Where ring 0 is emulated, what it does to translations KVM hears of (design notes). */
+	r->flush_vcpus =
+		r->flush_way == FLUSH_BY_VCPU || !(m->vm.kvm->quirks & QUIRK_SLOW_RING0);
 	return ret;
 }
 
@@ -211,6 +214,13 @@ static int find_written(struct rewind *r, uint16_t area, struct err *err)
 	return ret;
 }
 
+static bool is_table(const struct rewind *r, const struct rewind_page *p)
+{
+	const uint64_t *tables = r->areas[p->area].tables;
+
+	return tables && pages_test(tables, p->page);
+}
+
 static bool is_different(const struct rewind_page *p)
 {
 	return p->origin ? memcmp(p->host, p->origin, MEM_PAGE_SIZE) != 0
@@ -231,20 +241,27 @@ static int give_back(struct rewind *r, const struct rewind_page *p, struct err *
 	return 0;
 }
 
+/*
+ * A shadow page table may hold what was in this page for a moment only, so having been written to
+ * is enough; and to be seen the next time, the page must not stay.
+ */
+static bool has_shadow(const struct rewind *r, const struct rewind_page *p)
+{
+	return r->flush_way == FLUSH_BY_SLOT && is_table(r, p);
+}
+
 /* Returns 1 to keep the page in the list, 0 when it was given back, or -errno. */
 static int restore_page(struct rewind *r, struct rewind_page *p, struct err *err)
 {
 	const struct rewind_area *a = &r->areas[p->area];
-	bool different = is_different(p);
-	bool table = a->tables && pages_test(a->tables, p->page);
+	bool different = is_different(p), shadow = has_shadow(r, p);
 	uint32_t most = p->origin ? REWIND_PAGES_MAX : REWIND_WINDOW_MAX;
 
 	r->stats.pages_compared++;
-	if (different && table)
+	if (shadow || (different && is_table(r, p)))
 		r->tables_changed = true;
 	p->equal = different || pages_test(a->given, p->page) ? 0 : (uint16_t)(p->equal + 1);
-	if (p->equal > REWIND_EQUAL_MAX || a->nowned > most ||
-	    (different && table && r->flush_way == FLUSH_BY_PAGE))
+	if (p->equal > REWIND_EQUAL_MAX || a->nowned > most || shadow)
 		return give_back(r, p, err);
 	if (!different)
 		return 1;
@@ -288,9 +305,11 @@ static int restore_vcpus(struct rewind *r, struct machine *m, struct vcpu_tsc_no
 		struct vcpu_tsc_now pair = { 0 };
 		int ret = vcpu_reset(&m->vm.vcpus[i], &s->vcpus[i], &pair, err);
 
+		r->stats.full_loads += ret == 0;
+		if (ret >= 0 && r->flush_vcpus)
+			ret = flush_vcpu(m->vm.vcpus[i].fd, &s->vcpus[i].sregs, err);
 		if (ret < 0)
 			return err_wrap(err, ret, "vCPU %u", i);
-		r->stats.full_loads += ret == 0;
 		if (i == 0)
 			*now = pair;
 	}
@@ -309,7 +328,7 @@ static bool has_other_tables(const struct machine *m, const struct machine_state
 static int flush(struct rewind *r, struct machine *m, struct err *err)
 {
 	r->stats.flushes++;
-	/* Pages were given back already where that is enough. */
+	/* Elsewhere the vCPUs' flush is enough. */
 	return r->flush_way == FLUSH_BY_SLOT ? flush_slots(&m->vm, err) : 0;
 }
 

@@ -31,7 +31,7 @@ struct rewind_stats {
 	uint64_t pages_compared;
 	uint64_t pages_copied; /* of RAM, because they were different */
 	uint64_t pages_given_back;
-	uint64_t flushes;    /* a page of page tables was among the changed ones */
+	uint64_t flushes;    /* page tables had changed, or may have */
 	uint64_t full_loads; /* all of the vCPU's state had to be loaded */
 };
 
@@ -63,6 +63,7 @@ struct rewind {
 	uint8_t *memory; /* the template's, mapped read-only */
 	struct pages pages;
 	enum flush_way flush_way;
+	bool flush_vcpus;    /* at each rewind */
 	bool tables_changed; /* seen by the rewind under way */
 	int window_fd;	     /* the mailbox's; not owned */
 	uint32_t nareas;

@@ -160,7 +160,7 @@ struct thaw_rewinds {
 	uint64_t pages_copied; /* they were different */
 	uint64_t
 		pages_given_back; /* never different, or too many: the next use is a page fault */
-	uint64_t flushes;	  /* page tables had changed, and KVM was made to notice */
+	uint64_t flushes;	  /* page tables had changed, or may have */
 	uint64_t full_loads; /* rewinds that could not take the short way to the registers */
 };
 THAW_PUBLIC void thaw_clone_rewinds(const struct thaw_clone *clone,

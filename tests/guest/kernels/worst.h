@@ -16,7 +16,15 @@ enum worst_what {
 	WORST_TABLES = 1u << 5, /* another CR3, GDT and IDT */
 	WORST_WINDOW = 1u << 6, /* fill the mailbox's window with garbage */
 	WORST_APIC = 1u << 7,	/* priority, and a pending interrupt to itself */
-	WORST_ALL = 0xff,
+	WORST_USER = 1u << 8,	/* the same in ring 3 */
+	WORST_BACK = 1u << 9,	/* WORST_USER, and the entry changed back without INVLPG */
+	WORST_CR3 = 1u << 10,	/* another CR3 with other, global entries, and back again */
+	WORST_VECTORS = 1u << 11, /* SSE and AVX registers */
+	WORST_UNKEPT = 1u << 12, /* MSRs that KVM keeps and does not list */
+	WORST_MODE = 1u << 13,	/* xAPIC in place of x2APIC */
+	WORST_XCR0 = 1u << 14,	/* no AVX */
+	WORST_ALL = 0x7fff,
+	WORST_KINDS = 15, /* bits of it */
 };
 
 struct worst_event {
@@ -24,16 +32,21 @@ struct worst_event {
 	uint32_t seed; /* of what is written */
 };
 
-#define WORST_MSRS_SEEN 9u
+#define WORST_MSRS_SEEN	  9u
+#define WORST_UNKEPT_SEEN 6u
 
 struct worst_seen {
 	uint64_t events; /* handled before this one */
 	uint64_t look;	 /* first word of the page that the entry maps */
+	uint64_t user_look; /* the same, seen from ring 3 */
 	uint64_t words;	 /* sum over the pages that WORST_PAGES writes to */
 	uint64_t msr[WORST_MSRS_SEEN];
+	uint64_t unkept[WORST_UNKEPT_SEEN];
 	uint64_t dr[4], dr7;
 	uint64_t cr3, cr4, cr8;
 	uint64_t gdt_limit, idt_limit;
 	uint64_t lvt_timer, deadline, pending; /* IRR of the vector in use */
-	uint64_t window; /* sum over words of the window's reply and log areas */
+	uint64_t apic_base, xcr0;
+	uint64_t sse, avx; /* of register 15: the lowest bytes, and the lowest of the upper half */
+	uint64_t window;   /* sum over words of the window's reply and log areas */
 };
