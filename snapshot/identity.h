@@ -31,3 +31,8 @@ void identity_fini(struct identity *id);
 
 /* Errors: -ESTALE, with the file. */
 int identity_check(const struct identity *id, struct err *err) must_check;
+
+/* The same for one file that is open: one system call, no path. What was put in its place
+ * since then shows, too: a file that loses a name has a new ctime. */
+int identity_check_fd(const struct identity *id, enum manifest_member member, int fd,
+		      struct err *err) must_check;

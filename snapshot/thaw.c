@@ -141,11 +141,12 @@ static int choose_tier(struct thaw_template *t, const char *tier, unsigned int s
 		t->tier = tier_find(tier);
 	if (!t->tier)
 		return err_set(err, EINVAL,
-			       "tier is '%s', expected auto, map, warm, ready, lazy or eager",
+			       "tier is '%s', expected auto, map, warm, raw, ready, lazy or "
+			       "eager",
 			       tier);
 	lacks = t->tier->lacks ? t->tier->lacks() : NULL;
 	snprintf(t->why, sizeof(t->why), "%s%s%s", why, lacks ? "; " : "", lacks ? lacks : "");
-	return tier_check(t->tier, &t->template, err);
+	return tier_open(t->tier, &t->template, err);
 }
 
 int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
@@ -189,8 +190,8 @@ void thaw_template_close(struct thaw_template *t)
 
 const char *const *thaw_tiers(void)
 {
-	static const char *const names[] = { "auto", "map",   "warm", "ready",
-					     "lazy", "eager", NULL };
+	static const char *const names[] = { "auto",  "map",  "warm",  "raw",
+					     "ready", "lazy", "eager", NULL };
 
 	return names;
 }
@@ -294,8 +295,8 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 {
 	struct invocation inv = { .event = event, .len = len };
 	struct mailbox_reply r;
+	int ret, changed;
 	bool first;
-	int ret;
 
 	if (clone->is_rewound) {
 		clone->phases = (struct phases){ .at[PHASE_REQUEST] = clock_monotonic() };
@@ -307,6 +308,11 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 		inv.deadline = clock_monotonic() + timeout_ms * NSEC_PER_MSEC;
 	ret = machine_invoke(&clone->machine, &inv, &r, first ? &clone->phases : NULL,
 			     handle_err(err));
+	/* Of memory that is not what it was, neither a reply nor a crash says anything. */
+	changed = tier_recheck(clone->template->tier, &clone->template->template,
+			       handle_err(err));
+	if (changed < 0)
+		return changed;
 	if (ret == 0)
 		*reply = (struct thaw_reply){ .data = r.data, .len = r.len };
 	return ret;

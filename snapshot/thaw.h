@@ -96,11 +96,13 @@ THAW_CHECK int thaw_image_inspect(const struct thaw_image *image, char **json,
 /*
  * thaw_template_open - make an image ready on @host.
  * @tier: "map": decoded now, once, pages come when a clone touches them; "warm": the same, for
- *        clones that are rewound and used again; "ready": the working
- *        set is decoded into each clone, the rest when it is touched; "lazy": a clone starts
- *        at once, and its memory comes while it runs; "eager": all is decoded into each clone;
- *        "auto" or NULL: what suits @starts, the number of clones expected, and what is cached.
- * Errors: -EINVAL no such tier; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM;
+ *        clones that are rewound and used again; "raw": the image's memory.raw is mapped into
+ *        each clone, nothing is decoded, and the file must not be written to; "ready": the
+ *        working set is decoded into each clone, the rest when it is touched; "lazy": a clone
+ *        starts at once, and its memory comes while it runs; "eager": all is decoded into each
+ *        clone; "auto" or NULL: what suits @starts, the number of clones expected, and what is
+ *        cached.
+ * Errors: -EINVAL no such tier, or not for this image; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM;
  * -ESTALE the files of the image are not what they were when it was opened.
  */
 THAW_CHECK int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
@@ -121,6 +123,8 @@ typedef void thaw_log(void *arg, unsigned int stream, const void *text, size_t l
  * thaw_clone_open - restore one machine. It waits for its first event.
  * @log: NULL: what the guest prints goes nowhere; else called on this thread while it runs. The
  *       guest says when and how much. At the deadline of an invocation a signal interrupts it.
+ * Errors: -ESTALE memory.raw of a template of tier "raw" is not what it was; -THAW_DAMAGED;
+ * -ENOMEM; what KVM says.
  */
 THAW_CHECK int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t,
 			       thaw_log *log, void *arg, struct thaw_err *err);
@@ -132,7 +136,8 @@ THAW_PUBLIC void thaw_clone_close(struct thaw_clone *clone);
  * thaw_clone_invoke - hand over one event, run the machine until it replied.
  * @timeout_ms: 0: none.
  * Errors: -EMSGSIZE a longer event; -THAW_TIMED_OUT; -THAW_CRASHED. After these two the clone
- * can only be asked for its crash, and closed: another event is -EBUSY.
+ * can only be asked for its crash, and closed: another event is -EBUSY. -ESTALE, in place of
+ * whatever came: memory.raw, in tier "raw", is not what it was; the clone can only be closed.
  */
 struct thaw_reply {
 	const void *data; /* points into the machine, until the next call with this clone */

@@ -125,7 +125,9 @@ static int run_threads(void)
 static int build(const char *dir)
 {
 	const char *thaw = getenv("THAW") ? getenv("THAW") : "bin/thaw";
-	char *argv[] = { "thaw", "build", "-o", (char *)dir, "build/guest/echo", NULL };
+	char *argv[] = {
+		"thaw", "build", "--raw", "-o", (char *)dir, "build/guest/echo", NULL
+	};
 	pid_t pid;
 	int status;
 

@@ -50,7 +50,7 @@ _thaw() {
 	fi
 	case $prev in
 	--tier)
-		_thaw_words "$cur" "auto map warm ready lazy eager"
+		_thaw_words "$cur" "auto map warm raw ready lazy eager"
 		return
 		;;
 	--parent)

@@ -99,7 +99,7 @@ static int take_tier(struct run *r, const char *value)
 		}
 	}
 	return cmd_usage(&cmd_run,
-			 "--tier is '%s', expected auto, map, warm, ready, lazy or eager",
+			 "--tier is '%s', expected auto, map, warm, raw, ready, lazy or eager",
 			 value);
 }
 
@@ -474,8 +474,9 @@ const struct cmd cmd_run = {
 		"  --shells K         starts from shells that wait, K of them made ahead, and "
 		"again\n"
 		"                     when all were used\n"
-		"  --tier T           auto, map, warm, ready, lazy or eager (auto);\n"
-		"                     warm: one machine for all starts, rewound after each\n"
+		"  --tier T           auto, map, warm, raw, ready, lazy or eager (auto);\n"
+		"                     warm: one machine for all starts, rewound after each;\n"
+		"                     raw: memory.raw itself is mapped\n"
 		"  --verify           compare each rewound machine with its image\n"
 		"  --timeout MS       give up when there is no reply by then\n"
 		"  --timeline[=FILE]  every stamp, as text, or as a Chrome trace (FILE.json)\n"
