@@ -68,6 +68,15 @@ void identity_fini(struct identity *id)
 	*id = (struct identity){ 0 };
 }
 
+bool identity_same(const struct identity *a, const struct identity *b)
+{
+	for (unsigned int i = 0; i < IDENTITY_FILES; i++) {
+		if (!same_file(&a->files[i], &b->files[i]))
+			return false;
+	}
+	return true;
+}
+
 static int check_file(const struct identity *id, unsigned int i, const struct identity_file *is,
 		      struct err *err)
 {

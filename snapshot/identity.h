@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -28,6 +29,9 @@ struct identity {
 /* Take note of the files in the directory @dirfd. Errors: -ENOMEM, what readlink says. */
 int identity_take(struct identity *id, int dirfd, struct err *err) must_check;
 void identity_fini(struct identity *id);
+
+/* The same files with the same bytes, whatever their paths? */
+bool identity_same(const struct identity *a, const struct identity *b);
 
 /* Errors: -ESTALE, with the file. */
 int identity_check(const struct identity *id, struct err *err) must_check;

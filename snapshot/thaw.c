@@ -15,6 +15,7 @@
 #include "snapshot/machine.h"
 #include "snapshot/restore.h"
 #include "snapshot/rewind.h"
+#include "snapshot/sharing.h"
 #include "snapshot/tier.h"
 #include "snapshot/version.h"
 
@@ -70,6 +71,7 @@ int thaw_host_open(struct thaw_host **host, struct thaw_err *err)
 		free(h);
 		return ret;
 	}
+	pthread_mutex_init(&h->lock, NULL);
 	h->uses = 1;
 	*host = h;
 	return 0;
@@ -79,6 +81,7 @@ void thaw_host_close(struct thaw_host *host)
 {
 	if (!host || !handle_drop(&host->uses))
 		return;
+	pthread_mutex_destroy(&host->lock);
 	kvm_close(&host->kvm);
 	free(host);
 }
@@ -163,13 +166,14 @@ int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 	new->host = handle_hold(host);
 	new->image = handle_hold(image);
 	new->template.memory_fd = -1;
+	pthread_mutex_init(&new->filling, NULL);
 	ret = image_check_files(&image->image, handle_err(err));
 	if (ret == 0)
 		ret = template_open(&new->template, &image->image, &host->kvm, handle_err(err));
 	if (ret == 0)
 		ret = choose_tier(new, tier, starts, handle_err(err));
 	if (ret == 0 && new->tier->needs_fill)
-		ret = template_fill(&new->template, handle_err(err));
+		ret = sharing_fill(new, handle_err(err));
 	if (ret < 0) {
 		thaw_template_close(new);
 		return ret;
@@ -182,6 +186,8 @@ void thaw_template_close(struct thaw_template *t)
 {
 	if (!t || !handle_drop(&t->uses))
 		return;
+	sharing_leave(t);
+	pthread_mutex_destroy(&t->filling);
 	template_close(&t->template);
 	thaw_image_close(t->image);
 	thaw_host_close(t->host);

@@ -95,7 +95,7 @@ THAW_CHECK int thaw_image_inspect(const struct thaw_image *image, char **json,
 
 /*
  * thaw_template_open - make an image ready on @host.
- * @tier: "map": decoded now, once, pages come when a clone touches them; "warm": the same, for
+ * @tier: "map": decoded now, once for all templates of these files on @host, pages come when a clone touches them; "warm": the same, for
  *        clones that are rewound and used again; "raw": the image's memory.raw is mapped into
  *        each clone, nothing is decoded, and the file must not be written to; "ready": the
  *        working set is decoded into each clone, the rest when it is touched; "lazy": a clone

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "snapshot/handover.h"
+#include "snapshot/sharing.h"
 
 /* Ours: pages of its own that a slot keeps from one event to the next. */
 #define SLOT_MEMORY ((uint64_t)REWIND_PAGES_MAX * MEM_PAGE_SIZE)
@@ -92,12 +93,14 @@ const struct admitted *pool_find(const struct thaw_pool *p, const struct thaw_te
 	return a;
 }
 
-/* Does a pool of @z have it? Under the lock. Its memory is counted once. */
+/* Does a pool of @z have its memory? Under the lock. That is counted once. */
 static bool is_counted(const struct thaw_zygote *z, const struct thaw_template *t)
 {
 	for (const struct thaw_pool *p = z->pools; p; p = p->next) {
-		if (pool_find(p, t))
-			return true;
+		for (const struct admitted *a = p->admitted; a; a = a->next) {
+			if (sharing_is_one(a->template, t))
+				return true;
+		}
 	}
 	return false;
 }
@@ -321,7 +324,7 @@ int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 	return 0;
 }
 
-/* Under the zygote's lock, when @p is none of its pools any more. */
+/* Under the zygote's lock, while @p is one of its pools: two of @p may have one memory. */
 static void dismiss_all(struct thaw_pool *p)
 {
 	while (p->admitted) {
@@ -347,10 +350,10 @@ void thaw_pool_close(struct thaw_pool *pool)
 			pool_release(&pool->slots[i]);
 	}
 	pthread_mutex_lock(&pool->zygote->lock);
+	dismiss_all(pool);
 	for (at = &pool->zygote->pools; *at != pool; at = &(*at)->next)
 		;
 	*at = pool->next;
-	dismiss_all(pool);
 	pthread_mutex_unlock(&pool->zygote->lock);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
