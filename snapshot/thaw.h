@@ -239,8 +239,8 @@ struct thaw_slot;
 /*
  * thaw_zygote_open - fork a zygote. What the calling process has in memory at this moment, the
  * zygote and its shells have too: open it early, before secrets are read and threads started.
- * @memory: bytes that all of its pools together may come to use; 0: seven eighths of what is
- *	    available now.
+ * @memory: bytes that all of its pools together may come to use, the budget; 0: seven eighths
+ *	    of what is available now. Clones (thaw_clone_open) are not counted in it.
  * Errors: -THAW_NO_KVM; what fork says.
  */
 THAW_CHECK int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory,
@@ -252,9 +252,11 @@ THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
 /*
  * thaw_pool_open - @slots places for machines of the shape of @t (tier "map" or "warm"), and
  * make their shells.
- * @slot_memory: bytes that a machine may come to have of its own (it has a private copy of each
- *		 page that it writes to); 0: 16 MiB, or all of its memory where that is less.
- *		 It is what the budget counts, beside shells and templates; nothing enforces it.
+ * @slot_memory: bytes that the budget counts for each machine, beside shells and templates. It
+ *		 has a private copy of each page that it writes to. 0: all that it can write to,
+ *		 its memory and 14 MiB of mailbox, so that no machine exceeds it. Less lets more
+ *		 machines start, and is for whoever knows how much they write: nothing enforces
+ *		 it.
  * Errors: -ENOMEM it does not fit into what the zygote was given, and nothing was made; -EMFILE
  * each slot needs two descriptors; -ESTALE the files of the image are not what they were when
  * it was opened; -EPIPE the zygote is gone; what a shell could not do.

@@ -11,11 +11,9 @@
 #include "snapshot/handover.h"
 #include "snapshot/sharing.h"
 
-/* Ours: pages of its own that a slot keeps from one event to the next. */
-#define SLOT_MEMORY ((uint64_t)REWIND_PAGES_MAX * MEM_PAGE_SIZE)
-#define SLOT_FDS    2u	   /* socket, pidfd */
-#define MAX_SLOTS   65536u /* ours */
-#define NO_SLOT	    UINT32_MAX
+#define SLOT_FDS  2u	 /* socket, pidfd */
+#define MAX_SLOTS 65536u /* ours */
+#define NO_SLOT	  UINT32_MAX
 
 /* ---- the stack of shells that wait ---- */
 
@@ -276,6 +274,12 @@ static int check_slots(unsigned int slots, struct err *err)
 	return check_fds(slots, err);
 }
 
+/* All that a guest can write to. */
+static uint64_t machine_memory(const struct thaw_template *t)
+{
+	return mem_size(&t->template.shape.mem) + ABI_WINDOW_SIZE;
+}
+
 static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_template *t,
 				   unsigned int slots, uint64_t slot_memory)
 {
@@ -286,8 +290,7 @@ static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_temp
 	p->zygote = z;
 	p->nslots = slots;
 	p->waiting = NO_SLOT;
-	p->slot_memory =
-		slot_memory ? slot_memory : MIN(SLOT_MEMORY, mem_size(&t->template.shape.mem));
+	p->slot_memory = slot_memory ? slot_memory : machine_memory(t);
 	pthread_mutex_init(&p->lock, NULL);
 	for (uint32_t i = 0; i < slots; i++) {
 		p->slots[i].pool = p;

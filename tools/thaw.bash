@@ -77,7 +77,7 @@ _thaw() {
 	boot) _thaw_program "$cur" "$guest" ;;
 	run)
 		_thaw_image "$cur" "-n --tier --verify --payload --payload-file --timeout --timeline \
-			--json --parent --listen --connect --shells"
+			--json --parent --listen --connect --shells --slot-memory"
 		;;
 	snapshot)
 		if [[ $cur == -* ]]; then

@@ -30,7 +30,8 @@ enum {
 	OPT_PARENT,
 	OPT_LISTEN,
 	OPT_CONNECT,
-	OPT_SHELLS
+	OPT_SHELLS,
+	OPT_SLOT_MEMORY
 };
 
 static const struct option options[] = {
@@ -45,6 +46,7 @@ static const struct option options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
 	{ "connect", required_argument, NULL, OPT_CONNECT },
 	{ "shells", required_argument, NULL, OPT_SHELLS },
+	{ "slot-memory", required_argument, NULL, OPT_SLOT_MEMORY },
 	{ 0 },
 };
 
@@ -56,9 +58,10 @@ struct run {
 	const char *tier;    /* as given: "auto" or a tier's name */
 	const char *payload_file;
 	bool from_stdin;
-	bool repeat;	 /* -n was given: each start in a process of its own */
-	uint64_t starts; /* -n */
-	uint64_t shells; /* made ahead of the starts; 0: none */
+	bool repeat;	      /* -n was given: each start in a process of its own */
+	uint64_t starts;      /* -n */
+	uint64_t shells;      /* made ahead of the starts; 0: none */
+	uint64_t slot_memory; /* bytes to be promised to a machine; 0: all of its memory */
 	uint64_t timeout_ms;
 	bool timeline;
 	const char *timeline_file;
@@ -139,6 +142,8 @@ static int take_option(struct run *r, int opt, const char *value)
 		return 0;
 	case OPT_SHELLS:
 		return opt_number(&cmd_run, "--shells", value, RUN_MAX_SHELLS, &r->shells);
+	case OPT_SLOT_MEMORY:
+		return opt_size(&cmd_run, "--slot-memory", value, &r->slot_memory);
 	default:
 		return cmd_usage(&cmd_run, "unknown option");
 	}
@@ -168,6 +173,8 @@ static int check_socket(struct run *r)
 /* Shells are handed memory that is mapped. */
 static int check_shells(struct run *r)
 {
+	if (r->shells == 0 && r->slot_memory > 0)
+		return cmd_usage(&cmd_run, "--slot-memory is of machines in --shells");
 	if (r->shells == 0)
 		return 0;
 	if (strcmp(r->tier, "auto") != 0 && strcmp(r->tier, "map") != 0)
@@ -225,8 +232,8 @@ static void raise_limit(void)
 static int open_pool(struct run *r, struct thaw_err *err)
 {
 	raise_limit();
-	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells, 0,
-			      err);
+	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells,
+			      r->slot_memory, err);
 }
 
 /* All that is done once, however many starts follow. */
@@ -474,6 +481,9 @@ const struct cmd cmd_run = {
 		"  --shells K         starts from shells that wait, K of them made ahead, and "
 		"again\n"
 		"                     when all were used\n"
+		"  --slot-memory SIZE count so much of the host's memory for each of their "
+		"machines\n"
+		"                     (all that it can write to)\n"
 		"  --tier T           auto, map, warm, raw, ready, lazy or eager (auto);\n"
 		"                     warm: one machine for all starts, rewound after each;\n"
 		"                     raw: memory.raw itself is mapped\n"
