@@ -100,7 +100,7 @@ static int way_sample(void *arg, double *us, struct thaw_err *err)
 static int way_open(struct way *w, const struct bench *b, const char *program, const char *tier,
 		    struct thaw_err *err)
 {
-	bool raw = strcmp(tier, "map") == 0;
+	bool raw = strcmp(tier, "raw") == 0;
 
 	*w = (struct way){ .event = "go", .file = raw ? "memory.raw" : "memory.lz4" };
 	w->host = b->host;
@@ -111,7 +111,7 @@ static int way_open(struct way *w, const struct bench *b, const char *program, c
 static int open_pair(struct way *peer, struct way *ours, struct bench *b, const char *program,
 		     struct thaw_err *err)
 {
-	int ret = way_open(peer, b, program, "map", err);
+	int ret = way_open(peer, b, program, "raw", err);
 
 	if (ret == 0 && bench_has_tier("ready"))
 		ret = way_open(ours, b, program, "ready", err);
@@ -198,14 +198,14 @@ static int measure_sql(struct bench *b, struct thaw_err *err)
 						 "lazy_sql_cold_us",
 						 "sql, mmap and touch, cold disk" };
 	static struct way ours, peer;
-	int ret = way_open(&peer, b, "sql", "map", err);
+	int ret = way_open(&peer, b, "sql", "raw", err);
 
 	if (ret == 0)
 		ret = way_open(&ours, b, "sql", "auto", err);
 	if (ret == 0) {
 		ours.event = peer.event = "select id from orders where id=1234";
 		ours.tier_each = "auto";
-		peer.tier_each = "map";
+		peer.tier_each = "raw";
 		ours.bytes = series_new(&b->report.series, "auto_sql_cold_read_bytes",
 					"sql, auto, cold disk, bytes read");
 		set_cold(&ours, &peer);

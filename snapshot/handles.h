@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "engine/err.h"
 #include "engine/kvm.h"
 #include "snapshot/image.h"
@@ -15,6 +17,8 @@
 struct thaw_host {
 	unsigned int uses; /* first; atomic */
 	struct kvm kvm;
+	pthread_mutex_t lock;	      /* of the list; never taken by a start */
+	struct thaw_template *filled; /* those with memory in a memfd, or soon: sharing.h */
 };
 
 struct thaw_image {
@@ -29,6 +33,8 @@ struct thaw_template {
 	struct template template;
 	const struct tier *tier;
 	char why[160];
+	struct thaw_template *next; /* in the host's list; under its lock */
+	pthread_mutex_t filling;    /* held until the memory is there, or is not to be had */
 };
 
 /* The same struct by its two names. */
@@ -54,6 +60,17 @@ static inline void *handle_hold(const void *handle)
 
 	__atomic_fetch_add((unsigned int *)held, 1, __ATOMIC_RELAXED);
 	return held;
+}
+
+/* The same for one that may be on its way out: false if it is. */
+static inline bool handle_hold_live(unsigned int *uses)
+{
+	unsigned int n = __atomic_load_n(uses, __ATOMIC_RELAXED);
+
+	while (n > 0 && !__atomic_compare_exchange_n(uses, &n, n + 1, true, __ATOMIC_RELAXED,
+						     __ATOMIC_RELAXED))
+		;
+	return n > 0;
 }
 
 /* True for the last one, which takes the thing apart. */

@@ -17,17 +17,22 @@ static const char *file_name(unsigned int i)
 				     : MANIFEST_NAME;
 }
 
+static struct identity_file file_of(const struct stat *st)
+{
+	return (struct identity_file){ .dev = st->st_dev,
+				       .ino = st->st_ino,
+				       .size = st->st_size,
+				       .mtime = st->st_mtim,
+				       .ctime = st->st_ctim };
+}
+
 static struct identity_file look(int dirfd, unsigned int i)
 {
 	struct stat st;
 
 	if (fstatat(dirfd, file_name(i), &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return (struct identity_file){ 0 };
-	return (struct identity_file){ .dev = st.st_dev,
-				       .ino = st.st_ino,
-				       .size = st.st_size,
-				       .mtime = st.st_mtim,
-				       .ctime = st.st_ctim };
+	return file_of(&st);
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -63,22 +68,52 @@ void identity_fini(struct identity *id)
 	*id = (struct identity){ 0 };
 }
 
+bool identity_same(const struct identity *a, const struct identity *b)
+{
+	for (unsigned int i = 0; i < IDENTITY_FILES; i++) {
+		if (!same_file(&a->files[i], &b->files[i]))
+			return false;
+	}
+	return true;
+}
+
+static int check_file(const struct identity *id, unsigned int i, const struct identity_file *is,
+		      struct err *err)
+{
+	const struct identity_file *was = &id->files[i];
+
+	if (same_file(is, was))
+		return 0;
+	return err_set(err, ESTALE, "%s/%s is %s since the image was opened: open it again",
+		       id->dir, file_name(i),
+		       is->ino == 0	     ? "gone"
+		       : is->ino != was->ino ? "another file"
+					     : "changed");
+}
+
 int identity_check(const struct identity *id, struct err *err)
 {
 	auto_close int dirfd = open(id->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int ret = 0;
 
 	if (dirfd < 0)
 		return err_set(err, ESTALE, "%s is gone since the image was opened", id->dir);
-	for (unsigned int i = 0; i < IDENTITY_FILES; i++) {
+	for (unsigned int i = 0; i < IDENTITY_FILES && ret == 0; i++) {
 		struct identity_file is = look(dirfd, i);
 
-		if (!same_file(&is, &id->files[i]))
-			return err_set(err, ESTALE,
-				       "%s/%s is %s since the image was opened: open it again",
-				       id->dir, file_name(i),
-				       is.ino == 0		    ? "gone"
-				       : is.ino != id->files[i].ino ? "another file"
-								    : "changed");
+		ret = check_file(id, i, &is, err);
 	}
-	return 0;
+	return ret;
+}
+
+int identity_check_fd(const struct identity *id, enum manifest_member member, int fd,
+		      struct err *err)
+{
+	struct identity_file is;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "fstat %s/%s", id->dir, file_name(member));
+	is = file_of(&st);
+	return check_file(id, member, &is, err);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -29,5 +30,13 @@ struct identity {
 int identity_take(struct identity *id, int dirfd, struct err *err) must_check;
 void identity_fini(struct identity *id);
 
+/* The same files with the same bytes, whatever their paths? */
+bool identity_same(const struct identity *a, const struct identity *b);
+
 /* Errors: -ESTALE, with the file. */
 int identity_check(const struct identity *id, struct err *err) must_check;
+
+/* The same for one file that is open: one system call, no path. What was put in its place
+ * since then shows, too: a file that loses a name has a new ctime. */
+int identity_check_fd(const struct identity *id, enum manifest_member member, int fd,
+		      struct err *err) must_check;

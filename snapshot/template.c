@@ -99,11 +99,14 @@ static int decode_into(int fd, const struct template *t, struct err *err)
 	return ret;
 }
 
-static int fill_memfd(struct template *t, struct err *err)
+int template_fill(struct template *t, struct err *err)
 {
-	auto_close int fd = memfd_create("thaw-template", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	auto_close int fd = -1;
 	int ret;
 
+	if (t->memory_fd >= 0)
+		return 0;
+	fd = memfd_create("thaw-template", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return err_sys(err, "memfd_create for a template");
 	if (ftruncate(fd, (off_t)mem_size(&t->shape.mem)) < 0)
@@ -115,29 +118,7 @@ static int fill_memfd(struct template *t, struct err *err)
 	    0)
 		return err_sys(err, "seal a template");
 	t->memory_fd = fd_take(&fd);
-	t->memory = "memfd";
 	return 0;
-}
-
-/* memory.raw, if there is one; its digest is checked once per host. */
-static int fill_raw(struct template *t, struct err *err)
-{
-	int ret = image_check_raw(t->image, NULL, err);
-
-	if (ret < 0)
-		return ret;
-	t->memory_fd = fcntl(t->image->raw_fd, F_DUPFD_CLOEXEC, 0);
-	if (t->memory_fd < 0)
-		return err_sys(err, "duplicate the descriptor of memory.raw");
-	t->memory = "memory.raw";
-	return 0;
-}
-
-int template_fill(struct template *t, struct err *err)
-{
-	if (t->memory_fd >= 0)
-		return 0;
-	return t->image->raw_fd >= 0 ? fill_raw(t, err) : fill_memfd(t, err);
 }
 
 void template_close(struct template *t)

@@ -22,8 +22,7 @@ struct template
 	struct shape shape;
 	struct machine_state state;
 	struct plan plan;
-	int memory_fd;	    /* guest memory, region after region; -1: not filled */
-	const char *memory; /* what is behind memory_fd: "memfd" or "memory.raw" */
+	int memory_fd; /* sealed guest memory, region after region; -1: not filled */
 };
 
 /*
@@ -35,8 +34,8 @@ int template_open(struct template *t, const struct image *image, const struct kv
 		  struct err *err) must_check;
 
 /*
- * template_fill - make guest memory available for mapping: memory.raw where the image has one
- * that is right, else a sealed memfd decoded from memory.lz4. Does nothing the second time.
+ * template_fill - make guest memory available for mapping: a sealed memfd, decoded from
+ * memory.lz4. Does nothing the second time.
  */
 int template_fill(struct template *t, struct err *err) must_check;
 

@@ -11,6 +11,7 @@
 #include "engine/err.h"
 #include "snapshot/handles.h"
 #include "snapshot/inspect.h"
+#include "snapshot/sharing.h"
 #include "snapshot/tier.h"
 #include "snapshot/version.h"
 
@@ -32,6 +33,7 @@ int thaw_host_open(struct thaw_host **host, struct thaw_err *err)
 		free(h);
 		return ret;
 	}
+	pthread_mutex_init(&h->lock, NULL);
 	h->uses = 1;
 	*host = h;
 	return 0;
@@ -41,6 +43,7 @@ void thaw_host_close(struct thaw_host *host)
 {
 	if (!host || !handle_drop(&host->uses))
 		return;
+	pthread_mutex_destroy(&host->lock);
 	kvm_close(&host->kvm);
 	free(host);
 }
@@ -103,11 +106,12 @@ static int choose_tier(struct thaw_template *t, const char *tier, unsigned int s
 		t->tier = tier_find(tier);
 	if (!t->tier)
 		return err_set(err, EINVAL,
-			       "tier is '%s', expected auto, map, warm, ready, lazy or eager",
+			       "tier is '%s', expected auto, map, warm, raw, ready, lazy or "
+			       "eager",
 			       tier);
 	lacks = t->tier->lacks ? t->tier->lacks() : NULL;
 	snprintf(t->why, sizeof(t->why), "%s%s%s", why, lacks ? "; " : "", lacks ? lacks : "");
-	return tier_check(t->tier, &t->template, err);
+	return tier_open(t->tier, &t->template, err);
 }
 
 int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
@@ -124,13 +128,14 @@ int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 	new->host = handle_hold(host);
 	new->image = handle_hold(image);
 	new->template.memory_fd = -1;
+	pthread_mutex_init(&new->filling, NULL);
 	ret = image_check_files(&image->image, handle_err(err));
 	if (ret == 0)
 		ret = template_open(&new->template, &image->image, &host->kvm, handle_err(err));
 	if (ret == 0)
 		ret = choose_tier(new, tier, starts, handle_err(err));
 	if (ret == 0 && new->tier->needs_fill)
-		ret = template_fill(&new->template, handle_err(err));
+		ret = sharing_fill(new, handle_err(err));
 	if (ret < 0) {
 		thaw_template_close(new);
 		return ret;
@@ -143,6 +148,8 @@ void thaw_template_close(struct thaw_template *t)
 {
 	if (!t || !handle_drop(&t->uses))
 		return;
+	sharing_leave(t);
+	pthread_mutex_destroy(&t->filling);
 	template_close(&t->template);
 	thaw_image_close(t->image);
 	thaw_host_close(t->host);
@@ -151,8 +158,8 @@ void thaw_template_close(struct thaw_template *t)
 
 const char *const *thaw_tiers(void)
 {
-	static const char *const names[] = { "auto", "map",   "warm", "ready",
-					     "lazy", "eager", NULL };
+	static const char *const names[] = { "auto",  "map",  "warm",  "raw",
+					     "ready", "lazy", "eager", NULL };
 
 	return names;
 }

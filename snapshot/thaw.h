@@ -95,12 +95,14 @@ THAW_CHECK int thaw_image_inspect(const struct thaw_image *image, char **json,
 
 /*
  * thaw_template_open - make an image ready on @host.
- * @tier: "map": decoded now, once, pages come when a clone touches them; "warm": the same, for
- *        clones that are rewound and used again; "ready": the working
- *        set is decoded into each clone, the rest when it is touched; "lazy": a clone starts
- *        at once, and its memory comes while it runs; "eager": all is decoded into each clone;
- *        "auto" or NULL: what suits @starts, the number of clones expected, and what is cached.
- * Errors: -EINVAL no such tier; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM;
+ * @tier: "map": decoded now, once for all templates of these files on @host, pages come when a clone touches them; "warm": the same, for
+ *        clones that are rewound and used again; "raw": the image's memory.raw is mapped into
+ *        each clone, nothing is decoded, and the file must not be written to; "ready": the
+ *        working set is decoded into each clone, the rest when it is touched; "lazy": a clone
+ *        starts at once, and its memory comes while it runs; "eager": all is decoded into each
+ *        clone; "auto" or NULL: what suits @starts, the number of clones expected, and what is
+ *        cached.
+ * Errors: -EINVAL no such tier, or not for this image; -THAW_UNFIT with the differences; -THAW_DAMAGED; -ENOMEM;
  * -ESTALE the files of the image are not what they were when it was opened.
  */
 THAW_CHECK int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
@@ -121,6 +123,8 @@ typedef void thaw_log(void *arg, unsigned int stream, const void *text, size_t l
  * thaw_clone_open - restore one machine. It waits for its first event.
  * @log: NULL: what the guest prints goes nowhere; else called on this thread while it runs. The
  *       guest says when and how much. At the deadline of an invocation a signal interrupts it.
+ * Errors: -ESTALE memory.raw of a template of tier "raw" is not what it was; -THAW_DAMAGED;
+ * -ENOMEM; what KVM says.
  */
 THAW_CHECK int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t,
 			       thaw_log *log, void *arg, struct thaw_err *err);
@@ -132,7 +136,8 @@ THAW_PUBLIC void thaw_clone_close(struct thaw_clone *clone);
  * thaw_clone_invoke - hand over one event, run the machine until it replied.
  * @timeout_ms: 0: none.
  * Errors: -EMSGSIZE a longer event; -THAW_TIMED_OUT; -THAW_CRASHED. After these two the clone
- * can only be asked for its crash, and closed: another event is -EBUSY.
+ * can only be asked for its crash, and closed: another event is -EBUSY. -ESTALE, in place of
+ * whatever came: memory.raw, in tier "raw", is not what it was; the clone can only be closed.
  */
 struct thaw_reply {
 	const void *data; /* points into the machine, until the next call with this clone */
@@ -234,8 +239,8 @@ struct thaw_slot;
 /*
  * thaw_zygote_open - fork a zygote. What the calling process has in memory at this moment, the
  * zygote and its shells have too: open it early, before secrets are read and threads started.
- * @memory: bytes that all of its pools together may come to use; 0: seven eighths of what is
- *	    available now.
+ * @memory: bytes that all of its pools together may come to use, the budget; 0: seven eighths
+ *	    of what is available now. Clones (thaw_clone_open) are not counted in it.
  * Errors: -THAW_NO_KVM; what fork says.
  */
 THAW_CHECK int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory,
@@ -247,9 +252,11 @@ THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
 /*
  * thaw_pool_open - @slots places for machines of the shape of @t (tier "map" or "warm"), and
  * make their shells.
- * @slot_memory: bytes that a machine may come to have of its own (it has a private copy of each
- *		 page that it writes to); 0: 16 MiB, or all of its memory where that is less.
- *		 It is what the budget counts, beside shells and templates; nothing enforces it.
+ * @slot_memory: bytes that the budget counts for each machine, beside shells and templates. It
+ *		 has a private copy of each page that it writes to. 0: all that it can write to,
+ *		 its memory and 14 MiB of mailbox, so that no machine exceeds it. Less lets more
+ *		 machines start, and is for whoever knows how much they write: nothing enforces
+ *		 it.
  * Errors: -ENOMEM it does not fit into what the zygote was given, and nothing was made; -EMFILE
  * each slot needs two descriptors; -ESTALE the files of the image are not what they were when
  * it was opened; -EPIPE the zygote is gone; what a shell could not do.

@@ -117,8 +117,8 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 				  .len = len,
 				  .deadline = clock_deadline(timeout_ms) };
 	struct mailbox_reply r;
+	int ret, changed;
 	bool first;
-	int ret;
 
 	if (clone->is_rewound) {
 		clone->phases = (struct phases){ .at[PHASE_REQUEST] = clock_monotonic() };
@@ -127,6 +127,11 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 	first = clone->phases.at[PHASE_FIRST_RESPONSE] == 0;
 	ret = machine_invoke(&clone->machine, &inv, &r, first ? &clone->phases : NULL,
 			     handle_err(err));
+	/* Of memory that is not what it was, neither a reply nor a crash says anything. */
+	changed = tier_recheck(clone->template->tier, &clone->template->template,
+			       handle_err(err));
+	if (changed < 0)
+		return changed;
 	if (ret == 0)
 		*reply = (struct thaw_reply){ .data = r.data, .len = r.len };
 	return ret;

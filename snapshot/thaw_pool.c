@@ -9,12 +9,11 @@
 
 #include "engine/fds.h"
 #include "snapshot/handover.h"
+#include "snapshot/sharing.h"
 
-/* Ours: pages of its own that a slot keeps from one event to the next. */
-#define SLOT_MEMORY ((uint64_t)REWIND_PAGES_MAX * MEM_PAGE_SIZE)
-#define SLOT_FDS    2u	   /* socket, pidfd */
-#define MAX_SLOTS   65536u /* ours */
-#define NO_SLOT	    UINT32_MAX
+#define SLOT_FDS  2u	 /* socket, pidfd */
+#define MAX_SLOTS 65536u /* ours */
+#define NO_SLOT	  UINT32_MAX
 
 /* ---- the stack of shells that wait ---- */
 
@@ -92,12 +91,14 @@ const struct admitted *pool_find(const struct thaw_pool *p, const struct thaw_te
 	return a;
 }
 
-/* Does a pool of @z have it? Under the lock. Its memory is counted once. */
+/* Does a pool of @z have its memory? Under the lock. That is counted once. */
 static bool is_counted(const struct thaw_zygote *z, const struct thaw_template *t)
 {
 	for (const struct thaw_pool *p = z->pools; p; p = p->next) {
-		if (pool_find(p, t))
-			return true;
+		for (const struct admitted *a = p->admitted; a; a = a->next) {
+			if (sharing_is_one(a->template, t))
+				return true;
+		}
 	}
 	return false;
 }
@@ -271,6 +272,12 @@ static int check_slots(unsigned int slots, struct err *err)
 	return check_fds(slots, err);
 }
 
+/* All that a guest can write to. */
+static uint64_t machine_memory(const struct thaw_template *t)
+{
+	return mem_size(&t->template.shape.mem) + ABI_WINDOW_SIZE;
+}
+
 static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_template *t,
 				   unsigned int slots, uint64_t slot_memory)
 {
@@ -281,8 +288,7 @@ static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_temp
 	p->zygote = z;
 	p->nslots = slots;
 	p->waiting = NO_SLOT;
-	p->slot_memory =
-		slot_memory ? slot_memory : MIN(SLOT_MEMORY, mem_size(&t->template.shape.mem));
+	p->slot_memory = slot_memory ? slot_memory : machine_memory(t);
 	pthread_mutex_init(&p->lock, NULL);
 	for (uint32_t i = 0; i < slots; i++) {
 		p->slots[i].pool = p;
@@ -319,7 +325,7 @@ int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 	return 0;
 }
 
-/* Under the zygote's lock, when @p is none of its pools any more. */
+/* Under the zygote's lock, while @p is one of its pools: two of @p may have one memory. */
 static void dismiss_all(struct thaw_pool *p)
 {
 	while (p->admitted) {
@@ -345,10 +351,10 @@ void thaw_pool_close(struct thaw_pool *pool)
 			pool_release(&pool->slots[i]);
 	}
 	pthread_mutex_lock(&pool->zygote->lock);
+	dismiss_all(pool);
 	for (at = &pool->zygote->pools; *at != pool; at = &(*at)->next)
 		;
 	*at = pool->next;
-	dismiss_all(pool);
 	pthread_mutex_unlock(&pool->zygote->lock);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);

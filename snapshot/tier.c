@@ -131,6 +131,29 @@ static int attach_lazy(struct machine *m, const struct template *t, struct err *
 	return pager_start(&m->pager, &cfg, err);
 }
 
+/* ---- raw ---- */
+
+static int recheck_raw(const struct template *t, struct err *err)
+{
+	return identity_check_fd(&t->image->identity, MANIFEST_RAW, t->image->raw_fd, err);
+}
+
+/* First whether it is what was opened: its digest is known for that file. */
+static int check_raw(const struct template *t, struct err *err)
+{
+	int ret = recheck_raw(t, err);
+
+	return ret < 0 ? ret : image_check_raw(t->image, NULL, err);
+}
+
+/* Looked at after it is mapped: what was written before that is noticed here. */
+static int attach_raw(struct machine *m, const struct template *t, struct err *err)
+{
+	int ret = mem_map_file(&m->vm.mem, t->image->raw_fd, err);
+
+	return ret < 0 ? ret : recheck_raw(t, err);
+}
+
 /* ---- the table ---- */
 
 const struct tier tier_map = {
@@ -148,6 +171,18 @@ const struct tier tier_warm = {
 	.maps = true,
 	.rewinds = true,
 	.attach = attach_warm,
+};
+
+/* No template, so nothing to rewind to or to compare a fork with: those would read a file that
+ * may have become shorter. */
+const struct tier tier_raw = {
+	.name = "raw",
+	.meaning = "private mapping of memory.raw, pages come from the page cache when touched",
+	.whole_only = true,
+	.needs_raw = true,
+	.check = check_raw,
+	.recheck = recheck_raw,
+	.attach = attach_raw,
 };
 
 const struct tier tier_ready = {
@@ -173,7 +208,7 @@ const struct tier tier_eager = {
 	.attach = attach_eager,
 };
 
-const struct tier *const tiers[] = { &tier_map,	 &tier_warm,  &tier_ready,
+const struct tier *const tiers[] = { &tier_map,	 &tier_warm,  &tier_raw, &tier_ready,
 				     &tier_lazy, &tier_eager, NULL };
 
 const struct tier *tier_find(const char *name)
@@ -192,7 +227,25 @@ int tier_check(const struct tier *tier, const struct template *t, struct err *er
 			       "%s is a layer, and tier %s is of whole images: expected map, "
 			       "warm or eager",
 			       t->image->name, tier->name);
+	if (tier->needs_raw && t->image->raw_fd < 0)
+		return err_set(
+			err, EINVAL,
+			"%s has no memory.raw, which tier %s maps: expected an image made "
+			"with --raw",
+			t->image->name, tier->name);
 	return 0;
+}
+
+int tier_open(const struct tier *tier, const struct template *t, struct err *err)
+{
+	int ret = tier_check(tier, t, err);
+
+	return ret == 0 && tier->check ? tier->check(t, err) : ret;
+}
+
+int tier_recheck(const struct tier *tier, const struct template *t, struct err *err)
+{
+	return tier->recheck ? tier->recheck(t, err) : 0;
 }
 
 /* An image that is decoded once, for one start. */
@@ -217,7 +270,7 @@ static const struct tier *choose_one_shot(const struct plan *p, const char **why
 
 const struct tier *tier_choose(const struct template *t, unsigned int starts, const char **why)
 {
-	if (t->memory_fd >= 0 || t->image->raw_fd >= 0) {
+	if (t->memory_fd >= 0) {
 		*why = "guest memory is there to be mapped";
 		return &tier_map;
 	}

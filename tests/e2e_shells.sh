@@ -27,4 +27,14 @@ expect_equal "all of it" "$(grep -c '0999$' "$E2E_ERR")" 1
 expect_status 2 "shells are for mapped memory" \
 	"$THAW" run --shells 1 --tier eager "$WORK/echo"
 expect_match "which is said" "$(cat "$E2E_ERR")" 'with --tier map'
+
+# Refused before it is made, with numbers.
+expect_status 1 "a machine for which there is no memory" \
+	"$THAW" run --shells 1 --slot-memory 4000G --payload x "$WORK/echo"
+expect_match "which is said" "$(cat "$E2E_ERR")" 'a machine needs 4096000 MiB of memory, [0-9]+ of'
+expect_status 0 "a machine that is promised less" \
+	"$THAW" run --shells 1 --slot-memory 4M --payload hello "$WORK/echo"
+expect_equal "answers" "$(cat "$E2E_OUT")" hello
+expect_status 2 "memory of shells that are not asked for" \
+	"$THAW" run --slot-memory 4M "$WORK/echo"
 finish

@@ -182,6 +182,19 @@ void frozen_free(struct frozen *f)
 	free((char *)(uintptr_t)f->dir);
 }
 
+const struct tier *const *frozen_tiers(void)
+{
+	static const struct tier *some[16];
+	unsigned int n = 0;
+
+	for (const struct tier *const *t = tiers; *t; t++) {
+		if (!(*t)->needs_raw)
+			some[n++] = *t;
+	}
+	cr_assert(lt(u32, n, ARRAY_SIZE(some)));
+	return some;
+}
+
 void clone_make(struct clone *c, const struct frozen *f, const struct tier *tier)
 {
 	struct err err = { 0 };

@@ -59,6 +59,8 @@ struct clone {
 	int mailbox_fd;
 	struct machine machine;
 };
+/* Tiers for what is frozen here: all but those that need memory.raw. NULL at the end. */
+const struct tier *const *frozen_tiers(void);
 void clone_make(struct clone *c, const struct frozen *f, const struct tier *tier);
 void clone_free(struct clone *c);
 

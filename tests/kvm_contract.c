@@ -86,7 +86,7 @@ Test(contract, holds_in_clones_of_every_tier, .timeout = 60)
 	static struct clone c;
 
 	frozen_make(&f, guest_path("tests/contract"));
-	for (const struct tier *const *t = tiers; *t; t++) {
+	for (const struct tier *const *t = frozen_tiers(); *t; t++) {
 		clone_make(&c, &f, *t);
 		play(&c.machine);
 		clone_free(&c);

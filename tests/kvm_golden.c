@@ -43,7 +43,7 @@ static void answers_or_is_refused(const char *dir)
 		return;
 	}
 	cr_assert(eq(int, template_fill(&f.template, &err), 0), "%s", err.text);
-	for (const struct tier *const *t = tiers; *t; t++) {
+	for (const struct tier *const *t = frozen_tiers(); *t; t++) {
 		clone_make(&c, &f, *t);
 		reply = machine_ask(&c.machine, "abc");
 		cr_expect(eq(str, reply, "tiny 1 b33453f0: cba"));

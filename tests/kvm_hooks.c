@@ -50,7 +50,7 @@ Test(hooks, after_a_thaw_run_in_every_clone_before_its_first_event, .timeout = 6
 	unsigned int n = 0;
 
 	frozen_make(&f, guest_path("tests/hooks"));
-	for (const struct tier *const *t = tiers; *t; t++)
+	for (const struct tier *const *t = frozen_tiers(); *t; t++)
 		for (int i = 0; i < 2; i++, n++) {
 			clone_make(&c, &f, *t);
 			expect_thawed(&c.machine, i ? "" : "first", random[n]);

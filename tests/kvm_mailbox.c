@@ -269,7 +269,7 @@ Test(mailbox, the_exit_at_next_is_completed_before_the_state_is_saved)
 	struct order o = { .what = ORDER_READ, .addr = ABI_BOOT_INFO_GPA, .size = 8 };
 	const uint64_t magic = ABI_BOOT_MAGIC;
 
-	for (const struct tier *const *t = tiers; *t; t++) {
+	for (const struct tier *const *t = frozen_tiers(); *t; t++) {
 		static struct frozen f;
 		static struct clone c;
 		struct mailbox_reply r;

@@ -4,7 +4,7 @@
  * comparison of all memory and state, and by what the guest itself finds (tests/guest/spoiler.c,
  * tests/guest/kernels/worst.c).
  *
- * REWINDS=N: repetitions of the long ones; else 200, and 40 for programs on a slow host.
+ * REWINDS=N: repetitions of the long ones; else 200.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -243,7 +243,7 @@ Test(rewind, a_program_that_spoils_what_it_can, .timeout = 600)
 {
 	static struct slot s;
 	static char first[256], text[256], event[4096];
-	unsigned int n = repetitions(slow() > 1 ? 40 : 200);
+	unsigned int n = repetitions(200);
 
 	booted_ram(32u << 20);
 	slot_of_program(&s, "tests/spoiler");

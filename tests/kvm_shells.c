@@ -248,6 +248,37 @@ Test(shells, what_does_not_fit_is_refused_before_it_is_made, .timeout = 60)
 	nest_free(&n);
 }
 
+/* Who says nothing of how much a machine writes has room for a guest that writes to everything. */
+Test(shells, all_that_a_machine_can_write_to_is_accounted_for, .timeout = 60)
+{
+	static struct nest n;
+	const uint64_t each = (64u << 20) + ABI_WINDOW_SIZE, shells = 2u << 20;
+	uint64_t templates;
+	struct thaw_zygote *budget;
+	struct thaw_pool *pool;
+	struct thaw_slot *slot, *second;
+	struct thaw_err err = { 0 };
+
+	nest_begin(&n, "echo");
+	cr_assert(eq(int, thaw_zygote_open(&budget, 100 << 20, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_pool_open(&pool, budget, n.template, 2, 0, &err), 0), "%s",
+		  err.text);
+	templates = budget->account.used - shells;
+	cr_assert(eq(int, thaw_slot_start(&slot, pool, NULL, NULL, NULL, &err), 0), "%s",
+		  err.text);
+	cr_expect(eq(u64, budget->account.used, templates + shells + each));
+	cr_expect(eq(int, thaw_slot_start(&second, pool, NULL, NULL, NULL, &err), -ENOMEM));
+	cr_expect(ne(ptr, strstr(err.text, "a machine needs 78 MiB of memory, "), NULL), "%s",
+		  err.text);
+	cr_expect(ne(ptr, strstr(err.text, " of 100 MiB are left"), NULL), "%s", err.text);
+	nest_ask(slot, "there is one");
+	thaw_slot_close(slot);
+	thaw_pool_close(pool);
+	cr_expect(eq(u64, budget->account.used, 0));
+	thaw_zygote_close(budget);
+	nest_free(&n);
+}
+
 /* Everything that is in /proc/PID/status after @key, as a number. */
 static long status_of(pid_t pid, const char *key)
 {

@@ -69,7 +69,7 @@ static void check_timer(const char *which, int64_t tsc_shift, const struct tier 
 
 Test(timer, tsc_deadline_is_neither_lost_nor_early, .timeout = 60)
 {
-	for (const struct tier *const *t = tiers; *t; t++)
+	for (const struct tier *const *t = frozen_tiers(); *t; t++)
 		check_timer("deadline", 0, *t);
 }
 
@@ -80,6 +80,6 @@ Test(timer, tsc_deadline_with_a_saved_tsc_beyond_the_hosts, .timeout = 60)
 
 Test(timer, apic_count_is_neither_lost_nor_early, .timeout = 60)
 {
-	for (const struct tier *const *t = tiers; *t; t++)
+	for (const struct tier *const *t = frozen_tiers(); *t; t++)
 		check_timer("count", 0, *t);
 }

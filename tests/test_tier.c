@@ -38,7 +38,8 @@ Test(tier, auto_decodes_into_place_only_where_nothing_is_there_and_one_start_fol
 		  "the template is decoded once for all starts" },
 		{ "a template that is filled", 5, -1, 1, &tier_map,
 		  "guest memory is there to be mapped" },
-		{ "memory.raw", -1, 5, 1, &tier_map, "guest memory is there to be mapped" },
+		{ "memory.raw is mapped only when it is asked for", -1, 5, 1, &tier_eager,
+		  "one start: decoding into place saves the template" },
 		{ "descriptor 0 is one too", 0, -1, 1, &tier_map,
 		  "guest memory is there to be mapped" },
 	};
@@ -69,6 +70,7 @@ Test(tier, those_that_read_frames_one_by_one_are_not_for_layers)
 	cr_expect(eq(int, tier_check(&tier_warm, &t, &err), 0));
 	cr_expect(eq(int, tier_check(&tier_eager, &t, &err), 0));
 	cr_expect(eq(int, tier_check(&tier_lazy, &t, &err), -EINVAL));
+	cr_expect(eq(int, tier_check(&tier_raw, &t, &err), -EINVAL));
 	cr_expect(eq(int, tier_check(&tier_ready, &t, &err), -EINVAL));
 	cr_expect(eq(str, err.text,
 		     "one is a layer, and tier ready is of whole images: expected map, warm or "

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * thread_clones.c - what libthaw promises to threads, for TSan (`make tsan`): one host, image
- * and template, under each tier, shared by threads that open, invoke and close clones of their own,
- * and a snapshot of each, which a thread writes while the clone goes on.
+ * and template, under each tier, shared by threads that open, invoke and close clones of their
+ * own, and a snapshot of each, which a thread writes while the clone goes on; and templates of
+ * the same image that come and go meanwhile.
  * A plain main: exit status 0 is a pass.
  */
 #include <pthread.h>
@@ -21,6 +22,7 @@
 extern char **environ;
 
 static struct thaw_template *shared_template;
+static const struct thaw_host *shared_host;
 static const struct thaw_image *shared_image;
 static const char *shared_dir;
 
@@ -91,13 +93,26 @@ static int use_clones(const char *event, struct thaw_err *err)
 	return ret;
 }
 
+/* Templates of the same image come and go at the same time; some find its memory, some make it. */
+static int use_templates(struct thaw_err *err)
+{
+	struct thaw_template *t;
+	int ret = 0;
+
+	for (int i = 0; i < CLONES && ret == 0; i++) {
+		ret = thaw_template_open(&t, shared_host, shared_image, "map", 1, err);
+		thaw_template_close(t);
+	}
+	return ret;
+}
+
 static void *thread(void *arg)
 {
 	struct thaw_err err = { 0 };
 	char event[32];
 
 	snprintf(event, sizeof(event), "thread %d", *(const int *)arg);
-	if (use_clones(event, &err) == 0)
+	if (use_templates(&err) == 0 && use_clones(event, &err) == 0)
 		return arg;
 	fprintf(stderr, "%s: %s\n", event, err.text);
 	return NULL;
@@ -125,7 +140,9 @@ static int run_threads(void)
 static int build(const char *dir)
 {
 	const char *thaw = getenv("THAW") ? getenv("THAW") : "bin/thaw";
-	char *argv[] = { "thaw", "build", "-o", (char *)dir, "build/guest/echo", NULL };
+	char *argv[] = {
+		"thaw", "build", "--raw", "-o", (char *)dir, "build/guest/echo", NULL
+	};
 	pid_t pid;
 	int status;
 
@@ -148,6 +165,7 @@ static int run_template(const char *dir, const char *tier)
 		ret = thaw_template_open(&shared_template, host, image, tier, THREADS, &err);
 	if (ret < 0)
 		fprintf(stderr, "%s\n", err.text);
+	shared_host = host;
 	shared_image = image;
 	ret = ret < 0 ? 1 : run_threads();
 	thaw_template_close(shared_template);

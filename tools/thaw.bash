@@ -50,7 +50,7 @@ _thaw() {
 	fi
 	case $prev in
 	--tier)
-		_thaw_words "$cur" "auto map warm ready lazy eager"
+		_thaw_words "$cur" "auto map warm raw ready lazy eager"
 		return
 		;;
 	--parent)
@@ -77,7 +77,7 @@ _thaw() {
 	boot) _thaw_program "$cur" "$guest" ;;
 	run)
 		_thaw_image "$cur" "-n --tier --verify --payload --payload-file --timeout --timeline \
-			--json --parent --listen --connect --shells"
+			--json --parent --listen --connect --shells --slot-memory"
 		;;
 	snapshot)
 		if [[ $cur == -* ]]; then

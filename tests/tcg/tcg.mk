@@ -6,8 +6,10 @@ T  := $B/tcg
 
 # Scripts that do not ask for KVM have nothing to gain there. The long ones first: the machines
 # are to end together.
-tcg_tests := $(shell grep -l ^need_kvm $(e2e)) $(kvm) tests/tcg/crossing.sh
-tcg_files := $(tcg_tests) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh \
+tcg_all   := $(shell grep -l ^need_kvm $(e2e)) $(kvm) tests/tcg/crossing.sh
+tcg_tests := $(tcg_all)
+# All of them, whichever are to run: the archive is not made anew for others.
+tcg_files := $(tcg_all) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh \
 	tests/e2e.sh tests/tcg/worker.sh tests/tcg/refusal.sh docs/tutorial.md docs/embed.md \
 	$(wildcard tests/e2e/* guest/functions/lua/*) $(shell find tests/golden -type f)
 

@@ -82,7 +82,8 @@ report() {
 	done <"$WORK/results"
 }
 
-inner_image() {
+inner_image() { # of tests/tcg/crossing.sh
+	[ -d "$WORK/taken/crossing.sh" ] || return
 	if ! grep -q '^IMAGE ' "$WORK/results"; then
 		not_ok "the emulated host's image arrives outside"
 		return

@@ -254,7 +254,7 @@ const struct cmd cmd_build = {
 		   "  --sample FILE      record starts with this event, not an empty one; "
 		   "repeatable\n"
 		   "  --record-runs N    starts to record with each event (3); 0: none\n"
-		   "  --raw              also write memory.raw, for mapping without decoding\n"
+		   "  --raw              also write memory.raw, for run --tier raw\n"
 		   "  --no-sync          do not wait until the image is on the disk\n"
 		   "  --timeout MS       give up when the program is not ready by then\n"
 		   "  --json             one JSON object on stdout\n",

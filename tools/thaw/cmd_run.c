@@ -20,7 +20,8 @@ enum {
 	OPT_PARENT,
 	OPT_LISTEN,
 	OPT_CONNECT,
-	OPT_SHELLS
+	OPT_SHELLS,
+	OPT_SLOT_MEMORY
 };
 
 static const struct option options[] = {
@@ -35,6 +36,7 @@ static const struct option options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
 	{ "connect", required_argument, NULL, OPT_CONNECT },
 	{ "shells", required_argument, NULL, OPT_SHELLS },
+	{ "slot-memory", required_argument, NULL, OPT_SLOT_MEMORY },
 	{ 0 },
 };
 
@@ -47,7 +49,7 @@ static int take_tier(struct run *r, const char *value)
 		}
 	}
 	return cmd_usage(&cmd_run,
-			 "--tier is '%s', expected auto, map, warm, ready, lazy or eager",
+			 "--tier is '%s', expected auto, map, warm, raw, ready, lazy or eager",
 			 value);
 }
 
@@ -87,6 +89,8 @@ static int take_option(struct run *r, int opt, const char *value)
 		return 0;
 	case OPT_SHELLS:
 		return opt_number(&cmd_run, "--shells", value, RUN_MAX_SHELLS, &r->shells);
+	case OPT_SLOT_MEMORY:
+		return opt_size(&cmd_run, "--slot-memory", value, &r->slot_memory);
 	default:
 		return cmd_usage(&cmd_run, "unknown option");
 	}
@@ -116,6 +120,8 @@ static int check_socket(struct run *r)
 /* Shells are handed memory that is mapped. */
 static int check_shells(struct run *r)
 {
+	if (r->shells == 0 && r->slot_memory > 0)
+		return cmd_usage(&cmd_run, "--slot-memory is of machines in --shells");
 	if (r->shells == 0)
 		return 0;
 	if (strcmp(r->tier, "auto") != 0 && strcmp(r->tier, "map") != 0)
@@ -180,8 +186,12 @@ const struct cmd cmd_run = {
 		"  --shells K         starts from shells that wait, K of them made ahead, and "
 		"again\n"
 		"                     when all were used\n"
-		"  --tier T           auto, map, warm, ready, lazy or eager (auto);\n"
-		"                     warm: one machine for all starts, rewound after each\n"
+		"  --slot-memory SIZE count so much of the host's memory for each of their "
+		"machines\n"
+		"                     (all that it can write to)\n"
+		"  --tier T           auto, map, warm, raw, ready, lazy or eager (auto);\n"
+		"                     warm: one machine for all starts, rewound after each;\n"
+		"                     raw: memory.raw itself is mapped\n"
 		"  --verify           compare each rewound machine with its image\n"
 		"  --timeout MS       give up when there is no reply by then\n"
 		"  --timeline[=FILE]  every stamp, as text, or as a Chrome trace (FILE.json)\n"

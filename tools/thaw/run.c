@@ -19,8 +19,8 @@ int run_read_event(struct run *r, struct err *err)
 static int open_pool(struct run *r, struct thaw_err *err)
 {
 	fds_raise_limit();
-	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells, 0,
-			      err);
+	return thaw_pool_open(&r->pool, r->zygote, r->template, (unsigned int)r->shells,
+			      r->slot_memory, err);
 }
 
 int run_prepare(struct run *r, struct thaw_err *err)

@@ -18,9 +18,10 @@ struct run {
 	const char *tier;    /* as given: "auto" or a tier's name */
 	const char *payload_file;
 	bool from_stdin;
-	bool repeat;	 /* -n was given: each start in a process of its own */
-	uint64_t starts; /* -n */
-	uint64_t shells; /* made ahead of the starts; 0: none */
+	bool repeat;	      /* -n was given: each start in a process of its own */
+	uint64_t starts;      /* -n */
+	uint64_t shells;      /* made ahead of the starts; 0: none */
+	uint64_t slot_memory; /* bytes to be promised to a machine; 0: all of its memory */
 	uint64_t timeout_ms;
 	bool timeline;
 	const char *timeline_file;
