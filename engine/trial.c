@@ -84,7 +84,7 @@ static void set_segments(struct kvm_sregs *s, uint8_t ring)
 
 int trial_enter(struct trial *t, enum trial_program program, struct err *err)
 {
-	struct kvm_regs regs = { .rip = GPA(CODE) + program * PROGRAM_SIZE,
+	struct kvm_regs regs = { .rip = GPA(CODE) + (uint64_t)program * PROGRAM_SIZE,
 				 .rflags = RFLAGS_FIXED };
 	int fd = t->vm.vcpus[0].fd;
 	struct kvm_sregs sregs;
