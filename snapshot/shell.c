@@ -37,6 +37,9 @@ static int get_ready(const struct shell *s, const struct filter *filter, struct 
 
 	if (pidfd < 0)
 		return err_sys(err, "pidfd_open");
+	/* What is the caller's terminal or log is nothing for a guest that broke out. */
+	if (dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
+		return err_sys(err, "let go of stderr");
 	/* Nobody of the same user may look into a process that holds somebody's guest. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, "PR_SET_DUMPABLE");

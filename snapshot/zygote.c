@@ -57,7 +57,7 @@ static void reset_signals(void)
 }
 
 /* Close all but @keep, the descriptor that becomes number 3; nothing to read, nothing to write
- * to but stderr, where an assertion speaks. */
+ * to but stderr, where an assertion speaks until there is a guest (shell.c). */
 static int keep_one(int keep, struct err *err)
 {
 	/* Above the places that are filled next: a caller may have had its own standard
@@ -89,6 +89,7 @@ static int nursery_init(struct nursery *n, struct err *err)
 	int ret;
 
 	reset_signals();
+	setsid(); /* no terminal is anything to us or to our shells */
 	ret = keep_one(n->socket, err);
 	n->socket = 3;
 	if (ret < 0)

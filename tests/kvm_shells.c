@@ -266,6 +266,18 @@ static long status_of(pid_t pid, const char *key)
 	return value;
 }
 
+static char *stderr_of(pid_t pid)
+{
+	static char target[256];
+	char path[64];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/2", pid);
+	len = readlink(path, target, sizeof(target) - 1);
+	target[MAX(len, 0)] = '\0';
+	return target;
+}
+
 Test(shells, a_shell_has_given_up_what_it_does_not_need, .timeout = 60)
 {
 	static struct nest n;
@@ -280,6 +292,9 @@ Test(shells, a_shell_has_given_up_what_it_does_not_need, .timeout = 60)
 	cr_expect(eq(long, status_of(pid, "NoNewPrivs:"), 1));
 	/* Three standard ones, socket, mailbox, VM, vCPU, pagemap, the template's memory. */
 	cr_expect(le(int, count_fds(pid), 9));
+	/* Neither the caller's terminal nor its session. */
+	cr_expect(eq(str, stderr_of(pid), "/dev/null"));
+	cr_expect(eq(int, getsid(pid), thaw_zygote_pid(n.zygote)));
 	thaw_slot_close(slot);
 	nest_wait_gone(pid);
 	nest_free(&n);
