@@ -202,7 +202,7 @@ int shell_main(const struct shell_birth *b)
 		ret = -EPIPE;
 	while (ret == 0) {
 		struct packet_msg msg, answer = { 0 };
-		struct packet_parts parts;
+		struct packet_parts parts = { .nfds = 2 }; /* PACKET_START */
 
 		ret = packet_recv(s.socket, &msg, &parts, buf, 0);
 		if (ret == -EINTR) { /* a deadline's signal, late */

@@ -228,6 +228,7 @@ static void nursery_run(struct nursery *n)
 	for (;;) {
 		bool asked = nursery_wait(n);
 
+		parts.nfds = PACKET_MAKE_FDS;
 		reap(n);
 		if (!asked)
 			continue;
