@@ -361,6 +361,22 @@ Test(kills, a_shell_that_does_not_stop_at_its_deadline_is_killed, .timeout = 60)
 	nest_free(&n);
 }
 
+Test(kills, a_shell_that_does_not_end_when_it_is_closed_is_killed, .timeout = 60)
+{
+	static struct nest n;
+	struct thaw_slot *slot;
+	pid_t pid;
+
+	nest_make(&n, "echo", 1);
+	slot = nest_start(&n);
+	nest_ask(slot, "there?");
+	pid = thaw_slot_pid(slot);
+	kill(pid, SIGSTOP);
+	thaw_slot_close(slot);
+	nest_wait_gone(pid);
+	nest_free(&n);
+}
+
 Test(kills, a_program_that_dies_leaves_its_registers_and_can_be_rewound, .timeout = 60)
 {
 	static struct nest n;

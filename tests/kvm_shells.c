@@ -220,6 +220,7 @@ Test(shells, what_does_not_fit_is_refused_before_it_is_made, .timeout = 60)
 	struct thaw_pool *pool;
 	struct thaw_slot *slot, *second;
 	struct thaw_err err = { 0 };
+	pid_t pid;
 
 	nest_begin(&n, "echo");
 	cr_assert(eq(int, thaw_zygote_open(&small, 16 << 20, &err), 0), "%s", err.text);
@@ -235,9 +236,13 @@ Test(shells, what_does_not_fit_is_refused_before_it_is_made, .timeout = 60)
 	cr_expect(eq(int, thaw_slot_start(&second, pool, NULL, NULL, NULL, &err), -ENOMEM));
 	cr_expect(ne(ptr, strstr(err.text, "a machine needs 8 MiB"), NULL), "%s", err.text);
 	nest_ask(slot, "there is one");
+	pid = thaw_slot_pid(slot);
 	thaw_slot_close(slot);
+	/* Its memory is its own until it is gone. */
+	cr_expect(gt(u64, small->account.used, 8 << 20));
 	cr_assert(eq(int, thaw_slot_start(&slot, pool, NULL, NULL, NULL, &err), 0), "%s",
 		  err.text);
+	cr_expect(nest_is_gone(pid));
 	nest_ask(slot, "and then another");
 	thaw_slot_close(slot);
 	cr_expect(eq(int, thaw_slot_start(&slot, pool, NULL, NULL, NULL, &err), -EAGAIN));
