@@ -7,6 +7,7 @@
 #include <criterion/new/assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,6 +406,30 @@ Test(kills, a_program_that_dies_leaves_its_registers_and_can_be_rewound, .timeou
 		  "%s", err.text);
 	thaw_slot_close(slot);
 	nest_free(&n);
+}
+
+static void *stop_child(void *arg)
+{
+	pid_t child = 0;
+
+	(void)arg;
+	while (nest_children(getpid(), &child, 1) == 0)
+		;
+	kill(child, SIGSTOP);
+	return NULL;
+}
+
+Test(kills, a_zygote_that_does_not_get_ready_is_not_waited_for_for_ever, .timeout = 60)
+{
+	struct thaw_zygote *zygote;
+	struct thaw_err err = { 0 };
+	pthread_t thread;
+
+	cr_assert(eq(int, pthread_create(&thread, NULL, stop_child, NULL), 0));
+	cr_expect(eq(int, thaw_zygote_open(&zygote, 0, &err), -THAW_TIMED_OUT));
+	cr_expect(ne(ptr, strstr(err.text, "not ready"), NULL), "%s", err.text);
+	pthread_join(thread, NULL);
+	cr_expect(eq(int, nest_children(getpid(), NULL, 0), 0));
 }
 
 Test(kills, a_zygote_that_died_takes_its_machines_along_and_is_named, .timeout = 60)

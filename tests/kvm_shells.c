@@ -11,6 +11,7 @@
 
 #include "engine/clock.h"
 #include "engine/fds.h"
+#include "engine/findings.h"
 #include "guest/abi.h"
 #include "snapshot/pool.h"
 #include "tests/helpers_image.h"
@@ -468,6 +469,37 @@ Test(shells, images_that_changed_since_they_were_opened_are_noticed, .timeout = 
 }
 
 /* ---- several threads ---- */
+
+static void *try_kvm(void *arg)
+{
+	static struct kvm kvm;
+	struct findings findings;
+	struct err err = { 0 };
+	int *begun = arg;
+
+	cr_assert(eq(int, kvm_open(&kvm, &err), 0), "%s", err.text);
+	__atomic_store_n(begun, 1, __ATOMIC_RELAXED);
+	cr_expect(eq(int, findings_get(&kvm, &findings, &err), 0), "%s", err.text);
+	kvm_close(&kvm);
+	return NULL;
+}
+
+/* A fork has no thread but the one that forked, and what the others had locked. */
+Test(shells, a_zygote_may_be_opened_while_another_thread_tries_kvm, .timeout = 60)
+{
+	struct thaw_zygote *zygote;
+	struct thaw_err err = { 0 };
+	pthread_t thread;
+	int begun = 0;
+
+	cr_assert(eq(int, pthread_create(&thread, NULL, try_kvm, &begun), 0));
+	while (!__atomic_load_n(&begun, __ATOMIC_RELAXED))
+		;
+	usleep(100);
+	cr_expect(eq(int, thaw_zygote_open(&zygote, 0, &err), 0), "%s", err.text);
+	pthread_join(thread, NULL);
+	thaw_zygote_close(zygote);
+}
 
 #define THREADS 4
 
