@@ -15,6 +15,9 @@
 #define SLOT_FDS    2u	   /* socket, pidfd */
 #define MAX_SLOTS   65536u /* ours */
 #define NO_SLOT	    UINT32_MAX
+/* Ours: shells asked for and not yet there. A user's descriptors that are on the way in packets,
+ * three for each, may not be more than he may have open (unix(7), ETOOMANYREFS). */
+#define FILL_AHEAD 64u
 /* Ours: the kernel takes milliseconds to end a process with a virtual machine. */
 #define ENDING_PATIENCE (5 * NSEC_PER_SEC)
 
@@ -260,12 +263,23 @@ static int fill_begin(struct thaw_pool *p, struct err *err)
 	return ret < 0 ? ret : n;
 }
 
+/* If slot @i is to be filled, ask for its shell. */
+static int fill_ask(struct thaw_pool *p, uint32_t i, struct err *err)
+{
+	if (!p->slots[i].is_filled)
+		return 0;
+	return remote_make(&p->slots[i].remote, &p->zygote->zygote, p->own->state_fd, err);
+}
+
 /* Wait for the shell that was asked for, if it was. */
 static int fill_end(struct thaw_pool *p, uint32_t i, struct err *err)
 {
 	struct thaw_slot *s = &p->slots[i];
-	int ret = s->remote.state == REMOTE_MAKING ? remote_await(&s->remote, err) : -ECANCELED;
+	int ret;
 
+	if (!s->is_filled)
+		return 0;
+	ret = s->remote.state == REMOTE_MAKING ? remote_await(&s->remote, err) : -ECANCELED;
 	if (ret < 0) {
 		pool_release(s);
 		slot_collect(s, 0);
@@ -285,16 +299,13 @@ static int fill(struct thaw_pool *p, struct err *err)
 	ret = fill_begin(p, err);
 	if (ret < 0)
 		return ret;
-	/* All are asked for before the first is waited for: the zygote has no pauses. */
+	/* Some are asked for before the first is waited for: the zygote has no pauses. */
 	ret = 0;
-	for (uint32_t i = 0; i < p->nslots && ret == 0; i++) {
-		if (p->slots[i].is_filled)
-			ret = remote_make(&p->slots[i].remote, &p->zygote->zygote,
-					  p->own->state_fd, err);
-	}
-	for (uint32_t i = 0; i < p->nslots; i++) {
-		if (p->slots[i].is_filled) {
-			int end = fill_end(p, i, ret < 0 ? NULL : err);
+	for (uint32_t i = 0; i < p->nslots + FILL_AHEAD; i++) {
+		if (i < p->nslots && ret == 0)
+			ret = fill_ask(p, i, err);
+		if (i >= FILL_AHEAD) {
+			int end = fill_end(p, i - FILL_AHEAD, ret < 0 ? NULL : err);
 
 			ret = ret < 0 ? ret : end;
 		}

@@ -3,10 +3,14 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <criterion/parameterized.h>
+#include <linux/capability.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/clock.h"
@@ -125,6 +129,46 @@ Test(shells, all_alive_at_once_each_answer_an_event_of_their_own, .timeout = 300
 	for (unsigned int i = 0; i < slots; i++)
 		thaw_slot_close(slot[i]);
 	free(slot);
+	nest_free(&n);
+}
+
+static void *continue_soon(void *arg)
+{
+	const struct thaw_zygote *zygote = arg;
+
+	usleep(100000);
+	kill(thaw_zygote_pid(zygote), SIGCONT);
+	return NULL;
+}
+
+/* Be as a user who is nobody special, as far as limits are concerned. */
+static void be_limited(unsigned int fds)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+	struct rlimit limit;
+
+	cr_assert(eq(int, (int)syscall(SYS_capget, &head, caps), 0));
+	caps[0].effective &= ~(1u << CAP_SYS_ADMIN | 1u << CAP_SYS_RESOURCE);
+	cr_assert(eq(int, (int)syscall(SYS_capset, &head, caps), 0));
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = fds;
+	cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &limit), 0));
+}
+
+/* Three descriptors go to the zygote for each shell, and count until it has received them. */
+Test(shells, a_user_with_few_descriptors_gets_all_the_slots_that_they_are_enough_for,
+     .timeout = 120)
+{
+	static struct nest n;
+	struct thaw_err err = { 0 };
+
+	nest_begin(&n, "echo");
+	be_limited(260);
+	kill(thaw_zygote_pid(n.zygote), SIGSTOP); /* it has others to serve */
+	cr_assert(eq(int, pthread_create(&(pthread_t){ 0 }, NULL, continue_soon, n.zygote), 0));
+	cr_assert(eq(int, thaw_pool_open(&n.pool, n.zygote, n.template, 110, 1, &err), 0), "%s",
+		  err.text);
 	nest_free(&n);
 }
 
