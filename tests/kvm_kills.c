@@ -5,7 +5,6 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -73,6 +72,8 @@ static void caller_fini(struct caller *c)
 	}
 	thaw_pool_close(c->n.pool);
 	c->n.pool = NULL;
+	if (c->n.zygote && c->n.zygote->account.used != 0)
+		give_up(c->told, "memory is accounted for that nobody has", "");
 	thaw_zygote_close(c->n.zygote);
 	c->n.zygote = NULL;
 }
@@ -149,22 +150,6 @@ static int one_round(struct caller *c, unsigned int round, struct thaw_err *err)
 	return caller_init(c, err);
 }
 
-static int count_memfds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *e;
-	int n = 0;
-
-	while (dir && (e = readdir(dir))) {
-		char link[64] = { 0 };
-
-		if (readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1) > 0)
-			n += strstr(link, "memfd:") != NULL;
-	}
-	closedir(dir);
-	return n;
-}
-
 /*
  * Until somebody was killed and MORE answers are right. That may be without an error heard: a
  * shell may have been on its way out, or pass for one that died while it waited.
@@ -173,7 +158,7 @@ _Noreturn static void caller_main(const struct frozen *f, struct told *told)
 {
 	static struct caller c;
 	struct thaw_err err = { 0 };
-	int ret, left = MORE, memfds = count_memfds();
+	int ret, left = MORE, fds = count_entries("/proc/self/fd");
 
 	c.told = told;
 	ret = thaw_host_open(&c.n.host, &err);
@@ -201,8 +186,8 @@ _Noreturn static void caller_main(const struct frozen *f, struct told *told)
 	thaw_template_close(c.n.template);
 	thaw_image_close(c.n.image);
 	thaw_host_close(c.n.host);
-	if (count_memfds() > memfds)
-		give_up(told, "memory of machines is left", "");
+	if (count_entries("/proc/self/fd") != fds)
+		give_up(told, "descriptors are left", "");
 	_exit(0);
 }
 

@@ -394,19 +394,35 @@ Test(shells, starts_leave_nothing_behind, .timeout = 120)
 	nest_free(&n);
 }
 
-Test(shells, a_shell_costs_less_than_is_accounted_for_it, .timeout = 60)
+#define COSTED 60
+
+/* KiB that one more shell takes from the host. */
+static long cost_of_shells(struct nest *n)
 {
-	static struct nest n;
 	struct thaw_err err = { 0 };
 	struct thaw_pool *more;
-	long before;
+	long before = memory_used(), after;
+
+	cr_assert(eq(int, thaw_pool_open(&more, n->zygote, n->template, COSTED, 1, &err), 0),
+		  "%s", err.text);
+	after = memory_used();
+	thaw_pool_close(more);
+	return (after - before) / COSTED;
+}
+
+Test(shells, a_shell_costs_less_than_is_accounted_for_it, .timeout = 120)
+{
+	static struct nest n;
+	long cost = 0;
 
 	nest_make(&n, "echo", 1);
-	before = memory_used();
-	cr_assert(eq(int, thaw_pool_open(&more, n.zygote, n.template, 60, 1, &err), 0), "%s",
-		  err.text);
-	fprintf(stderr, "a waiting shell: %ld KiB\n", (memory_used() - before) / 60);
-	thaw_pool_close(more);
+	/* Whoever else is on this host takes and gives memory, too, but not each time. */
+	for (int i = 0; i < 5 && (cost <= 0 || cost * 1024 > SHELL_MEMORY); i++) {
+		cost = cost_of_shells(&n);
+		fprintf(stderr, "a waiting shell: %ld KiB\n", cost);
+	}
+	cr_expect(gt(long, cost, 0));
+	cr_expect(le(long, cost * 1024, SHELL_MEMORY));
 	nest_free(&n);
 }
 
