@@ -44,9 +44,9 @@ enum slot_state {
 struct thaw_slot {
 	struct remote remote;
 	struct thaw_pool *pool;
-	uint32_t state; /* atomic; who has the slot makes it ENDING, all else is done under the
+	uint32_t state;	 /* atomic; who has the slot makes it ENDING, all else is done under the
 			 * pool's lock */
-	bool is_filled; /* by the filling under way; under the pool's lock */
+	bool is_filled;	 /* by the filling under way; under the pool's lock */
 	uint64_t memory; /* bytes that the account counts for its machine */
 	uint32_t next;	 /* in the stack; atomic */
 	char crash[MAILBOX_CRASH_TEXT];

@@ -59,6 +59,8 @@ static int shell_make(struct shell *s, const struct shell_birth *b, struct err *
 	if (ret == 0)
 		ret = machine_create(&s->machine, &s->kvm, &s->made_for.template.shape,
 				     b->mailbox_fd, err);
+	for (uint32_t i = 0; i < s->machine.vm.nvcpus && ret == 0; i++)
+		ret = vcpu_adopt(&s->machine.vm.vcpus[i], err);
 	if (ret == 0)
 		ret = pages_open(&s->pages, err);
 	if (ret < 0)

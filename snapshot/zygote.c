@@ -21,7 +21,9 @@
 
 #define RESERVED_FDS UINT64_C(4096) /* ours: shells beyond them make the table grow */
 /* Ours: getting ready takes milliseconds, on an emulated host seconds. */
-#define ZYGOTE_PATIENCE_MS 10000
+#define READY_PATIENCE_MS 10000
+/* Ours: it waits for the ends of all of its shells, of which there may be thousands. */
+#define END_PATIENCE_MS 60000
 
 /* A shell that lives. */
 struct child {
@@ -282,10 +284,10 @@ static int await_ready(const struct zygote *z, struct err *err)
 	struct packet_msg msg;
 	int ret;
 
-	if (!is_readable(z->socket, ZYGOTE_PATIENCE_MS)) {
+	if (!is_readable(z->socket, READY_PATIENCE_MS)) {
 		pidfd_send_signal(z->pidfd, SIGKILL, NULL, 0);
 		return err_set(err, ERR_TIMED_OUT, "the zygote was not ready after %d ms",
-			       ZYGOTE_PATIENCE_MS);
+			       READY_PATIENCE_MS);
 	}
 	do
 		ret = packet_recv(z->socket, &msg, NULL, NULL, 0);
@@ -326,7 +328,7 @@ void zygote_close(struct zygote *z)
 	if (z->socket >= 0)
 		close(z->socket);
 	/* It has only to kill and reap; its shells do not outlive it either way. */
-	if (z->pidfd >= 0 && !is_readable(z->pidfd, ZYGOTE_PATIENCE_MS))
+	if (z->pidfd >= 0 && !is_readable(z->pidfd, END_PATIENCE_MS))
 		pidfd_send_signal(z->pidfd, SIGKILL, NULL, 0);
 	while (z->pid > 0 && waitpid(z->pid, NULL, 0) < 0 && errno == EINTR)
 		;

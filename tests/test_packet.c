@@ -92,8 +92,8 @@ Test(packet, descriptors_that_may_not_come_are_not_in_this_process)
 		bool fits = room == PACKET_MAX_FDS;
 
 		cr_assert(eq(int, packet_send(pair[0], &msg, &many, 0), 0));
-		cr_expect(eq(int, packet_recv(pair[1], &got, &took, buf, 0),
-			     fits ? 1 : -EPROTO));
+		cr_expect(
+			eq(int, packet_recv(pair[1], &got, &took, buf, 0), fits ? 1 : -EPROTO));
 		cr_expect(eq(uint, took.nfds, fits ? room : 0));
 		packet_close_fds(&took);
 	}
