@@ -134,6 +134,7 @@ static int remote_answer(struct remote *s, enum packet_type type, struct packet_
 	struct packet_parts parts;
 	int ret;
 
+	*msg = (struct packet_msg){ 0 };
 	for (;;) {
 		parts = (struct packet_parts){ .nfds = fd ? 1 : 0 };
 		ret = remote_recv(s, msg, &parts, buf, until, err);
