@@ -2,7 +2,6 @@
 #include "engine/findings.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "engine/err.h"
@@ -27,16 +26,24 @@ static int try_all(const struct kvm *kvm, struct findings *f, struct err *err)
 
 int findings_get(const struct kvm *kvm, struct findings *out, struct err *err)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct findings found;
-	static bool is_found;
-	int ret = 0;
+	static struct findings *found; /* atomic; stays as long as the process */
+	const struct findings *known = __atomic_load_n(&found, __ATOMIC_ACQUIRE);
+	struct findings *mine, *none = NULL;
+	int ret;
 
-	pthread_mutex_lock(&lock);
-	if (!is_found)
-		ret = try_all(kvm, &found, err);
-	is_found = is_found || ret == 0;
-	*out = found;
-	pthread_mutex_unlock(&lock);
-	return ret;
+	if (known) {
+		*out = *known;
+		return 0;
+	}
+	ret = try_all(kvm, out, err);
+	if (ret < 0)
+		return ret;
+	mine = malloc(sizeof(*mine));
+	if (!mine)
+		return err_set(err, ENOMEM, "no memory for what was found");
+	*mine = *out;
+	if (!__atomic_compare_exchange_n(&found, &none, mine, false, __ATOMIC_RELEASE,
+					 __ATOMIC_RELAXED))
+		free(mine); /* another thread found the same meanwhile */
+	return 0;
 }

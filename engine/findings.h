@@ -16,7 +16,8 @@ struct findings {
 };
 
 /*
- * findings_get - tried once per process, in about two milliseconds; any thread may ask.
+ * findings_get - tried in about two milliseconds, until a thread of this process has found it; any
+ * may ask. No lock: a process forked meanwhile would have it locked for ever.
  * Errors: -ERR_NO_KVM nothing flushes; what making a VM says.
  */
 int findings_get(const struct kvm *kvm, struct findings *out, struct err *err) must_check;

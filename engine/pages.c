@@ -33,7 +33,7 @@ struct scan_arg {
 	uint64_t return_mask;
 };
 
-#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
+_Static_assert(PAGES_IOCTL == _IOWR('f', 16, struct scan_arg), "the number holds the size");
 
 enum { SCAN_FILE = 1u << 2, SCAN_PRESENT = 1u << 3, SCAN_SWAPPED = 1u << 4 };
 
@@ -50,7 +50,7 @@ static bool scan_works(int fd)
 {
 	struct scan_arg arg = { .size = sizeof(arg), .return_mask = SCAN_PRESENT };
 
-	return ioctl(fd, SCAN_IOCTL, &arg) == 0;
+	return ioctl(fd, PAGES_IOCTL, &arg) == 0;
 }
 
 int pages_open(struct pages *p, struct err *err)
@@ -88,7 +88,7 @@ static int each_by_scan(const struct pages *p, const struct pages_search *s, str
 		int n;
 
 		arg.start = arg.walk_end;
-		n = ioctl(p->pagemap_fd, SCAN_IOCTL, &arg);
+		n = ioctl(p->pagemap_fd, PAGES_IOCTL, &arg);
 		if (n < 0)
 			return err_sys(err, "PAGEMAP_SCAN");
 		for (int i = 0; i < n && ret == 0; i++)

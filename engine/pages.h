@@ -19,6 +19,9 @@ struct pages {
 	bool has_scan;
 };
 
+/* PAGEMAP_SCAN, the one ioctl that is made here; for who filters system calls. */
+#define PAGES_IOCTL 0xc0606610u
+
 /* Errors: what open says. */
 int pages_open(struct pages *p, struct err *err) must_check;
 void pages_close(struct pages *p);

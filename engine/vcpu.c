@@ -154,7 +154,12 @@ static void take_thread(struct vcpu *v, pid_t tid)
 	sigaddset(&set, VCPU_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	__atomic_store_n(&v->tid, tid, __ATOMIC_SEQ_CST);
-	v->is_new = false;
+}
+
+int vcpu_adopt(struct vcpu *v, struct err *err)
+{
+	take_thread(v, get_tid());
+	return timer_make(v, err);
 }
 
 int vcpu_run(struct vcpu *v, nsec_t deadline, struct err *err)
@@ -164,6 +169,7 @@ int vcpu_run(struct vcpu *v, nsec_t deadline, struct err *err)
 
 	if (v->tid != tid)
 		take_thread(v, tid);
+	v->is_new = false;
 	running = v->run;
 	if (deadline != 0)
 		ret = timer_arm(v, deadline, err);

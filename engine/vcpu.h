@@ -45,7 +45,7 @@ struct vcpu {
 	struct kvm_run *run;
 	bool is_new;	 /* nothing was loaded yet, and it has not run */
 	bool pause;	 /* asked to stop; atomic */
-	pid_t tid;	 /* thread that ran it last, 0 before the first run; atomic */
+	pid_t tid;	 /* thread that ran or adopted it last, 0 before; atomic */
 	timer_t timer;	 /* sends VCPU_SIGNAL to @timer_tid at the deadline */
 	pid_t timer_tid; /* 0: no timer yet */
 	struct vcpu_stats stats;
@@ -56,6 +56,10 @@ struct vcpu {
 int vcpu_create(struct vcpu *v, struct vm *vm, uint32_t index, const struct cpuid *cpuid,
 		struct err *err) must_check;
 void vcpu_destroy(struct vcpu *v);
+
+/* What the calling thread's first run with a deadline would do first, ahead of it. Errors: what
+ * timer_create says. */
+int vcpu_adopt(struct vcpu *v, struct err *err) must_check;
 
 /*
  * vcpu_run - run until the guest stops for a reason that the caller must see.

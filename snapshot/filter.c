@@ -2,49 +2,66 @@
 #include "snapshot/filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "engine/pages.h"
 
 /* clang-format off */
 static const int allowed[] = {
-	/* the machine, the pages of this process */
-	SCMP_SYS(ioctl), SCMP_SYS(pread64),
+	/* the pages of this process */
+	SCMP_SYS(pread64),
 	/* the caller */
 	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
-	/* memory; mmap and mprotect are below */
+	/* memory */
 	SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(close),
 	/* a vCPU's deadline; a guest that sleeps */
 	SCMP_SYS(timer_create), SCMP_SYS(timer_settime), SCMP_SYS(timer_delete),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigreturn),
+	/* to itself: enter_own */
 	SCMP_SYS(tgkill), SCMP_SYS(gettid), SCMP_SYS(getpid), SCMP_SYS(ppoll),
 	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(restart_syscall),
 	SCMP_SYS(futex), SCMP_SYS(sched_yield),
 	/* uniqueness */
 	SCMP_SYS(getrandom),
-	/* the end, and what an assertion says on stderr before it */
+	/* the end, and what an assertion says before it */
 	SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(exit), SCMP_SYS(exit_group),
-	/* size and seals of what is handed over, pages of the mailbox */
-	SCMP_SYS(lseek), SCMP_SYS(fcntl),
+	/* size of what is handed over, pages of the mailbox */
+	SCMP_SYS(lseek),
+};
+
+/* Allowed where one argument is right; more than one line of a call: any of them. */
+static const struct {
+	int call;
+	struct scmp_arg_cmp arg;
+} bounded[] = {
+	{ SCMP_SYS(ioctl), { 1, SCMP_CMP_MASKED_EQ, 0xff00, KVMIO << 8 } },
+	{ SCMP_SYS(ioctl), { 1, SCMP_CMP_EQ, PAGES_IOCTL, 0 } },
+	{ SCMP_SYS(mmap), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
+	{ SCMP_SYS(mprotect), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
+	{ SCMP_SYS(fcntl), { 1, SCMP_CMP_EQ, F_GET_SEALS, 0 } },
 };
 /* clang-format on */
 
 static int add_rules(scmp_filter_ctx ctx)
 {
-	const int mappings[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
 	int ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
 	for (size_t i = 0; i < ARRAY_SIZE(allowed) && ret == 0; i++)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (size_t i = 0; i < ARRAY_SIZE(mappings) && ret == 0; i++)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, mappings[i], 1,
-				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	return ret;
+	for (size_t i = 0; i < ARRAY_SIZE(bounded) && ret == 0; i++)
+		ret = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, bounded[i].call, 1,
+					     &bounded[i].arg);
+	/* The one of a start comes first. */
+	return ret < 0 ? ret : seccomp_syscall_priority(ctx, SCMP_SYS(ioctl), UINT8_MAX);
 }
 
 /* libseccomp writes the program to a descriptor only. */
@@ -94,10 +111,34 @@ void filter_fini(struct filter *f)
 	*f = (struct filter){ 0 };
 }
 
+/* Signals go to this process only. A filter of its own, because the other one was compiled
+ * before this process was there; where two filters differ, the stricter one wins. */
+static int enter_own(struct err *err)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	const struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
+		return err_sys(err, "PR_SET_SECCOMP for signals");
+	return 0;
+}
+
 int filter_enter(const struct filter *f, struct err *err)
 {
+	int ret;
+
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "PR_SET_NO_NEW_PRIVS");
+	ret = enter_own(err);
+	if (ret < 0)
+		return ret;
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f->prog, 0, 0) < 0)
 		return err_sys(err, "PR_SET_SECCOMP");
 	return 0;

@@ -2,8 +2,9 @@
 /*
  * filter.h - the system calls that a shell may still make once it waits for a machine: those of
  * running, rewinding and talking on what is open already. No path, no network, no new process,
- * no code made executable. Anything else ends the process (SIGSYS). Coarse: ioctl(2) is allowed
- * as such, so it is the open descriptors that bound it.
+ * no code made executable, no signal to anybody else. Anything else ends the process (SIGSYS).
+ * Of ioctl(2), KVM's and the scan of pages are allowed, of fcntl(2) the look at seals: others
+ * would type on a terminal, or have a descriptor send signals.
  */
 #pragma once
 

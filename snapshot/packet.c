@@ -58,9 +58,12 @@ int packet_recv(int fd, struct packet_msg *msg, struct packet_parts *parts, void
 	ssize_t n;
 
 	if (parts) {
+		/* The length, not the space: its padding is room for one more. */
+		if (parts->nfds > 0) {
+			h.msg_control = &control;
+			h.msg_controllen = CMSG_LEN(sizeof(int) * parts->nfds);
+		}
 		*parts = (struct packet_parts){ .data = buf };
-		h.msg_control = &control;
-		h.msg_controllen = sizeof(control);
 	}
 	n = recvmsg(fd, &h, flags | MSG_CMSG_CLOEXEC);
 	/* Told once when the other end went without reading all; what it sent is still there. */

@@ -68,7 +68,7 @@ struct packet_parts {
 	const void *data; /* to be sent, or where received data lies */
 	size_t len;
 	int fds[PACKET_MAX_FDS];
-	unsigned int nfds;
+	unsigned int nfds; /* packet_recv: before it, how many may come */
 };
 
 /*
@@ -81,12 +81,12 @@ int packet_send(int fd, const struct packet_msg *msg, const struct packet_parts 
 
 /*
  * packet_recv - the next packet.
- * @parts: NULL: descriptors that came are dropped, data is not expected. Else .data points to
- *         @buf afterwards and .fds are the caller's.
+ * @parts: NULL: neither data nor descriptors may come. Else .nfds descriptors may; afterwards
+ *         .data points to @buf, and .nfds of .fds are the caller's.
  * @buf: PACKET_MAX_DATA bytes.
  * Returns 1; 0 when nobody is there any more. Of what it returns .ret is 0 or a negative errno
  * and .err ends in NUL, whoever sent it.
- * Errors: -EPROTO not a packet of ours; -EAGAIN, -EINTR and what recvmsg says.
+ * Errors: -EPROTO not a packet of ours, or with what may not come; -EAGAIN, -EINTR and what recvmsg says.
  */
 int packet_recv(int fd, struct packet_msg *msg, struct packet_parts *parts, void *buf,
 		int flags) must_check;

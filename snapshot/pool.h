@@ -35,12 +35,18 @@ struct admitted {
 	struct admitted *next;
 };
 
+enum slot_state {
+	SLOT_EMPTY,  /* for who fills the pool */
+	SLOT_HELD,   /* has a shell, which waits or is in use */
+	SLOT_ENDING, /* closed; its shell may still be there, and is still counted */
+};
+
 struct thaw_slot {
 	struct remote remote;
 	struct thaw_pool *pool;
-	bool is_held;	/* has a shell, which waits or is in use; else the slot is for who fills
-			 * the pool; atomic */
-	bool is_filled; /* by the filling under way; under the pool's lock */
+	uint32_t state;	 /* atomic; who has the slot makes it ENDING, all else is done under the
+			 * pool's lock */
+	bool is_filled;	 /* by the filling under way; under the pool's lock */
 	uint64_t memory; /* bytes that the account counts for its machine */
 	uint32_t next;	 /* in the stack; atomic */
 	char crash[MAILBOX_CRASH_TEXT];
@@ -65,5 +71,12 @@ struct thaw_slot *pool_take(struct thaw_pool *p);
 /* The entry of @t, or NULL. */
 const struct admitted *pool_find(const struct thaw_pool *p, const struct thaw_template *t);
 
-/* End what is in a slot that the caller has; it is for who fills the pool then. */
+/* End what is in a slot that the caller has. Does not wait. */
 void pool_release(struct thaw_slot *s);
+
+/*
+ * pool_promise - account_take for @z. Where there is no room, slots that were closed are waited
+ * for: their shells have their memory until they are gone. Not under the zygote's lock.
+ */
+int pool_promise(struct thaw_zygote *z, uint64_t bytes, const char *what,
+		 struct err *err) must_check;

@@ -50,10 +50,10 @@ static int died_of(struct remote *s, int status, struct err *err)
 	return remote_die(s, ret, err);
 }
 
-/* Is there something to be read before @until (0: whenever)? Returns 1, 0 or -errno. */
-static int wait_readable(const struct remote *s, nsec_t until)
+/* Is there something to be read before @until, or now? Returns 1, 0 or -errno. */
+static int wait_readable(int fd, nsec_t until)
 {
-	struct pollfd p = { .fd = s->socket, .events = POLLIN };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int ret;
 
 	do {
@@ -67,11 +67,18 @@ static int wait_readable(const struct remote *s, nsec_t until)
 	return ret < 0 ? -errno : ret;
 }
 
-/* One packet. Anything but an answer ends the machine. @until: 0: no limit. */
-static int remote_recv(struct remote *s, struct packet_msg *msg, struct packet_parts *parts,
+/* The same, but once it is @until the answer is no even if there is something: a shell that
+ * talks all the time would have its caller listen for ever. */
+static int wait_in_time(const struct remote *s, nsec_t until)
+{
+	return clock_monotonic() < until ? wait_readable(s->socket, until) : 0;
+}
+
+/* One packet, whatever it says. @until: 0: no limit. */
+static int remote_hear(struct remote *s, struct packet_msg *msg, struct packet_parts *parts,
 		       void *buf, nsec_t until, struct err *err)
 {
-	int ret = until != 0 ? wait_readable(s, until) : 1;
+	int ret = until != 0 ? wait_in_time(s, until) : 1;
 
 	if (ret == 0)
 		return remote_die(s,
@@ -96,26 +103,40 @@ static int remote_recv(struct remote *s, struct packet_msg *msg, struct packet_p
 				  err_set(&s->err, -ret, "listen to a machine's process: %s",
 					  strerrordesc_np(-ret)),
 				  err);
-	if (msg->type == PACKET_DIED)
-		return died_of(s, (int)msg->value, err);
-	if (msg->type == PACKET_FAILED && msg->ret < 0) {
-		s->err = msg->err;
-		return remote_die(s, msg->ret, err);
-	}
 	return 0;
 }
 
-/* The answer of type @type; what the guest prints before it is passed on. @fd: NULL, or takes
- * the descriptor that comes with it. */
+/* An answer. Anything else ends the machine. */
+static int remote_recv(struct remote *s, struct packet_msg *msg, struct packet_parts *parts,
+		       void *buf, nsec_t until, struct err *err)
+{
+	int ret = remote_hear(s, msg, parts, buf, until, err);
+
+	if (ret < 0)
+		return ret;
+	if (msg->type == PACKET_DIED) {
+		ret = died_of(s, (int)msg->value, err);
+	} else if (msg->type == PACKET_FAILED && msg->ret < 0) {
+		s->err = msg->err;
+		ret = remote_die(s, msg->ret, err);
+	}
+	if (ret < 0)
+		packet_close_fds(parts);
+	return ret;
+}
+
+/* The answer of type @type; what the guest prints before it is passed on. @fd: takes the
+ * descriptor that comes with it; NULL: none may come. */
 static int remote_answer(struct remote *s, enum packet_type type, struct packet_msg *msg,
 			 int *fd, nsec_t until, struct err *err)
 {
 	uint8_t buf[PACKET_MAX_DATA];
-	struct packet_parts parts = { 0 };
+	struct packet_parts parts;
 	int ret;
 
 	*msg = (struct packet_msg){ 0 };
 	for (;;) {
+		parts = (struct packet_parts){ .nfds = fd ? 1 : 0 };
 		ret = remote_recv(s, msg, &parts, buf, until, err);
 		if (ret < 0)
 			return ret;
@@ -146,22 +167,26 @@ static int remote_tell(struct remote *s, const struct packet_msg *msg,
 {
 	int ret;
 
+	/* There is room for all that a shell may be told before it answers: one that lets it
+	 * fill up does not read, and is not waited for. */
 	do
-		ret = packet_send(s->socket, msg, parts, 0);
+		ret = packet_send(s->socket, msg, parts, MSG_DONTWAIT);
 	while (ret == -EINTR);
 	if (ret == 0)
 		return 0;
 	if (ret == -EPIPE || ret == -ECONNRESET) {
 		struct packet_msg why;
 
-		/* The zygote's last word on it lies there. */
-		ret = remote_answer(s, PACKET_DIED, &why, NULL, 0, err);
-		if (ret < 0)
-			return ret;
+		/* The zygote's last word on it lies there; that is never a success. */
+		return remote_answer(s, PACKET_DIED, &why, NULL,
+				     clock_monotonic() + REMOTE_GRACE, err);
 	}
-	return remote_die(
-		s, err_set(&s->err, ret < 0 ? -ret : EPROTO, "talk to a machine's process"),
-		err);
+	if (ret == -EAGAIN)
+		ret = err_set(&s->err, EPROTO, "the machine's process does not listen");
+	else
+		ret = err_set(&s->err, -ret, "talk to a machine's process: %s",
+			      strerrordesc_np(-ret));
+	return remote_die(s, ret, err);
 }
 
 static int map_window(struct remote *s, int mailbox_fd, struct err *err)
@@ -287,14 +312,17 @@ static void take_phases(struct remote *s, const struct phases *p)
 int remote_wait(struct remote *s, size_t *len, struct err *err)
 {
 	struct packet_msg msg;
+	nsec_t until = 0;
 	int ret;
 
 	if (s->state != REMOTE_BUSY) {
 		ret = check_idle(s, err);
 		return ret < 0 ? ret : err_set(err, EINVAL, "no event was sent to wait for");
 	}
-	ret = remote_answer(s, PACKET_REPLY, &msg, NULL,
-			    s->deadline ? s->deadline + REMOTE_GRACE : 0, err);
+	/* Who comes late still gets what came in time. */
+	if (s->deadline)
+		until = MAX(s->deadline, clock_monotonic()) + REMOTE_GRACE;
+	ret = remote_answer(s, PACKET_REPLY, &msg, NULL, until, err);
 	if (ret < 0)
 		return ret;
 	s->state = REMOTE_IDLE;
@@ -346,16 +374,29 @@ int remote_settle(struct remote *s, struct err *err)
 	return 0;
 }
 
-void remote_close(struct remote *s)
+void remote_end(struct remote *s)
 {
-	if (s->pidfd >= 0) {
-		if (s->state == REMOTE_BUSY || s->state == REMOTE_REWINDING)
-			pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
-		close(s->pidfd);
-	}
+	if (s->pidfd >= 0)
+		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 	if (s->socket >= 0)
 		close(s->socket);
 	if (s->window)
 		munmap(s->window, ABI_WINDOW_SIZE);
+	*s = (struct remote){ .socket = -1, .pidfd = s->pidfd, .state = REMOTE_ENDING };
+}
+
+bool remote_is_gone(struct remote *s, nsec_t until)
+{
+	if (s->pidfd >= 0 && wait_readable(s->pidfd, until) != 1)
+		return false;
+	fd_cleanup(&s->pidfd);
+	*s = (struct remote){ .socket = -1, .pidfd = -1 };
+	return true;
+}
+
+void remote_close(struct remote *s)
+{
+	remote_end(s);
+	fd_cleanup(&s->pidfd);
 	*s = (struct remote){ .socket = -1, .pidfd = -1 };
 }

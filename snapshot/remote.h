@@ -25,6 +25,7 @@ enum remote_state {
 	REMOTE_BUSY,	  /* has one */
 	REMOTE_REWINDING, /* asked for, the answer was not looked at */
 	REMOTE_DEAD,
+	REMOTE_ENDING, /* killed, and may still be there */
 };
 
 struct remote {
@@ -84,5 +85,13 @@ int remote_rewind(struct remote *s, bool verify, struct err *err) must_check;
 /* Wait for it, if there is one to wait for. Errors: as rewind_machine and rewind_verify. */
 int remote_settle(struct remote *s, struct err *err) must_check;
 
-/* Let the shell go, which ends by itself; kill it when it has something to do. */
+/*
+ * remote_end - kill the shell, whatever it is at: one that was taken over does not end when it is
+ * told to. Its memory is in use until remote_is_gone says so; nothing else can be asked of @s.
+ */
+void remote_end(struct remote *s);
+/* Wait until @until (0: do not) for a shell that was ended to be gone. @s is empty then. */
+bool remote_is_gone(struct remote *s, nsec_t until);
+
+/* End it, and do not ask what became of it. */
 void remote_close(struct remote *s);

@@ -37,6 +37,9 @@ static int get_ready(const struct shell *s, const struct filter *filter, struct 
 
 	if (pidfd < 0)
 		return err_sys(err, "pidfd_open");
+	/* What is the caller's terminal or log is nothing for a guest that broke out. */
+	if (dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
+		return err_sys(err, "let go of stderr");
 	/* Nobody of the same user may look into a process that holds somebody's guest. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, "PR_SET_DUMPABLE");
@@ -56,6 +59,8 @@ static int shell_make(struct shell *s, const struct shell_birth *b, struct err *
 	if (ret == 0)
 		ret = machine_create(&s->machine, &s->kvm, &s->made_for.template.shape,
 				     b->mailbox_fd, err);
+	for (uint32_t i = 0; i < s->machine.vm.nvcpus && ret == 0; i++)
+		ret = vcpu_adopt(&s->machine.vm.vcpus[i], err);
 	if (ret == 0)
 		ret = pages_open(&s->pages, err);
 	if (ret < 0)
@@ -199,7 +204,7 @@ int shell_main(const struct shell_birth *b)
 		ret = -EPIPE;
 	while (ret == 0) {
 		struct packet_msg msg, answer = { 0 };
-		struct packet_parts parts;
+		struct packet_parts parts = { .nfds = 2 }; /* PACKET_START */
 
 		ret = packet_recv(s.socket, &msg, &parts, buf, 0);
 		if (ret == -EINTR) { /* a deadline's signal, late */

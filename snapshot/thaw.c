@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/err.h"
+#include "engine/findings.h"
 #include "snapshot/handles.h"
 #include "snapshot/inspect.h"
 #include "snapshot/sharing.h"
@@ -119,6 +120,7 @@ int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 		       struct thaw_err *err)
 {
 	struct thaw_template *new = handle_make(sizeof(*new), err);
+	struct findings findings;
 	int ret;
 
 	*t = NULL;
@@ -134,6 +136,9 @@ int thaw_template_open(struct thaw_template **t, const struct thaw_host *host,
 		ret = template_open(&new->template, &image->image, &host->kvm, handle_err(err));
 	if (ret == 0)
 		ret = choose_tier(new, tier, starts, handle_err(err));
+	/* What clones of it will ask for: here, nobody waits for a start. */
+	if (ret == 0 && new->tier->rewinds)
+		ret = findings_get(&host->kvm, &findings, handle_err(err));
 	if (ret == 0 && new->tier->needs_fill)
 		ret = sharing_fill(new, handle_err(err));
 	if (ret < 0) {

@@ -292,7 +292,8 @@ THAW_CHECK int thaw_pool_fill(struct thaw_pool *pool, struct thaw_err *err);
 THAW_CHECK int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 			       const struct thaw_template *t, thaw_log *log, void *arg,
 			       struct thaw_err *err);
-/* Does not wait for the process to end. Its place can be filled again. */
+/* Kills the process, and does not wait until it is gone: who needs its place or its memory next,
+ * thaw_pool_fill or a start, does. */
 THAW_PUBLIC void thaw_slot_close(struct thaw_slot *slot);
 
 /*

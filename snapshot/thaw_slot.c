@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* thaw_slot.c - the public face of slots. Nothing on the way from thaw_slot_start to the reply
- * allocates, opens a path, or takes a lock. */
+ * allocates, opens a path, or takes a lock, unless memory that was promised has to come back. */
 #include <errno.h>
 
 #include "snapshot/pool.h"
@@ -45,7 +45,7 @@ int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 
 	*slot = NULL;
 	if (ret == 0)
-		ret = account_take(&pool->zygote->account, pool->slot_memory, "a machine",
+		ret = pool_promise(pool->zygote, pool->slot_memory, "a machine",
 				   handle_err(err));
 	if (ret < 0)
 		return ret;

@@ -20,6 +20,10 @@
 #include "snapshot/shell.h"
 
 #define RESERVED_FDS UINT64_C(4096) /* ours: shells beyond them make the table grow */
+/* Ours: getting ready takes milliseconds, on an emulated host seconds. */
+#define READY_PATIENCE_MS 10000
+/* Ours: it waits for the ends of all of its shells, of which there may be thousands. */
+#define END_PATIENCE_MS 60000
 
 /* A shell that lives. */
 struct child {
@@ -57,7 +61,7 @@ static void reset_signals(void)
 }
 
 /* Close all but @keep, the descriptor that becomes number 3; nothing to read, nothing to write
- * to but stderr, where an assertion speaks. */
+ * to but stderr, where an assertion speaks until there is a guest (shell.c). */
 static int keep_one(int keep, struct err *err)
 {
 	/* Above the places that are filled next: a caller may have had its own standard
@@ -88,7 +92,9 @@ static int nursery_init(struct nursery *n, struct err *err)
 	struct findings findings;
 	int ret;
 
+	log_set_level(LOG_ERROR); /* nobody reads ours, and a thread may have had it locked */
 	reset_signals();
+	setsid(); /* no terminal is anything to us or to our shells */
 	ret = keep_one(n->socket, err);
 	n->socket = 3;
 	if (ret < 0)
@@ -227,6 +233,7 @@ static void nursery_run(struct nursery *n)
 	for (;;) {
 		bool asked = nursery_wait(n);
 
+		parts.nfds = PACKET_MAKE_FDS;
 		reap(n);
 		if (!asked)
 			continue;
@@ -260,13 +267,31 @@ _Noreturn static void nursery_main(int socket)
 
 /* ---- the caller's side ---- */
 
+/* Is there something at @fd in time? A signal that comes in between begins the time anew. */
+static bool is_readable(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int ret;
+
+	do
+		ret = poll(&p, 1, timeout_ms);
+	while (ret < 0 && errno == EINTR);
+	return ret != 0;
+}
+
 static int await_ready(const struct zygote *z, struct err *err)
 {
 	struct packet_msg msg;
-	int ret = packet_recv(z->socket, &msg, NULL, NULL, 0);
+	int ret;
 
-	while (ret == -EINTR)
+	if (!is_readable(z->socket, READY_PATIENCE_MS)) {
+		pidfd_send_signal(z->pidfd, SIGKILL, NULL, 0);
+		return err_set(err, ERR_TIMED_OUT, "the zygote was not ready after %d ms",
+			       READY_PATIENCE_MS);
+	}
+	do
 		ret = packet_recv(z->socket, &msg, NULL, NULL, 0);
+	while (ret == -EINTR);
 	if (ret <= 0)
 		return err_set(err, EPIPE, "the zygote died before it was ready");
 	if (msg.ret < 0)
@@ -302,6 +327,9 @@ void zygote_close(struct zygote *z)
 {
 	if (z->socket >= 0)
 		close(z->socket);
+	/* It has only to kill and reap; its shells do not outlive it either way. */
+	if (z->pidfd >= 0 && !is_readable(z->pidfd, END_PATIENCE_MS))
+		pidfd_send_signal(z->pidfd, SIGKILL, NULL, 0);
 	while (z->pid > 0 && waitpid(z->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (z->pidfd >= 0)
@@ -334,7 +362,5 @@ int zygote_make(const struct zygote *z, int state_fd, int mailbox_fd, struct err
 
 bool zygote_lives(const struct zygote *z)
 {
-	struct pollfd p = { .fd = z->pidfd, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 0;
+	return !is_readable(z->pidfd, 0);
 }

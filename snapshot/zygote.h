@@ -27,7 +27,7 @@ struct zygote {
 /*
  * zygote_open - fork it and wait until it is ready. What the calling process has in its memory
  * at this moment is also in the zygote and in all shells: call it early.
- * Errors: -ERR_NO_KVM; what fork and libseccomp say.
+ * Errors: -ERR_NO_KVM; -ERR_TIMED_OUT it does not get ready; what fork and libseccomp say.
  */
 int zygote_open(struct zygote *z, struct err *err) must_check;
 

@@ -80,7 +80,7 @@ int nest_children(pid_t pid, pid_t *children, int max)
 	return n;
 }
 
-static int is_gone(pid_t pid)
+bool nest_is_gone(pid_t pid)
 {
 	char path[64], state = 'Z';
 	FILE *f;
@@ -88,7 +88,7 @@ static int is_gone(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return 1;
+		return true;
 	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
 		state = 'Z'; /* it went while we looked */
 	fclose(f);
@@ -97,7 +97,7 @@ static int is_gone(pid_t pid)
 
 void nest_wait_gone(pid_t pid)
 {
-	for (unsigned int ms = 0; ms < slow() * 10000 && !is_gone(pid); ms++)
+	for (unsigned int ms = 0; ms < slow() * 10000 && !nest_is_gone(pid); ms++)
 		usleep(1000);
-	cr_assert(is_gone(pid), "process %d is still there", pid);
+	cr_assert(nest_is_gone(pid), "process %d is still there", pid);
 }

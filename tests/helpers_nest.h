@@ -35,5 +35,8 @@ void nest_ask(struct thaw_slot *slot, const char *event);
 /* Children of @pid now; at most @max are written to @children. Returns how many there are. */
 int nest_children(pid_t pid, pid_t *children, int max);
 
+/* Is @pid gone, or a zombie? */
+bool nest_is_gone(pid_t pid);
+
 /* Wait up to ten seconds for @pid to be gone, or a zombie. Asserts that it is. */
 void nest_wait_gone(pid_t pid);

@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "engine/pages.h"
 #include "snapshot/filter.h"
 
 /* System calls as such: a library's wrappers may do more. */
@@ -36,9 +39,41 @@ static void receive(void)
 	syscall(SYS_recvmsg, -1, NULL, 0);
 }
 
-static void control(void)
+static void control_kvm(void)
 {
-	syscall(SYS_ioctl, -1, 0, NULL);
+	syscall(SYS_ioctl, -1, KVM_RUN, 0);
+}
+
+static void scan_pages(void)
+{
+	syscall(SYS_ioctl, -1, PAGES_IOCTL, NULL);
+}
+
+static void type_on_terminal(void)
+{
+	syscall(SYS_ioctl, -1, TIOCSTI, "x");
+}
+
+/* The low half of the number is what the kernel looks at. */
+static void type_with_other_bits(void)
+{
+	syscall(SYS_ioctl, -1, TIOCSTI | (long)KVMIO << 40, "x");
+}
+
+static void own_by_ioctl(void)
+{
+	syscall(SYS_ioctl, -1, FIOSETOWN, NULL);
+}
+
+static void look_at_seals(void)
+{
+	syscall(SYS_fcntl, -1, F_GET_SEALS);
+}
+
+/* With F_SETSIG and O_ASYNC, a descriptor kills whom it is owned by. */
+static void own_by_fcntl(void)
+{
+	syscall(SYS_fcntl, -1, F_SETOWN, 1);
 }
 
 static void nothing(void)
@@ -80,6 +115,16 @@ static void signal_others(void)
 	syscall(SYS_kill, 1, 0);
 }
 
+static void signal_itself(void)
+{
+	syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), 0);
+}
+
+static void signal_thread_of_others(void)
+{
+	syscall(SYS_tgkill, 1, 1, 0);
+}
+
 static void load_program(void)
 {
 	syscall(SYS_bpf, 0, NULL, 0);
@@ -101,7 +146,10 @@ static const struct {
 	{ "to end", nothing, true },
 	{ "to map memory", map_writable, true },
 	{ "to receive", receive, true },
-	{ "ioctl", control, true },
+	{ "KVM", control_kvm, true },
+	{ "to scan pages", scan_pages, true },
+	{ "to look at seals", look_at_seals, true },
+	{ "to signal itself", signal_itself, true },
 	{ "to map code", map_executable, false },
 	{ "to make code", make_executable, false },
 	{ "to open a path", open_path, false },
@@ -111,6 +159,11 @@ static const struct {
 	{ "a program", run_program, false },
 	{ "to trace", trace, false },
 	{ "to signal others", signal_others, false },
+	{ "to signal a thread of others", signal_thread_of_others, false },
+	{ "to have a descriptor signal others", own_by_fcntl, false },
+	{ "the same by ioctl", own_by_ioctl, false },
+	{ "to type on a terminal", type_on_terminal, false },
+	{ "the same with other bits set", type_with_other_bits, false },
 	{ "bpf", load_program, false },
 	{ "system calls of another architecture", other_architecture, false },
 };
@@ -141,5 +194,15 @@ Test(filter, what_is_not_needed_ends_the_process, .timeout = 30)
 
 		cr_expect(eq(int, status & ~0x80, ended), "%s", cases[i].what);
 	}
+	filter_fini(&f);
+}
+
+Test(filter, an_assertion_ends_the_process_as_one, .timeout = 30)
+{
+	struct filter f;
+	struct err err = { 0 };
+
+	cr_assert(eq(int, filter_init(&f, &err), 0), "%s", err.text);
+	cr_expect(eq(int, status_of(&f, abort) & ~0x80, SIGABRT));
 	filter_fini(&f);
 }
