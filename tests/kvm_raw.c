@@ -16,7 +16,7 @@
 #include "tests/helpers_image.h"
 #include "tests/helpers_kvm.h"
 
-#define RAM (64u << 20)
+#define RAM (16u << 20) /* the least: all of it is digested */
 
 /* An image with memory.raw, and its template. */
 struct raw {
@@ -150,6 +150,7 @@ static void expect_neither_start_nor_reply(const struct change *c)
 	struct thaw_clone *running, *fresh, *none = NULL;
 	struct thaw_err err = { 0 };
 
+	booted_ram(RAM);
 	raw_make(&r, "echo", "raw");
 	running = clone_start(&r);
 	fresh = clone_start(&r);
@@ -167,7 +168,7 @@ static void expect_neither_start_nor_reply(const struct change *c)
 	raw_free(&r);
 }
 
-Test(raw, neither_start_nor_reply_of_a_changed_file, .timeout = 60)
+Test(raw, neither_start_nor_reply_of_a_changed_file, .timeout = 120)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
 		expect_neither_start_nor_reply(&changes[i]);
@@ -180,6 +181,7 @@ static void expect_nothing_to_reach_it(const struct change *c)
 	struct thaw_template *none;
 	struct thaw_err err = { 0 };
 
+	booted_ram(RAM);
 	raw_make(&r, "echo", "map");
 	clone[0] = clone_start(&r);
 	cr_assert(eq(int, ask(clone[0], &err), 0), "%s", err.text);
@@ -197,7 +199,7 @@ static void expect_nothing_to_reach_it(const struct change *c)
 	raw_free(&r);
 }
 
-Test(raw, nothing_reaches_a_template_in_memory, .timeout = 60)
+Test(raw, nothing_reaches_a_template_in_memory, .timeout = 120)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
 		expect_nothing_to_reach_it(&changes[i]);
@@ -230,6 +232,7 @@ Test(raw, its_machines_are_for_one_start, .timeout = 60)
 	struct thaw_snapshot *snapshot;
 	struct thaw_err err = { 0 };
 
+	booted_ram(RAM);
 	raw_make(&r, "echo", "raw");
 	clone = clone_start(&r);
 	cr_expect(eq(int, thaw_clone_rewind(clone, 0, &err), -EINVAL));
