@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
@@ -38,11 +39,24 @@ static int usage(void)
 	return EXIT_USAGE;
 }
 
+/* A slot needs two descriptors, and a thousand are made: as many as we may have. Where that
+ * fails, opening the pool says what is missing. */
+static void raise_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int bench_open(struct bench *b, struct thaw_err *err)
 {
 	const char *tmp = getenv("TMPDIR");
 	int ret;
 
+	raise_fds();
 	snprintf(b->scratch, sizeof(b->scratch), "%.40s/thaw-bench.XXXXXX",
 		 tmp ? tmp : "/var/tmp");
 	if (!mkdtemp(b->scratch))
