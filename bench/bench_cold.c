@@ -12,7 +12,9 @@
 
 #include "bench/bench.h"
 #include "bench/cache.h"
+#include "engine/clock.h"
 #include "engine/util.h"
+#include "snapshot/handles.h"
 #include "tools/thaw/cmd.h"
 
 #define ROUNDS	    300u
@@ -29,6 +31,7 @@ struct way {
 	char reply[4096]; /* of its first start: all others must be the same */
 	size_t reply_len;
 	struct series *bytes; /* read from disk by each start; NULL: not kept */
+	uint64_t bytes_before;
 };
 
 static int check_reply(struct way *w, const struct thaw_reply *reply, struct err *err)
@@ -43,7 +46,8 @@ static int check_reply(struct way *w, const struct thaw_reply *reply, struct err
 	return 0;
 }
 
-static int run_clone(struct way *w, const struct thaw_template *t, double *us,
+/* @from: when the clock began; 0: when the shell was there. */
+static int run_clone(struct way *w, const struct thaw_template *t, nsec_t from, double *us,
 		     struct thaw_err *err)
 {
 	struct thaw_clone *clone;
@@ -53,11 +57,13 @@ static int run_clone(struct way *w, const struct thaw_template *t, double *us,
 
 	if (ret == 0)
 		ret = thaw_clone_invoke(clone, w->event, strlen(w->event), 0, &reply, err);
+	if (ret == 0 && w->bytes)
+		ret = series_add(w->bytes, (double)(cache_bytes_read() - w->bytes_before));
 	if (ret == 0)
 		ret = check_reply(w, &reply, cmd_err(err));
 	if (ret == 0) {
 		thaw_clone_stamps(clone, &stamps);
-		*us = (double)(stamps.first_response - stamps.shell) / 1e3;
+		*us = (double)(stamps.first_response - (from ? from : stamps.shell)) / 1e3;
 	}
 	thaw_clone_close(clone);
 	return ret;
@@ -67,13 +73,11 @@ static int run_whole(struct way *w, double *us, struct thaw_err *err)
 {
 	struct thaw_template *t;
 	nsec_t from = clock_monotonic();
-	double inner;
 	int ret = thaw_template_open(&t, w->host, w->subject.image, w->tier_each, 1, err);
 
 	if (ret < 0)
 		return ret;
-	ret = run_clone(w, t, &inner, err);
-	*us = (double)(clock_monotonic() - from) / 1e3;
+	ret = run_clone(w, t, from, us, err);
 	thaw_template_close(t);
 	return ret;
 }
@@ -82,39 +86,39 @@ static int way_sample(void *arg, double *us, struct thaw_err *err)
 {
 	struct way *w = arg;
 	char path[256];
-	uint64_t before;
 	int ret = 0;
 
 	snprintf(path, sizeof(path), "%s/%s", w->subject.dir, w->file);
 	if (w->cold)
 		ret = cache_drop(path, err);
-	before = cache_bytes_read();
-	if (ret == 0)
-		ret = w->tier_each ? run_whole(w, us, err)
-				   : run_clone(w, w->subject.template, us, err);
-	if (ret == 0 && w->bytes)
-		ret = series_add(w->bytes, (double)(cache_bytes_read() - before));
-	return ret;
+	if (ret < 0)
+		return ret;
+	w->bytes_before = cache_bytes_read();
+	return w->tier_each ? run_whole(w, us, err)
+			    : run_clone(w, w->subject.template, 0, us, err);
 }
 
-static int way_open(struct way *w, const struct bench *b, const char *program, const char *tier,
-		    struct thaw_err *err)
+/* @sample: the event; NULL: any will do, and the working set is recorded with an empty one. */
+static int way_open(struct way *w, const struct bench *b, const char *program,
+		    const char *sample, const char *tier, struct thaw_err *err)
 {
 	bool raw = strcmp(tier, "map") == 0;
+	const struct recipe recipe = { .program = program, .raw = raw, .sample = sample };
 
-	*w = (struct way){ .event = "go", .file = raw ? "memory.raw" : "memory.lz4" };
+	*w = (struct way){ .event = sample ? sample : "go",
+			   .file = raw ? "memory.raw" : "memory.lz4" };
 	w->host = b->host;
-	return subject_open(&w->subject, b, program, raw, tier, err);
+	return subject_open_by(&w->subject, b, &recipe, tier, err);
 }
 
 /* The peer's, and ours if this libthaw has the tier; @ours is not open where it has not. */
 static int open_pair(struct way *peer, struct way *ours, struct bench *b, const char *program,
 		     struct thaw_err *err)
 {
-	int ret = way_open(peer, b, program, "map", err);
+	int ret = way_open(peer, b, program, NULL, "map", err);
 
 	if (ret == 0 && bench_has_tier("ready"))
-		ret = way_open(ours, b, program, "ready", err);
+		ret = way_open(ours, b, program, NULL, "ready", err);
 	return ret;
 }
 
@@ -180,15 +184,31 @@ static const struct series *find(const struct series_list *l, const char *name)
 	return s;
 }
 
-static void sql_beside(struct bench *b, const struct series *bytes)
+/* Bytes in the file of the frames that hold the working set. */
+static double working_set_stored(const struct thaw_template *t)
 {
-	double ours = series_stats(find(&b->report.series, "auto_sql_cold_us")).p50;
-	double peer = series_stats(find(&b->report.series, "lazy_sql_cold_us")).p50;
+	const struct plan *plan = &t->template.plan;
+	double sum = 0;
 
-	goals_beside(&b->goals, GOAL_COLD,
-		     "sql by auto, template included: p50 %.2f ms and %.2f ms (%.2f), %.1f MiB "
-		     "read",
-		     ours / 1e3, peer / 1e3, ours / peer, series_stats(bytes).p50 / (1 << 20));
+	for (uint64_t i = 0; i < plan->nhot; i++)
+		sum += plan->image->frames.table[plan->list[i]].stored;
+	return sum;
+}
+
+static void sql_bars(struct bench *b, const struct way *ours)
+{
+	const struct series *cold = find(&b->report.series, "auto_sql_cold_us");
+	const struct series *peer = find(&b->report.series, "lazy_sql_cold_us");
+	double read = series_stats(ours->bytes).p50;
+	double stored = working_set_stored(ours->subject.template);
+
+	bars_ratio(&b->bars, BAR_COLD, cold, peer);
+	bars_beside(&b->bars, BAR_COLD, "p50 %.2f ms and %.2f ms", series_stats(cold).p50 / 1e3,
+		    series_stats(peer).p50 / 1e3);
+	bars_value(&b->bars, BAR_READ, read / stored);
+	bars_beside(&b->bars, BAR_READ,
+		    "p50 %.0f KiB read; the working set: %.0f KiB, %ju pages", read / 1024,
+		    stored / 1024, (uintmax_t)ours->subject.template->template.plan.hot_pages);
 }
 
 /* sql by `auto` from a cold disk, and how much it reads. */
@@ -197,13 +217,13 @@ static int measure_sql(struct bench *b, struct thaw_err *err)
 	static const struct pair_names names = { "auto_sql_cold_us", "sql, auto, cold disk",
 						 "lazy_sql_cold_us",
 						 "sql, mmap and touch, cold disk" };
+	static const char query[] = "select id from orders where id=1234";
 	static struct way ours, peer;
-	int ret = way_open(&peer, b, "sql", "map", err);
+	int ret = way_open(&peer, b, "sql", query, "map", err);
 
 	if (ret == 0)
-		ret = way_open(&ours, b, "sql", "auto", err);
+		ret = way_open(&ours, b, "sql", query, "auto", err);
 	if (ret == 0) {
-		ours.event = peer.event = "select id from orders where id=1234";
 		ours.tier_each = "auto";
 		peer.tier_each = "map";
 		ours.bytes = series_new(&b->report.series, "auto_sql_cold_read_bytes",
@@ -211,8 +231,12 @@ static int measure_sql(struct bench *b, struct thaw_err *err)
 		set_cold(&ours, &peer);
 		ret = measure_pair(b, &ours, &peer, &names, 0, err);
 	}
-	if (ret == 0)
-		sql_beside(b, ours.bytes);
+	if (ret == 0) {
+		sql_bars(b, &ours);
+	} else {
+		bars_beside(&b->bars, BAR_COLD, "%s", err->text);
+		bars_beside(&b->bars, BAR_READ, "%s", err->text);
+	}
 	subject_close(&ours.subject);
 	subject_close(&peer.subject);
 	return ret;

@@ -73,6 +73,10 @@ static int against_spawn(struct bench *b, struct warm_part *p, struct thaw_err *
 	ret = series_interleave(v, ARRAY_SIZE(v), rounds, err);
 	if (ret < 0)
 		return ret;
+	bars_value(&b->bars, BAR_ECHO, series_stats(v[1].to).p50);
+	bars_value(&b->bars, BAR_SQL, series_stats(v[2].to).p50 - series_stats(v[3].to).p50);
+	bars_beside(&b->bars, BAR_SQL, "p50 %.1f us and %.1f us", series_stats(v[2].to).p50,
+		    series_stats(v[3].to).p50);
 	goals_ratio(&b->goals, GOAL_WARM_SPAWN, v[1].to, 50, v[0].to, 50);
 	goals_beside(
 		&b->goals, GOAL_WARM_SPAWN,
@@ -218,6 +222,10 @@ int bench_warm(struct bench *b, struct thaw_err *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(warm_goals) && ret < 0; i++)
 		goals_missing(&b->goals, warm_goals[i], "%s", err->text);
+	if (ret < 0) {
+		bars_beside(&b->bars, BAR_ECHO, "%s", err->text);
+		bars_beside(&b->bars, BAR_SQL, "%s", err->text);
+	}
 	pooled_close(&p.pooled);
 	warm_close(&p.echo);
 	warm_close(&p.sql);

@@ -27,6 +27,7 @@ static const struct part {
 } parts[] = {
 	{ "warm", bench_warm }, { "fresh", bench_fresh },     { "rate", bench_rate },
 	{ "cold", bench_cold }, { "density", bench_density }, { "size", bench_size },
+	{ "fork", bench_fork },
 };
 
 static const struct part long_density[] = { { "density", bench_density_long } };
@@ -35,7 +36,7 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: bench [--quick] [--density] [--only PART] [--thaw PROGRAM] "
 			"[--guest DIR] [--out DIR]\n"
-			"PART is warm, fresh, rate, cold, density or size\n");
+			"PART is warm, fresh, rate, cold, density, size or fork\n");
 	return EXIT_USAGE;
 }
 
@@ -111,8 +112,10 @@ static int finish(struct bench *b, bool goals, const char *out)
 	struct err err = { 0 };
 	int ret;
 
-	if (goals)
+	if (goals) {
 		goals_report(&b->goals, &b->report);
+		bars_report(&b->bars, &b->report);
+	}
 	report_latencies(&b->report);
 	ret = report_write(&b->report, out, &err);
 	if (ret < 0)
@@ -156,8 +159,10 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	report_init(&b.report, density ? "thaw: density" : "thaw: benchmark");
-	if (!density)
+	if (!density) {
 		goals_init(&b.goals, &b.report);
+		bars_init(&b.bars, &b.report);
+	}
 	ret = bench_open(&b, &err);
 	if (ret < 0) {
 		code = cmd_fail(ret, cmd_err(&err));
