@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "bench/goals.h"
+#include "tools/measure/goals.h"
 
 enum bar {
 	BAR_ECHO,      /* warm start of echo */

@@ -11,9 +11,9 @@
 #include <stdbool.h>
 
 #include "bench/bars.h"
-#include "bench/goals.h"
 #include "engine/kvm.h"
 #include "snapshot/thaw.h"
+#include "tools/measure/goals.h"
 #include "tools/measure/report.h"
 
 struct bench {

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_warm.c - starts in a warm slot, a process per event, and a bare round trip, in turn. */
-#include "bench/bare.h"
-#include "bench/count.h"
-#include "bench/pooled.h"
-#include "bench/rewound.h"
-#include "bench/spawn.h"
-#include "bench/warm.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/pooled.h"
+#include "bench/rewound.h"
+#include "bench/spawn.h"
+#include "bench/warm.h"
 #include "engine/util.h"
+#include "tools/measure/bare.h"
+#include "tools/measure/count.h"
 #include "tools/thaw/cmd.h"
 
 #define ROUNDS	   5000u

@@ -8,14 +8,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "bench/bare.h"
-#include "bench/count.h"
 #include "bench/dirtied.h"
 #include "bench/park.h"
 #include "bench/pooled.h"
-#include "bench/usual.h"
 #include "tests/helpers_kvm.h"
+#include "tools/measure/bare.h"
+#include "tools/measure/count.h"
 #include "tools/measure/memory.h"
+#include "tools/measure/usual.h"
 #include "tools/thaw/cmd.h"
 
 Test(bench, the_bare_round_trip_stops_at_the_doorbell_every_time, .timeout = 60)
@@ -45,6 +45,9 @@ Test(bench, a_machine_made_in_the_usual_order_answers, .timeout = 120)
 
 	frozen_make(&f, guest_path("echo"));
 	cr_assert(eq(int, usual_open(&u, &f.kvm, f.dir, &err), 0), "%s", err.text);
+	u.event = "ping";
+	u.event_len = 4;
+	u.echoes = true;
 	for (int i = 0; i < 3; i++)
 		cr_assert(eq(int, usual_sample(&u, &us, &err), 0), "%s", err.text);
 	cr_expect(gt(dbl, us, 0));

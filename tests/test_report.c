@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "bench/bars.h"
-#include "bench/goals.h"
 #include "engine/err.h"
 #include "tests/helpers_image.h"
+#include "tools/measure/goals.h"
 #include "tools/measure/report.h"
 
 static struct report r;

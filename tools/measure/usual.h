@@ -6,6 +6,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "snapshot/machine.h"
 #include "snapshot/template.h"
 #include "snapshot/thaw.h"
@@ -15,6 +18,11 @@ struct usual {
 	struct image image;
 	struct template template;
 	struct machine machine;
+	/* Set after usual_open. */
+	const void *event;
+	size_t event_len;
+	unsigned int timeout_ms; /* of each reply; 0: none */
+	bool echoes;		 /* a reply has to be the event */
 };
 
 /* @dir: an image. usual_close is safe after an error. */

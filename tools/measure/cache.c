@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/cache.h"
+#include "tools/measure/cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "engine/mem.h"
-#include "tools/thaw/cmd.h"
 #include "engine/util.h"
+#include "tools/thaw/cmd.h"
 
 /* Pages of the file that are in the cache, or -errno. */
 static long cached_pages(int fd, size_t size)

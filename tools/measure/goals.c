@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/goals.h"
+#include "tools/measure/goals.h"
 
 #include <jansson.h>
 #include <stdarg.h>
