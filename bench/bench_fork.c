@@ -60,8 +60,9 @@ static int fork_sample(void *arg, double *us, struct thaw_err *err)
 	struct thaw_snapshot_stats stats;
 	int ret = dirty(f, err);
 
-	if (ret == 0)
-		ret = thaw_snapshot_begin(&snapshot, f->clone, err);
+	if (ret < 0)
+		return ret;
+	ret = thaw_snapshot_begin(&snapshot, f->clone, err);
 	if (ret < 0)
 		return ret;
 	thaw_snapshot_stats(snapshot, &stats);

@@ -34,20 +34,19 @@ static int log_writes(const struct vm *vm, struct err *err)
 	return 0;
 }
 
-static int count_written(struct dirtied *d, const struct vm *vm, struct err *err)
+/* Bytes of the pages in the dirty log of one slot. */
+static int slot_written(const struct vm *vm, uint32_t slot, uint64_t *bytes, struct err *err)
 {
-	for (unsigned int i = 0; i < vm->mem.nregions; i++) {
-		size_t words = vm->mem.regions[i].size / MEM_PAGE_SIZE / 64;
-		auto_free uint64_t *bitmap = calloc(words, sizeof(*bitmap));
-		const struct kvm_dirty_log log = { .slot = i, .dirty_bitmap = bitmap };
+	size_t words = vm->mem.regions[slot].size / MEM_PAGE_SIZE / 64;
+	auto_free uint64_t *bitmap = calloc(words, sizeof(*bitmap));
+	const struct kvm_dirty_log log = { .slot = slot, .dirty_bitmap = bitmap };
 
-		if (!bitmap)
-			return err_set(err, ENOMEM, "no memory for a dirty log");
-		if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0)
-			return err_sys(err, "KVM_GET_DIRTY_LOG");
-		for (size_t k = 0; k < words; k++)
-			d->written += (uint64_t)__builtin_popcountll(bitmap[k]) * MEM_PAGE_SIZE;
-	}
+	if (!bitmap)
+		return err_set(err, ENOMEM, "no memory for a dirty log");
+	if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0)
+		return err_sys(err, "KVM_GET_DIRTY_LOG");
+	for (size_t i = 0; i < words; i++)
+		*bytes += (uint64_t)__builtin_popcountll(bitmap[i]) * MEM_PAGE_SIZE;
 	return 0;
 }
 
@@ -82,8 +81,8 @@ static int answer_logged(struct dirtied *d, struct machine *m, const struct temp
 		ret = log_writes(&m->vm, err);
 	if (ret == 0)
 		ret = machine_invoke(m, &inv, &reply, NULL, err);
-	if (ret == 0)
-		ret = count_written(d, &m->vm, err);
+	for (uint32_t i = 0; i < m->vm.mem.nregions && ret == 0; i++)
+		ret = slot_written(&m->vm, i, &d->written, err);
 	return ret < 0 ? ret : count_changed(d, &m->vm.mem, t->memory_fd, err);
 }
 

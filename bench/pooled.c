@@ -30,7 +30,7 @@ void pooled_close(struct pooled *p)
 static int start(const struct pooled *p, struct thaw_slot **slot, double *us,
 		 struct thaw_err *err)
 {
-	struct thaw_reply reply;
+	struct thaw_reply reply = { 0 };
 	nsec_t from = clock_monotonic();
 	int ret = thaw_slot_start(slot, p->pool, NULL, NULL, NULL, err);
 

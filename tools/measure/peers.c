@@ -204,23 +204,22 @@ static int against_usual(struct peers *p, struct fresh *fresh, struct thaw_err *
 
 static int measure_fresh(struct peers *p, struct thaw_err *err)
 {
-	auto_free struct start_result *result = malloc(sizeof(*result));
-	struct fresh fresh = { .result = result };
-	struct thaw_template *t;
+	struct fresh fresh = { .result = malloc(sizeof(*fresh.result)) };
+	struct thaw_template *t = NULL;
 	int ret;
 
-	if (!result)
+	if (!fresh.result)
 		return err_set(cmd_err(err), ENOMEM, "no memory for a result");
 	ret = thaw_template_open(&t, p->plan->host, p->plan->image, "map", p->plan->rounds,
 				 err);
-	if (ret < 0)
-		return ret;
 	fresh.plan = (struct start_plan){ .template = t,
 					  .event = p->plan->event,
 					  .event_len = p->plan->event_len,
 					  .timeout_ms = p->plan->timeout_ms };
-	ret = against_usual(p, &fresh, err);
+	if (ret == 0)
+		ret = against_usual(p, &fresh, err);
 	thaw_template_close(t);
+	free(fresh.result);
 	return ret;
 }
 
