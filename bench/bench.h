@@ -10,9 +10,10 @@
 
 #include <stdbool.h>
 
-#include "bench/goals.h"
+#include "bench/bars.h"
 #include "engine/kvm.h"
 #include "snapshot/thaw.h"
+#include "tools/measure/goals.h"
 #include "tools/measure/report.h"
 
 struct bench {
@@ -24,6 +25,7 @@ struct bench {
 	struct kvm kvm; /* the same host, for the peers, which are made of the engine's parts */
 	struct report report;
 	struct goals goals;
+	struct bars bars;
 };
 
 /* An image with its template: what clones are made of. */
@@ -33,22 +35,35 @@ struct subject {
 	struct thaw_template *template;
 };
 
+/* What an image is made of. */
+struct recipe {
+	const char *program;
+	bool raw;	    /* with memory.raw */
+	const char *sample; /* the event that record runs start with; NULL: an empty one */
+	const char *mem;    /* size of guest memory; NULL: as usual */
+};
+
 /*
- * subject_build - have the sample @program frozen into the scratch folder, unless it was; @raw:
- * with memory.raw. Writes the image's folder to @dir.
+ * subject_build_by - have the sample program frozen into the scratch folder, unless it was.
+ * Writes the image's folder to @dir. subject_open_by also opens it for @tier.
  */
+int subject_build_by(const struct bench *b, const struct recipe *r, char dir[128],
+		     struct thaw_err *err);
+int subject_open_by(struct subject *s, const struct bench *b, const struct recipe *r,
+		    const char *tier, struct thaw_err *err);
+
+/* The same of a recipe that has no more than that. */
 int subject_build(const struct bench *b, const char *program, bool raw, char dir[128],
 		  struct thaw_err *err);
+int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
+		 const char *tier, struct thaw_err *err);
+void subject_close(struct subject *s);
+
 /*
  * bench_thaw - run the program with these arguments to its end; what it prints on stdout is
  * dropped. Errors: -EIO it did not end well; what posix_spawn says.
  */
 int bench_thaw(const struct bench *b, const char *const *argv, struct err *err);
-
-/* subject_build, and open it for @tier. */
-int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
-		 const char *tier, struct thaw_err *err);
-void subject_close(struct subject *s);
 
 /* Is there such a tier in this libthaw? */
 bool bench_has_tier(const char *name);
@@ -63,6 +78,7 @@ int bench_rate(struct bench *b, struct thaw_err *err);	  /* goal 5 */
 int bench_cold(struct bench *b, struct thaw_err *err);	  /* goals 6, 7 */
 int bench_density(struct bench *b, struct thaw_err *err); /* goals 8, 10 */
 int bench_size(struct bench *b, struct thaw_err *err);	  /* goal 13 */
+int bench_fork(struct bench *b, struct thaw_err *err);	  /* bars only */
 
 /* `make density`: the same at length, and as many as fit in half of the memory. */
 int bench_density_long(struct bench *b, struct thaw_err *err);

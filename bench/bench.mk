@@ -1,7 +1,7 @@
 # bench.mk - `make bench`, `bench-quick` and `density`. Included by the root Makefile.
 bench_lib      := $(filter-out $O/bench/main.o,$(call objects,bench/*.c))
 bench          := $O/bench/main
-bench_programs := $(addprefix $G/bench/,answer touch)
+bench_programs := $(addprefix $G/bench/,answer dirty touch)
 
 $G/bench/%: bench/guest/%.c
 	$(call say,CC)

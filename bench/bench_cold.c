@@ -11,110 +11,53 @@
 #include <string.h>
 
 #include "bench/bench.h"
-#include "bench/cache.h"
+#include "engine/clock.h"
 #include "engine/util.h"
-#include "tools/thaw/cmd.h"
+#include "snapshot/handles.h"
+#include "tools/measure/way.h"
 
 #define ROUNDS	    300u
 #define COLD_ROUNDS 60u
 
-/* One way to a response. */
-struct way {
+struct cold_way {
 	struct subject subject;
-	const char *event;
-	const char *file; /* what holds guest memory: dropped before a cold start */
-	bool cold;
-	const char *tier_each; /* a template of this tier for every start; NULL: one for all */
-	const struct thaw_host *host;
-	char reply[4096]; /* of its first start: all others must be the same */
-	size_t reply_len;
-	struct series *bytes; /* read from disk by each start; NULL: not kept */
+	struct way way;
 };
 
-static int check_reply(struct way *w, const struct thaw_reply *reply, struct err *err)
-{
-	if (w->reply_len == 0) {
-		w->reply_len = MIN(reply->len, sizeof(w->reply));
-		memcpy(w->reply, reply->data, w->reply_len);
-	}
-	if (reply->len != w->reply_len || memcmp(reply->data, w->reply, w->reply_len) != 0)
-		return err_set(err, EIO, "two starts of %s gave different replies",
-			       w->subject.dir);
-	return 0;
-}
-
-static int run_clone(struct way *w, const struct thaw_template *t, double *us,
-		     struct thaw_err *err)
-{
-	struct thaw_clone *clone;
-	struct thaw_stamps stamps;
-	struct thaw_reply reply;
-	int ret = thaw_clone_open(&clone, t, NULL, NULL, err);
-
-	if (ret == 0)
-		ret = thaw_clone_invoke(clone, w->event, strlen(w->event), 0, &reply, err);
-	if (ret == 0)
-		ret = check_reply(w, &reply, cmd_err(err));
-	if (ret == 0) {
-		thaw_clone_stamps(clone, &stamps);
-		*us = (double)(stamps.first_response - stamps.shell) / 1e3;
-	}
-	thaw_clone_close(clone);
-	return ret;
-}
-
-static int run_whole(struct way *w, double *us, struct thaw_err *err)
-{
-	struct thaw_template *t;
-	nsec_t from = clock_monotonic();
-	double inner;
-	int ret = thaw_template_open(&t, w->host, w->subject.image, w->tier_each, 1, err);
-
-	if (ret < 0)
-		return ret;
-	ret = run_clone(w, t, &inner, err);
-	*us = (double)(clock_monotonic() - from) / 1e3;
-	thaw_template_close(t);
-	return ret;
-}
-
-static int way_sample(void *arg, double *us, struct thaw_err *err)
-{
-	struct way *w = arg;
-	char path[256];
-	uint64_t before;
-	int ret = 0;
-
-	snprintf(path, sizeof(path), "%s/%s", w->subject.dir, w->file);
-	if (w->cold)
-		ret = cache_drop(path, err);
-	before = cache_bytes_read();
-	if (ret == 0)
-		ret = w->tier_each ? run_whole(w, us, err)
-				   : run_clone(w, w->subject.template, us, err);
-	if (ret == 0 && w->bytes)
-		ret = series_add(w->bytes, (double)(cache_bytes_read() - before));
-	return ret;
-}
-
-static int way_open(struct way *w, const struct bench *b, const char *program, const char *tier,
-		    struct thaw_err *err)
+/* @sample: the event; NULL: any will do, and the working set is recorded with an empty one. */
+static int way_open(struct cold_way *w, const struct bench *b, const char *program,
+		    const char *sample, const char *tier, struct thaw_err *err)
 {
 	bool raw = strcmp(tier, "raw") == 0;
+	const struct recipe recipe = { .program = program, .raw = raw, .sample = sample };
+	const char *event = sample ? sample : "go";
+	int ret;
 
-	*w = (struct way){ .event = "go", .file = raw ? "memory.raw" : "memory.lz4" };
-	w->host = b->host;
-	return subject_open(&w->subject, b, program, raw, tier, err);
+	*w = (struct cold_way){ .way = { .event = event, .event_len = strlen(event) } };
+	ret = subject_open_by(&w->subject, b, &recipe, tier, err);
+	w->way.template = w->subject.template;
+	snprintf(w->way.file, sizeof(w->way.file), "%s/%s", w->subject.dir,
+		 raw ? "memory.raw" : "memory.lz4");
+	return ret;
+}
+
+/* From now on with a template for each start. */
+static void way_each(struct cold_way *w, const struct bench *b, const char *tier)
+{
+	w->way.template = NULL;
+	w->way.host = b->host;
+	w->way.image = w->subject.image;
+	w->way.tier = tier;
 }
 
 /* The peer's, and ours if this libthaw has the tier; @ours is not open where it has not. */
-static int open_pair(struct way *peer, struct way *ours, struct bench *b, const char *program,
-		     struct thaw_err *err)
+static int open_pair(struct cold_way *peer, struct cold_way *ours, struct bench *b,
+		     const char *program, struct thaw_err *err)
 {
-	int ret = way_open(peer, b, program, "raw", err);
+	int ret = way_open(peer, b, program, NULL, "raw", err);
 
 	if (ret == 0 && bench_has_tier("ready"))
-		ret = way_open(ours, b, program, "ready", err);
+		ret = way_open(ours, b, program, NULL, "ready", err);
 	return ret;
 }
 
@@ -123,20 +66,20 @@ struct pair_names {
 };
 
 /* Ours and the peer's in turn. @goal: what it is for; 0: nothing. */
-static int measure_pair(struct bench *b, struct way *ours, struct way *peer,
+static int measure_pair(struct bench *b, struct cold_way *ours, struct cold_way *peer,
 			const struct pair_names *names, enum goal goal, struct thaw_err *err)
 {
 	struct series_list *l = &b->report.series;
 	struct variant v[2] = {
-		{ way_sample, peer, series_new(l, names->peer, names->peer_label), 0 },
+		{ way_sample, &peer->way, series_new(l, names->peer, names->peer_label), 0 },
 	};
 	size_t n = 1;
-	struct rounds rounds = { bench_rounds(b, peer->cold ? COLD_ROUNDS : ROUNDS), 2,
+	struct rounds rounds = { bench_rounds(b, peer->way.cold ? COLD_ROUNDS : ROUNDS), 2,
 				 b->quick ? 3 : 40 };
 	int ret;
 
 	if (ours->subject.template)
-		v[n++] = (struct variant){ way_sample, ours,
+		v[n++] = (struct variant){ way_sample, &ours->way,
 					   series_new(l, names->ours, names->ours_label), 0 };
 	ret = series_interleave(v, n, rounds, err);
 	if (ret < 0 || n < 2 || !goal)
@@ -147,12 +90,12 @@ static int measure_pair(struct bench *b, struct way *ours, struct way *peer,
 	return 0;
 }
 
-static void set_cold(struct way *ours, struct way *peer)
+static void set_cold(struct cold_way *ours, struct cold_way *peer)
 {
-	ours->cold = peer->cold = true;
+	ours->way.cold = peer->way.cold = true;
 }
 
-static int measure_touch(struct bench *b, struct way *ours, struct way *peer,
+static int measure_touch(struct bench *b, struct cold_way *ours, struct cold_way *peer,
 			 struct thaw_err *err)
 {
 	static const struct pair_names cached = { "ready_touch_us",
@@ -180,15 +123,31 @@ static const struct series *find(const struct series_list *l, const char *name)
 	return s;
 }
 
-static void sql_beside(struct bench *b, const struct series *bytes)
+/* Bytes in the file of the frames that hold the working set. */
+static double working_set_stored(const struct thaw_template *t)
 {
-	double ours = series_stats(find(&b->report.series, "auto_sql_cold_us")).p50;
-	double peer = series_stats(find(&b->report.series, "lazy_sql_cold_us")).p50;
+	const struct plan *plan = &t->template.plan;
+	double sum = 0;
 
-	goals_beside(&b->goals, GOAL_COLD,
-		     "sql by auto, template included: p50 %.2f ms and %.2f ms (%.2f), %.1f MiB "
-		     "read",
-		     ours / 1e3, peer / 1e3, ours / peer, series_stats(bytes).p50 / (1 << 20));
+	for (uint64_t i = 0; i < plan->nhot; i++)
+		sum += plan->image->frames.table[plan->list[i]].stored;
+	return sum;
+}
+
+static void sql_bars(struct bench *b, const struct cold_way *ours)
+{
+	const struct series *cold = find(&b->report.series, "auto_sql_cold_us");
+	const struct series *peer = find(&b->report.series, "lazy_sql_cold_us");
+	double read = series_stats(ours->way.bytes).p50;
+	double stored = working_set_stored(ours->subject.template);
+
+	bars_ratio(&b->bars, BAR_COLD, cold, peer);
+	bars_beside(&b->bars, BAR_COLD, "p50 %.2f ms and %.2f ms", series_stats(cold).p50 / 1e3,
+		    series_stats(peer).p50 / 1e3);
+	bars_value(&b->bars, BAR_READ, read / stored);
+	bars_beside(&b->bars, BAR_READ,
+		    "p50 %.0f KiB read; the working set: %.0f KiB, %ju pages", read / 1024,
+		    stored / 1024, (uintmax_t)ours->subject.template->template.plan.hot_pages);
 }
 
 /* sql by `auto` from a cold disk, and how much it reads. */
@@ -197,22 +156,26 @@ static int measure_sql(struct bench *b, struct thaw_err *err)
 	static const struct pair_names names = { "auto_sql_cold_us", "sql, auto, cold disk",
 						 "lazy_sql_cold_us",
 						 "sql, mmap and touch, cold disk" };
-	static struct way ours, peer;
-	int ret = way_open(&peer, b, "sql", "raw", err);
+	static const char query[] = "select id from orders where id=1234";
+	static struct cold_way ours, peer;
+	int ret = way_open(&peer, b, "sql", query, "raw", err);
 
 	if (ret == 0)
-		ret = way_open(&ours, b, "sql", "auto", err);
+		ret = way_open(&ours, b, "sql", query, "auto", err);
 	if (ret == 0) {
-		ours.event = peer.event = "select id from orders where id=1234";
-		ours.tier_each = "auto";
-		peer.tier_each = "raw";
-		ours.bytes = series_new(&b->report.series, "auto_sql_cold_read_bytes",
-					"sql, auto, cold disk, bytes read");
+		way_each(&ours, b, "auto");
+		way_each(&peer, b, "raw");
+		ours.way.bytes = series_new(&b->report.series, "auto_sql_cold_read_bytes",
+					    "sql, auto, cold disk, bytes read");
 		set_cold(&ours, &peer);
 		ret = measure_pair(b, &ours, &peer, &names, 0, err);
 	}
-	if (ret == 0)
-		sql_beside(b, ours.bytes);
+	if (ret == 0) {
+		sql_bars(b, &ours);
+	} else {
+		bars_beside(&b->bars, BAR_COLD, "%s", err->text);
+		bars_beside(&b->bars, BAR_READ, "%s", err->text);
+	}
 	subject_close(&ours.subject);
 	subject_close(&peer.subject);
 	return ret;
@@ -220,7 +183,7 @@ static int measure_sql(struct bench *b, struct thaw_err *err)
 
 int bench_cold(struct bench *b, struct thaw_err *err)
 {
-	static struct way ours, peer;
+	static struct cold_way ours, peer;
 	int ret = open_pair(&peer, &ours, b, "bench/touch", err);
 
 	if (ret == 0 && !ours.subject.template) {

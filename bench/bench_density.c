@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "bench/origin.h"
+#include "bench/dirtied.h"
 #include "bench/park.h"
 #include "engine/util.h"
 #include "tools/measure/memory.h"
@@ -19,54 +19,48 @@
 #define CLONES	     1000u
 #define FAN_OUTS     5u /* repetitions of the thousand */
 #define WAKES	     2000u
-#define SAMPLED	     32u	/* clones that look at their own memory */
-#define PER_CLONE    (1u << 20) /* bytes that one may cost, for the account of what fits */
-#define CLONES_LIMIT 20000u	/* ours: bounds the time of `make density` */
+#define SAMPLED	     32u    /* clones whose mappings are looked at */
+#define CLONES_LIMIT 20000u /* ours: bounds the time of `make density` */
+#define SPARE_FDS    128u   /* ours: for all but slots */
 
 struct density {
-	struct origin echo;
+	struct subject echo;
 	struct park park;
+	double bytes_each; /* MemAvailable that a parked clone costs; 0: not measured */
 };
 
 /* Means over clones, bytes. */
 struct cost {
-	double uss, pss;	     /* of the process */
-	double ram_uss, ram_changed; /* of guest RAM: private; different from the template */
-	double ram_dirtied;	     /* in pages that a start writes to */
-	double total;		     /* MemAvailable that is gone */
+	double uss, pss;				 /* of the process */
+	double ram_uss;					 /* of guest RAM: private */
+	struct dirtied dirtied;				 /* by one start */
+	double total;					 /* MemAvailable that is gone */
 	double slab, page_tables, kernel_stack, vmalloc; /* of the kernel's part */
 };
 
 static int density_open(struct density *d, const struct bench *b, struct thaw_err *err)
 {
-	char dir[128];
-	int ret;
-
 	memset(d, 0, sizeof(*d));
-	ret = subject_build(b, "echo", false, dir, err);
-	return ret < 0 ? ret : origin_open(&d->echo, dir, &b->kvm, cmd_err(err));
+	return subject_open(&d->echo, b, "echo", false, "map", err);
 }
 
 static void density_close(struct density *d)
 {
 	park_close(&d->park);
-	origin_close(&d->echo);
+	subject_close(&d->echo);
 }
 
 /* ---- fan-out: @n waiting shells, a different event for each ---- */
 
-static int fan_out(struct bench *b, struct density *d, unsigned int n, double *ms,
-		   struct thaw_err *err)
+static int fan_out(struct density *d, unsigned int n, double *ms, struct thaw_err *err)
 {
 	nsec_t wall = 0;
 	int ret;
 
 	park_close(&d->park);
-	ret = park_open(&d->park, &b->kvm, &d->echo.template, n, cmd_err(err));
+	ret = park_open(&d->park, d->echo.template, n, err);
 	if (ret == 0)
-		ret = park_grow(&d->park, n, cmd_err(err));
-	if (ret == 0)
-		ret = park_ask(&d->park, 0, n, 1, &wall, cmd_err(err));
+		ret = park_ask(&d->park, 0, n, 1, &wall, err);
 	*ms = (double)wall / 1e6;
 	return ret;
 }
@@ -90,7 +84,7 @@ static int measure_scaling(struct bench *b, struct density *d, struct thaw_err *
 	chart->series[chart->nseries++] = wall;
 	chart->series[chart->nseries++] = each;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes) && ret == 0; i++) {
-		ret = fan_out(b, d, sizes[i], &ms, err);
+		ret = fan_out(d, sizes[i], &ms, err);
 		if (ret == 0 && (series_add(x, sizes[i]) < 0 || series_add(wall, ms) < 0 ||
 				 series_add(each, ms / sizes[i]) < 0))
 			ret = err_set(cmd_err(err), ENOMEM, "no memory for samples");
@@ -106,7 +100,7 @@ static int measure_fan_out(struct bench *b, struct density *d, struct thaw_err *
 	int ret = 0;
 
 	for (unsigned int i = 0; i < (b->quick ? 1 : FAN_OUTS) && ret == 0; i++) {
-		ret = fan_out(b, d, CLONES, &ms, err);
+		ret = fan_out(d, CLONES, &ms, err);
 		if (ret == 0)
 			ret = series_add(s, ms);
 	}
@@ -122,37 +116,33 @@ static double per_clone(uint64_t before, uint64_t after, unsigned int n)
 	return ((double)after - (double)before) / n;
 }
 
-static int sum_processes(struct density *d, struct cost *c, struct thaw_err *err)
+/* A shell shows its memory to who may trace it: to root, or with CAP_SYS_PTRACE. */
+static int sum_processes(const struct park *p, struct cost *c, struct thaw_err *err)
 {
-	struct park *p = &d->park;
-	uint64_t dirtied = 0;
 	int ret = 0;
 
 	for (unsigned int i = 0; i < p->n && ret == 0; i++) {
 		struct memory_use use;
 
-		ret = memory_of(p->pids[i], &use);
+		ret = memory_of(park_pid(p, i), &use);
 		c->uss += (double)use.uss / p->n;
 		c->pss += (double)use.pss / p->n;
 	}
-	if (ret < 0)
-		return err_set(cmd_err(err), -ret, "read smaps_rollup of a clone");
 	for (unsigned int i = 0; i < SAMPLED && ret == 0; i++) {
-		unsigned int k = i * p->n / SAMPLED;
+		uint64_t bytes;
 
-		ret = park_measure(p, k, cmd_err(err));
-		c->ram_uss += (double)p->slots[k].ram_uss / SAMPLED;
-		c->ram_changed += (double)p->slots[k].ram_changed / SAMPLED;
+		ret = memory_private(park_pid(p, i * p->n / SAMPLED), "memfd:thaw-template",
+				     &bytes);
+		c->ram_uss += (double)bytes / SAMPLED;
 	}
-	if (ret == 0)
-		ret = park_dirtied(p->kvm, p->template, &dirtied, cmd_err(err));
-	c->ram_dirtied = (double)dirtied;
-	return ret;
+	return ret < 0 ? err_set(cmd_err(err), -ret, "look at the memory of a shell: %s",
+				 strerrordesc_np(-ret))
+		       : 0;
 }
 
 /* @n clones made, asked, and looked at while they are parked. */
-static int measure_cost(struct bench *b, struct density *d, unsigned int n, struct cost *c,
-			struct thaw_err *err)
+static int measure_cost(const struct bench *b, struct density *d, unsigned int n,
+			struct cost *c, struct thaw_err *err)
 {
 	struct memory_host before, after;
 	double ms;
@@ -162,7 +152,7 @@ static int measure_cost(struct bench *b, struct density *d, unsigned int n, stru
 	park_close(&d->park);
 	usleep(300000); /* what went with the last ones is freed later */
 	memory_of_host(&before);
-	ret = fan_out(b, d, n, &ms, err);
+	ret = fan_out(d, n, &ms, err);
 	if (ret < 0)
 		return ret;
 	memory_of_host(&after);
@@ -171,7 +161,8 @@ static int measure_cost(struct bench *b, struct density *d, unsigned int n, stru
 	c->page_tables = per_clone(before.page_tables, after.page_tables, n);
 	c->kernel_stack = per_clone(before.kernel_stack, after.kernel_stack, n);
 	c->vmalloc = per_clone(before.vmalloc, after.vmalloc, n);
-	return sum_processes(d, c, err);
+	ret = dirtied_measure(&c->dirtied, &b->kvm, d->echo.dir, "event 1 of clone 1", err);
+	return ret < 0 ? ret : sum_processes(&d->park, c, err);
 }
 
 static void chart_cost(struct bench *b, const struct cost *c, const char *name)
@@ -202,8 +193,8 @@ static void table_cost(struct bench *b, const struct cost *c, unsigned int n)
 		{ "USS (smaps_rollup)", c->uss },
 		{ "PSS (smaps_rollup)", c->pss },
 		{ "guest RAM: private", c->ram_uss },
-		{ "guest RAM: dirtied (KVM's dirty log)", c->ram_dirtied },
-		{ "guest RAM: differs from the template", c->ram_changed },
+		{ "guest RAM: dirtied (KVM's dirty log)", (double)c->dirtied.written },
+		{ "guest RAM: differs from the template", (double)c->dirtied.changed },
 		{ "MemAvailable that is gone", c->total },
 		{ "of it not guest RAM: VMM and kernel", c->total - c->ram_uss },
 		{ "kernel: slab", c->slab },
@@ -239,7 +230,7 @@ static int measure_wakes(struct bench *b, struct density *d, struct thaw_err *er
 	for (unsigned int i = 0; i < n && ret == 0; i++) {
 		unsigned int k = (unsigned int)rand_r(&seed) % d->park.n;
 
-		ret = park_ask(&d->park, k, k + 1, i + 2, &wall, cmd_err(err));
+		ret = park_ask(&d->park, k, k + 1, i + 2, &wall, err);
 		if (ret == 0)
 			ret = series_add(s, (double)wall / 1e3);
 	}
@@ -251,12 +242,16 @@ static int park_thousand(struct bench *b, struct density *d, struct thaw_err *er
 	struct cost c;
 	int ret = measure_cost(b, d, CLONES, &c, err);
 
+	if (ret == -EACCES) {
+		goals_missing(&b->goals, GOAL_MEMORY, "%s", err->text);
+		return measure_wakes(b, d, err);
+	}
 	if (ret < 0)
 		return ret;
+	d->bytes_each = c.total;
 	table_cost(b, &c, CLONES);
 	chart_cost(b, &c, "tier map");
-	if (c.ram_dirtied > 0)
-		goals_value(&b->goals, GOAL_MEMORY, 0, c.ram_uss / c.ram_dirtied);
+	goals_value(&b->goals, GOAL_MEMORY, 0, c.ram_uss / (double)c.dirtied.written);
 	goals_value(&b->goals, GOAL_MEMORY, 1, (c.total - c.ram_uss) / 1024);
 	goals_beside(&b->goals, GOAL_MEMORY,
 		     "%u clones: USS %.0f KiB, PSS %.0f KiB, guest RAM "
@@ -293,22 +288,28 @@ int bench_density(struct bench *b, struct thaw_err *err)
 
 /* ---- as many as fit ---- */
 
-/* How many may be made: half of the memory, the limit on processes, and ours. */
+static double limit_of(__rlimit_resource_t resource)
+{
+	struct rlimit limit;
+
+	return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
+		       ? (double)limit.rlim_cur
+		       : (double)UINT32_MAX;
+}
+
+/* How many may be made: memory, the limits on processes and descriptors, and ours. */
 static unsigned int clones_that_fit(const struct host_facts *host, double bytes_each)
 {
 	struct memory_host m;
-	struct rlimit processes;
-	double room, n;
+	double n;
 
 	memory_of_host(&m);
-	room = MIN((double)host->memory / 2, (double)m.available * 0.8);
-	n = room / MAX(bytes_each, 1.0);
-	if (getrlimit(RLIMIT_NPROC, &processes) == 0 && processes.rlim_cur != RLIM_INFINITY)
-		n = MIN(n, (double)processes.rlim_cur / 2);
+	n = MIN((double)host->memory / 2, (double)m.available * 0.8) / MAX(bytes_each, 1.0);
+	n = MIN(n, limit_of(RLIMIT_NPROC) / 2);
+	n = MIN(n, (limit_of(RLIMIT_NOFILE) - SPARE_FDS) / 2);
 	return (unsigned int)MIN(n, (double)CLONES_LIMIT);
 }
 
-/* In steps, so that what stops it is an error of one step and not of the whole. */
 static int fill_half(struct bench *b, struct density *d, struct thaw_err *err)
 {
 	struct memory_host before, after;
@@ -320,12 +321,10 @@ static int fill_half(struct bench *b, struct density *d, struct thaw_err *err)
 	park_close(&d->park);
 	usleep(500000);
 	memory_of_host(&before);
-	n = clones_that_fit(&b->report.host, PER_CLONE);
-	ret = park_open(&d->park, &b->kvm, &d->echo.template, n, cmd_err(err));
+	n = clones_that_fit(&b->report.host, d->bytes_each);
+	ret = park_open(&d->park, d->echo.template, n, err);
 	if (ret == 0)
-		ret = park_grow(&d->park, n, cmd_err(err));
-	if (ret == 0)
-		ret = park_ask(&d->park, 0, n, 1, &wall, cmd_err(err));
+		ret = park_ask(&d->park, 0, n, 1, &wall, err);
 	if (ret < 0)
 		return ret;
 	memory_of_host(&after);
@@ -341,9 +340,9 @@ static int fill_half(struct bench *b, struct density *d, struct thaw_err *err)
 	table_cell(t, row, 0, "MemAvailable that is gone, per clone");
 	table_cell(t, row, 1, "%.1f KiB",
 		   per_clone(after.available, before.available, n) / 1024);
-	t->note = "As many as are allowed: one MiB is set aside for each, in half of the "
-		  "memory or four fifths of what is available, within the limit on processes; "
-		  "20,000 at most.";
+	t->note = "As many as are allowed, at what each of the thousand cost: in half of the "
+		  "memory or four fifths of what is available, within the limits on processes "
+		  "and descriptors; 20,000 at most.";
 	return 0;
 }
 

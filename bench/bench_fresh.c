@@ -12,8 +12,8 @@
 #include "bench/bench.h"
 #include "bench/calls.h"
 #include "bench/qemu.h"
-#include "bench/usual.h"
 #include "tools/measure/stamps.h"
+#include "tools/measure/usual.h"
 #include "tools/thaw/cmd.h"
 #include "tools/thaw/start.h"
 
@@ -184,6 +184,9 @@ static int fresh_open(struct bench *b, struct fresh *f, struct thaw_err *err)
 	ret = usual_open(&f->usual, &b->kvm, f->echo.dir, err);
 	if (ret < 0)
 		return ret;
+	f->usual.event = event;
+	f->usual.event_len = sizeof(event);
+	f->usual.echoes = true;
 	f->have_qemu = qemu_open(&f->qemu, b->scratch, &why) == 0;
 	if (!f->have_qemu)
 		goals_missing(&b->goals, GOAL_QEMU, "%s", why.text);

@@ -131,6 +131,7 @@ static void rate_findings(struct bench *b, const struct variant *v)
 	goals_beside(&b->goals, GOAL_RATE, "warm %.0f/s with 1 thread, %.0f/s with 2 (%.2f x)",
 		     w1, w2, w2 / w1);
 	goals_ratio(&b->goals, GOAL_RATE, v[3].to, 50, v[1].to, 50);
+	bars_ratio(&b->bars, BAR_THREADS, v[3].to, v[2].to);
 }
 
 int bench_rate(struct bench *b, struct thaw_err *err)
@@ -152,10 +153,12 @@ int bench_rate(struct bench *b, struct thaw_err *err)
 	if (ret == 0)
 		ret = series_interleave(v, ARRAY_SIZE(v),
 					(struct rounds){ b->quick ? 3 : SLICES, 0, 0 }, err);
-	if (ret == 0)
+	if (ret == 0) {
 		rate_findings(b, v);
-	else
+	} else {
 		goals_missing(&b->goals, GOAL_RATE, "%s", err->text);
+		bars_beside(&b->bars, BAR_THREADS, "%s", err->text);
+	}
 	subject_close(&r.echo);
 	return ret;
 }

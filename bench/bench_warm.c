@@ -5,15 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/bare.h"
-#include "bench/count.h"
+#include "bench/pooled.h"
 #include "bench/rewound.h"
 #include "bench/spawn.h"
 #include "bench/warm.h"
 #include "engine/util.h"
+#include "tools/measure/bare.h"
+#include "tools/measure/count.h"
 #include "tools/thaw/cmd.h"
 
 #define ROUNDS	   5000u
+#define POOL_EVERY 5u /* rounds: a start uses a process up, and the next ones must be made */
 #define EVENTS	   10000u /* goal 14 */
 #define LOOK_EVERY 10u	  /* ours: comparing all of RAM takes as long as many events */
 
@@ -23,9 +25,13 @@ static const enum goal warm_goals[] = { GOAL_WARM_SPAWN, GOAL_WARM_BARE, GOAL_CO
 struct warm_part {
 	struct warm echo, sql;
 	struct warm used; /* a sql machine that is never rewound */
+	struct pooled pooled;
 	struct spawn spawn;
 	struct bare bare;
 };
+
+static const char query[] = "select id from orders where id=1234";
+static const char rows[] = "[{\"id\":1234}]\n";
 
 /*
  * Against a process per event. Every sample here comes after a process was made and ended, which
@@ -49,6 +55,10 @@ static int against_spawn(struct bench *b, struct warm_part *p, struct thaw_err *
 		{ .run = slot_used_sample,
 		  .arg = &p->used.slot,
 		  .to = series_new(l, "used_sql_us", "sql, on a used machine") },
+		{ .run = pooled_sample,
+		  .arg = &p->pooled,
+		  .to = series_new(l, "pooled_us", "pooled start, shell waiting, echo"),
+		  .every = POOL_EVERY },
 	};
 	struct rounds rounds = { bench_rounds(b, ROUNDS), 20, b->quick ? 5 : 60 };
 	int ret;
@@ -62,12 +72,19 @@ static int against_spawn(struct bench *b, struct warm_part *p, struct thaw_err *
 	ret = series_interleave(v, ARRAY_SIZE(v), rounds, err);
 	if (ret < 0)
 		return ret;
+	bars_value(&b->bars, BAR_ECHO, series_stats(v[1].to).p50);
+	bars_value(&b->bars, BAR_SQL, series_stats(v[2].to).p50 - series_stats(v[3].to).p50);
+	bars_beside(&b->bars, BAR_SQL, "p50 %.1f us and %.1f us", series_stats(v[2].to).p50,
+		    series_stats(v[3].to).p50);
 	goals_ratio(&b->goals, GOAL_WARM_SPAWN, v[1].to, 50, v[0].to, 50);
-	goals_beside(&b->goals, GOAL_WARM_SPAWN,
-		     "echo p50 %.1f us, rewind at release p50 %.1f us; sql p50 %.1f us, the "
-		     "same query on a used machine %.1f us",
-		     series_stats(v[1].to).p50, series_stats(p->echo.slot.rewind).p50,
-		     series_stats(v[2].to).p50, series_stats(v[3].to).p50);
+	goals_beside(
+		&b->goals, GOAL_WARM_SPAWN,
+		"echo p50 %.1f us, rewind at release p50 %.1f us; sql p50 %.1f us, the "
+		"same query on a used machine %.1f us; a pooled start, shell waiting, in a "
+		"process of its own: echo p50 %.1f us",
+		series_stats(v[1].to).p50, series_stats(p->echo.slot.rewind).p50,
+		series_stats(v[2].to).p50, series_stats(v[3].to).p50,
+		series_stats(v[4].to).p50);
 	return 0;
 }
 
@@ -169,13 +186,15 @@ static int vary_events(struct bench *b, struct thaw_err *err)
 
 static int open_slots(struct warm_part *p, const struct bench *b, struct thaw_err *err)
 {
-	static const char query[] = "select id from orders where id=1234";
-	static const char rows[] = "[{\"id\":1234}]\n";
 	int ret = warm_open(&p->echo, b, "echo", "ping", "ping", err);
 
 	if (ret == 0)
 		ret = warm_open(&p->sql, b, "sql", query, rows, err);
-	return ret < 0 ? ret : warm_open(&p->used, b, "sql", query, rows, err);
+	if (ret == 0)
+		ret = warm_open(&p->used, b, "sql", query, rows, err);
+	if (ret == 0)
+		ret = pooled_open(&p->pooled, p->echo.subject.template, "ping", "ping", err);
+	return ret;
 }
 
 static int warm_measure(struct bench *b, struct warm_part *p, struct thaw_err *err)
@@ -202,6 +221,11 @@ int bench_warm(struct bench *b, struct thaw_err *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(warm_goals) && ret < 0; i++)
 		goals_missing(&b->goals, warm_goals[i], "%s", err->text);
+	if (ret < 0) {
+		bars_beside(&b->bars, BAR_ECHO, "%s", err->text);
+		bars_beside(&b->bars, BAR_SQL, "%s", err->text);
+	}
+	pooled_close(&p.pooled);
 	warm_close(&p.echo);
 	warm_close(&p.sql);
 	warm_close(&p.used);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
@@ -27,6 +28,7 @@ static const struct part {
 	/* First: it forks, and a fork copies what the process has gathered, as `thaw run` has not. */
 	{ "fresh", bench_fresh }, { "warm", bench_warm },	{ "rate", bench_rate },
 	{ "cold", bench_cold },	  { "density", bench_density }, { "size", bench_size },
+	{ "fork", bench_fork },
 };
 
 static const struct part long_density[] = { { "density", bench_density_long } };
@@ -35,8 +37,20 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: bench [--quick] [--density] [--only PART] [--thaw PROGRAM] "
 			"[--guest DIR] [--out DIR]\n"
-			"PART is fresh, warm, rate, cold, density or size\n");
+			"PART is fresh, warm, rate, cold, density, size or fork\n");
 	return EXIT_USAGE;
+}
+
+/* A slot needs two descriptors, and a thousand are made: as many as we may have. Where that
+ * fails, opening the pool says what is missing. */
+static void raise_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int bench_open(struct bench *b, struct thaw_err *err)
@@ -44,6 +58,7 @@ static int bench_open(struct bench *b, struct thaw_err *err)
 	const char *tmp = getenv("TMPDIR");
 	int ret;
 
+	raise_fds();
 	snprintf(b->scratch, sizeof(b->scratch), "%.40s/thaw-bench.XXXXXX",
 		 tmp ? tmp : "/var/tmp");
 	if (!mkdtemp(b->scratch))
@@ -98,8 +113,10 @@ static int finish(struct bench *b, bool goals, const char *out)
 	struct err err = { 0 };
 	int ret;
 
-	if (goals)
+	if (goals) {
 		goals_report(&b->goals, &b->report);
+		bars_report(&b->bars, &b->report);
+	}
 	report_latencies(&b->report);
 	ret = report_write(&b->report, out, &err);
 	if (ret < 0)
@@ -143,8 +160,10 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	report_init(&b.report, density ? "thaw: density" : "thaw: benchmark");
-	if (!density)
+	if (!density) {
 		goals_init(&b.goals, &b.report);
+		bars_init(&b.bars, &b.report);
+	}
 	ret = bench_open(&b, &err);
 	if (ret < 0) {
 		code = cmd_fail(ret, cmd_err(&err));

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "bench/origin.h"
+#include "tools/measure/origin.h"
 #include "engine/err.h"
 #include "engine/util.h"
 #include "snapshot/machine.h"

@@ -52,15 +52,41 @@ int bench_thaw(const struct bench *b, const char *const *argv, struct err *err)
 	return 0;
 }
 
-static int run_build(const struct bench *b, const char *program, bool raw, const char *dir,
-		     struct err *err)
+/* The event in a file beside the image, for --sample. */
+static int write_sample(const char *sample, const char *path, struct err *err)
+{
+	FILE *f = fopen(path, "we");
+	int bad;
+
+	if (!f)
+		return err_sys(err, "%s", path);
+	fputs(sample, f);
+	bad = ferror(f);
+	return fclose(f) != 0 || bad ? err_sys(err, "write %s", path) : 0;
+}
+
+static int run_build(const struct bench *b, const struct recipe *r, const char *program,
+		     const char *dir, struct err *err)
 {
 	const struct extra *extra = extra_of(strrchr(program, '/') + 1);
-	const char *argv[10] = { "thaw", "build", "-o", dir, "--no-sync" };
+	const char *argv[14] = { "thaw", "build", "-o", dir, "--no-sync" };
+	char sample[160];
 	size_t n = 5;
-	int ret;
+	int ret = 0;
 
-	if (raw)
+	snprintf(sample, sizeof(sample), "%s.event", dir);
+	if (r->sample) {
+		ret = write_sample(r->sample, sample, err);
+		argv[n++] = "--sample";
+		argv[n++] = sample;
+	}
+	if (ret < 0)
+		return ret;
+	if (r->mem) {
+		argv[n++] = "--mem";
+		argv[n++] = r->mem;
+	}
+	if (r->raw)
 		argv[n++] = "--raw";
 	if (extra->files)
 		argv[n++] = extra->files;
@@ -70,26 +96,27 @@ static int run_build(const struct bench *b, const char *program, bool raw, const
 	return ret < 0 ? err_wrap(err, ret, "%s", program) : 0;
 }
 
-int subject_build(const struct bench *b, const char *program, bool raw, char dir[128],
-		  struct thaw_err *err)
+int subject_build_by(const struct bench *b, const struct recipe *r, char dir[128],
+		     struct thaw_err *err)
 {
-	const char *base = strrchr(program, '/') ? strrchr(program, '/') + 1 : program;
+	const char *slash = strrchr(r->program, '/');
 	char path[256];
 
-	snprintf(dir, 128, "%s/%.30s%s", b->scratch, base, raw ? ".raw" : "");
+	snprintf(dir, 128, "%s/%.30s%s%s%.8s", b->scratch, slash ? slash + 1 : r->program,
+		 r->raw ? ".raw" : "", r->sample ? ".sample" : "", r->mem ? r->mem : "");
 	if (access(dir, F_OK) == 0)
 		return 0;
-	snprintf(path, sizeof(path), "%.120s/%.100s", b->guest, program);
-	return run_build(b, path, raw, dir, cmd_err(err));
+	snprintf(path, sizeof(path), "%.120s/%.100s", b->guest, r->program);
+	return run_build(b, r, path, dir, cmd_err(err));
 }
 
-int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
-		 const char *tier, struct thaw_err *err)
+int subject_open_by(struct subject *s, const struct bench *b, const struct recipe *r,
+		    const char *tier, struct thaw_err *err)
 {
 	int ret;
 
 	*s = (struct subject){ 0 };
-	ret = subject_build(b, program, raw, s->dir, err);
+	ret = subject_build_by(b, r, s->dir, err);
 	if (ret == 0)
 		ret = thaw_image_open(&s->image, s->dir, err);
 	if (ret == 0)
@@ -97,6 +124,20 @@ int subject_open(struct subject *s, const struct bench *b, const char *program, 
 	if (ret < 0)
 		subject_close(s);
 	return ret;
+}
+
+int subject_build(const struct bench *b, const char *program, bool raw, char dir[128],
+		  struct thaw_err *err)
+{
+	return subject_build_by(b, &(struct recipe){ .program = program, .raw = raw }, dir,
+				err);
+}
+
+int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
+		 const char *tier, struct thaw_err *err)
+{
+	return subject_open_by(s, b, &(struct recipe){ .program = program, .raw = raw }, tier,
+			       err);
 }
 
 void subject_close(struct subject *s)

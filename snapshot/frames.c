@@ -2,6 +2,7 @@
 #include "snapshot/frames.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -211,6 +212,9 @@ int frames_open(struct frames *f, int fd, const struct mem *ram, const struct di
 	int ret;
 
 	*f = (struct frames){ .fd = fd, .direct_fd = -1 };
+	/* Who reads many frames asks for large pieces. What the kernel would read ahead, of the
+	 * table and of frames that are waited for one by one, is megabytes on some disks. */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	ret = read_header(f, mem_size(ram), &file_size, err);
 	if (ret == 0)
 		ret = read_table(f, expected, err);

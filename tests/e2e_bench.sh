@@ -15,6 +15,14 @@ for file in report.html results.json table.md; do
 done
 expect_equal "a slot that is rewound, too" \
 	"$(jq '[.series.warm_us.n, .series.rewind_us.n >= 5]' -c "$WORK/out/results.json")" '[5,true]'
+expect_match "bench: beside a bare round trip" "$(cat "$WORK/out/table.md")" \
+	'^\| warm slot, to response \| bare KVM_RUN round trip \| [0-9.]+ \['
+expect_match "bench: without memory.raw there is no lazy peer, and it says so" \
+	"$(cat "$WORK/out/table.md")" 'not measured: the image has no memory.raw'
+expect_match "bench: a verdict is the last line" "$(tail -n 1 "$WORK/out/table.md")" \
+	'^must: [0-9]+ of 14, goal: [0-9]+ of 14$'
+expect_equal "bench: goals that any image can be asked about" \
+	"$(jq -c '[.goals[] | select(.measured) | .number] - [9]' "$WORK/out/results.json")" '[2,3,12]'
 expect_equal "results.json has every sample" \
 	"$(jq '.series.tier_map_us.samples | length' "$WORK/out/results.json")" 5
 
@@ -24,6 +32,11 @@ expect_equal "bench --tier: only that one" "$(jq -r '.series | keys | join(" ")'
 expect_equal "bench --json: in order" \
 	"$(jq '.series.tier_eager_us | .p50 <= .p90 and .p90 <= .p99 and .p99 <= .max' "$E2E_OUT")" true
 expect_match "bench --json: the host" "$(jq -r .host.kvm "$E2E_OUT")" '^[a-z]+$'
+
+expect_status 0 "build --raw" "$THAW" build --no-sync --raw -o "$WORK/raw" "$GUEST/echo"
+expect_status 0 "bench --tier ready" "$THAW" bench -n 3 --tier ready --json "$WORK/raw"
+expect_equal "bench: a lazy mapping of memory.raw" \
+	"$(jq -c '[.series.ready_cached_us.n, .series.lazy_cached_us.n]' "$E2E_OUT")" '[3,3]'
 
 expect_status 2 "bench: no image" "$THAW" bench
 expect_status 2 "bench: -n 0" "$THAW" bench -n 0 "$WORK/echo"

@@ -8,11 +8,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "bench/bare.h"
-#include "bench/count.h"
+#include "bench/dirtied.h"
 #include "bench/park.h"
-#include "bench/usual.h"
+#include "bench/pooled.h"
 #include "tests/helpers_kvm.h"
+#include "tools/measure/bare.h"
+#include "tools/measure/count.h"
+#include "tools/measure/memory.h"
+#include "tools/measure/usual.h"
 #include "tools/thaw/cmd.h"
 
 Test(bench, the_bare_round_trip_stops_at_the_doorbell_every_time, .timeout = 60)
@@ -42,6 +45,9 @@ Test(bench, a_machine_made_in_the_usual_order_answers, .timeout = 120)
 
 	frozen_make(&f, guest_path("echo"));
 	cr_assert(eq(int, usual_open(&u, &f.kvm, f.dir, &err), 0), "%s", err.text);
+	u.event = "ping";
+	u.event_len = 4;
+	u.echoes = true;
 	for (int i = 0; i < 3; i++)
 		cr_assert(eq(int, usual_sample(&u, &us, &err), 0), "%s", err.text);
 	cr_expect(gt(dbl, us, 0));
@@ -49,30 +55,46 @@ Test(bench, a_machine_made_in_the_usual_order_answers, .timeout = 120)
 	frozen_free(&f);
 }
 
+static struct thaw_template *template_of(const struct frozen *f)
+{
+	struct thaw_err err = { 0 };
+	struct thaw_template *t;
+	struct thaw_image *image;
+	struct thaw_host *host;
+
+	cr_assert(eq(int, thaw_host_open(&host, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_image_open(&image, f->dir, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_template_open(&t, host, image, "map", 5, &err), 0), "%s",
+		  err.text);
+	thaw_image_close(image);
+	thaw_host_close(host);
+	return t;
+}
+
 Test(bench, parked_clones_answer_again_and_their_memory_is_looked_at, .timeout = 120)
 {
 	static struct frozen f;
-	struct park p;
-	struct err err = { 0 };
-	uint64_t dirtied = 0;
+	struct thaw_template *t;
+	struct thaw_err err = { 0 };
+	struct park p = { 0 };
+	struct dirtied d;
+	uint64_t private = 0;
 	nsec_t wall = 0;
 
 	frozen_make(&f, guest_path("echo"));
-	cr_assert(eq(int, park_open(&p, &f.kvm, &f.template, 5, &err), 0), "%s", err.text);
-	cr_assert(eq(int, park_grow(&p, 2, &err), 0), "%s", err.text);
-	cr_assert(eq(int, park_grow(&p, 5, &err), 0), "%s", err.text);
+	t = template_of(&f);
+	cr_assert(eq(int, park_open(&p, t, 5, &err), 0), "%s", err.text);
 	cr_assert(eq(int, park_ask(&p, 0, 5, 1, &wall, &err), 0), "%s", err.text);
-	cr_expect(eq(str, p.slots[3].reply, "event 1 of clone 3"));
-	cr_assert(eq(int, park_measure(&p, 3, &err), 0), "%s", err.text);
-	cr_expect(gt(u64, p.slots[3].ram_uss, 0));
-	cr_expect(le(u64, p.slots[3].ram_changed, p.slots[3].ram_uss));
+	cr_expect(gt(u64, wall, 0));
 	cr_assert(eq(int, park_ask(&p, 3, 4, 2, &wall, &err), 0), "%s", err.text);
-	cr_expect(eq(str, p.slots[3].reply, "event 2 of clone 3"));
-	cr_assert(eq(int, park_dirtied(&f.kvm, &f.template, &dirtied, &err), 0), "%s",
-		  err.text);
-	cr_expect(ge(u64, dirtied, p.slots[4].ram_changed));
-	cr_expect(gt(u64, dirtied, 0));
+	cr_assert(eq(int, dirtied_measure(&d, &f.kvm, f.dir, "event 1 of clone 1", &err), 0),
+		  "%s", err.text);
+	cr_expect(gt(u64, d.changed, 0));
+	cr_expect(ge(u64, d.written, d.changed));
+	if (memory_private(park_pid(&p, 3), "memfd:thaw-template", &private) == 0)
+		cr_expect(ge(u64, private, d.changed));
 	park_close(&p);
+	thaw_template_close(t);
 	frozen_free(&f);
 }
 
@@ -80,16 +102,43 @@ Test(bench, parked_clones_answer_again_and_their_memory_is_looked_at, .timeout =
 Test(bench, a_wrong_reply_is_an_error_and_no_sample, .timeout = 120)
 {
 	static struct frozen f;
-	struct park p;
-	struct err err = { 0 };
+	struct thaw_template *t;
+	struct thaw_err err = { 0 };
+	struct park p = { 0 };
+	struct pooled pooled;
 	nsec_t wall = 0;
+	double us;
 
 	frozen_make(&f, guest_path("tiny"));
-	cr_assert(eq(int, park_open(&p, &f.kvm, &f.template, 1, &err), 0), "%s", err.text);
-	cr_assert(eq(int, park_grow(&p, 1, &err), 0), "%s", err.text);
+	t = template_of(&f);
+	cr_assert(eq(int, park_open(&p, t, 1, &err), 0), "%s", err.text);
 	cr_expect(eq(int, park_ask(&p, 0, 1, 1, &wall, &err), -EIO));
 	cr_expect(ne(ptr, strstr(err.text, "clone 0 answered"), NULL), "%s", err.text);
 	park_close(&p);
+	cr_assert(eq(int, pooled_open(&pooled, t, "ping", "ping", &err), 0), "%s", err.text);
+	cr_expect(eq(int, pooled_sample(&pooled, &us, &err), -EIO));
+	pooled_close(&pooled);
+	thaw_template_close(t);
+	frozen_free(&f);
+}
+
+Test(bench, a_pool_is_filled_when_no_shell_waits, .timeout = 120)
+{
+	static struct frozen f;
+	struct thaw_template *t;
+	struct thaw_err err = { 0 };
+	struct pooled pooled;
+	double us = 0;
+
+	frozen_make(&f, guest_path("echo"));
+	t = template_of(&f);
+	cr_assert(eq(int, pooled_open(&pooled, t, "ping", "ping", &err), 0), "%s", err.text);
+	for (int i = 0; i < 40; i++) {
+		cr_assert(eq(int, pooled_sample(&pooled, &us, &err), 0), "%s", err.text);
+		cr_expect(gt(dbl, us, 0));
+	}
+	pooled_close(&pooled);
+	thaw_template_close(t);
 	frozen_free(&f);
 }
 

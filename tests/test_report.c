@@ -8,9 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/goals.h"
+#include "bench/bars.h"
 #include "engine/err.h"
 #include "tests/helpers_image.h"
+#include "tools/measure/goals.h"
 #include "tools/measure/report.h"
 
 static struct report r;
@@ -203,5 +204,33 @@ Test(goals, ratios_come_from_series_with_their_interval)
 	cr_expect(goals_kept(&g, GOAL_WARM_SPAWN, true));
 	goals_report(&g, &r);
 	cr_expect(eq(str, g.verdict, "must: 1 of 14, goal: 1 of 14"));
+	report_fini(&r);
+}
+
+Test(bars, each_has_a_verdict_and_none_counts_for_the_last_line)
+{
+	struct bars bars;
+	json_t *doc, *row;
+	char *text;
+
+	goals_make();
+	bars_init(&bars, &r);
+	bars_value(&bars, BAR_ECHO, 100);
+	bars_value(&bars, BAR_THREADS, 1.69);
+	bars_beside(&bars, BAR_COLD, "no disk here");
+	goals_report(&g, &r);
+	bars_report(&bars, &r);
+	text = written(report_markdown);
+	cr_expect(ne(ptr, strstr(text, "| 100 us | <= 100 us: yes |"), NULL), "%s", text);
+	cr_expect(ne(ptr, strstr(text, "| 1.69 | >= 1.7: NO |"), NULL), "%s", text);
+	cr_expect(ne(ptr, strstr(text, "| not measured | <= 0.5: NO | no disk here |"), NULL),
+		  "%s", text);
+	cr_expect(ne(ptr, strstr(text, "\nmust: 0 of 14, goal: 0 of 14\n"), NULL), "%s", text);
+	doc = report_json(&r);
+	row = json_array_get(json_object_get(doc, "bars"), BAR_ECHO);
+	cr_expect(eq(int, json_boolean_value(json_object_get(row, "kept")), 1));
+	cr_expect(eq(dbl, json_real_value(json_object_get(row, "value")), 100));
+	json_decref(doc);
+	free(text);
 	report_fini(&r);
 }

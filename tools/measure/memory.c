@@ -37,28 +37,36 @@ int memory_of(pid_t pid, struct memory_use *use)
 	return 0;
 }
 
-uint64_t memory_private(const void *from, size_t size)
+/* "low-high rwxp ...": a mapping begins. */
+static bool is_mapping(const char *line)
 {
-	FILE *f = fopen("/proc/self/smaps", "re");
-	const uintptr_t begin = (uintptr_t)from, end = begin + size;
+	char *at;
+
+	strtoull(line, &at, 16);
+	return at != line && *at == '-';
+}
+
+int memory_private(pid_t pid, const char *name, uint64_t *bytes)
+{
+	char path[64], line[512];
 	bool inside = false;
-	uint64_t sum = 0;
-	char line[512];
+	FILE *f;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		char *at;
-		uint64_t low = strtoull(line, &at, 16);
-
-		if (at != line && *at == '-') /* "low-high rwxp ...": a mapping begins */
-			inside = low < end && strtoull(at + 1, NULL, 16) > begin;
+	*bytes = 0;
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f)) {
+		if (is_mapping(line))
+			inside = strstr(line, name) != NULL;
 		if (!inside)
 			continue;
-		add_line(line, "Private_Clean", &sum);
-		add_line(line, "Private_Dirty", &sum);
+		add_line(line, "Private_Clean", bytes);
+		add_line(line, "Private_Dirty", bytes);
 	}
-	if (f)
-		fclose(f);
-	return sum;
+	fclose(f);
+	return 0;
 }
 
 void memory_of_host(struct memory_host *m)

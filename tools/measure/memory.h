@@ -2,7 +2,6 @@
 /* memory.h - what memory costs: a process's share of it, and the host's as a whole. */
 #pragma once
 
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -14,8 +13,9 @@ struct memory_use {
 /* Returns 0 or -errno. */
 int memory_of(pid_t pid, struct memory_use *use);
 
-/* Private bytes of this process in the addresses [@from, @from + @size). */
-uint64_t memory_private(const void *from, size_t size);
+/* Private bytes of a process in its mappings of what has @name in its own, as a memfd. Returns 0
+ * or -errno. */
+int memory_private(pid_t pid, const char *name, uint64_t *bytes);
 
 /* Of the host, bytes: /proc/meminfo. */
 struct memory_host {

@@ -12,8 +12,8 @@
 
 #include "engine/util.h"
 #include "tools/measure/memory.h"
+#include "tools/measure/peers.h"
 #include "tools/measure/report.h"
-#include "tools/measure/slot.h"
 #include "tools/measure/stamps.h"
 #include "tools/thaw/blob.h"
 #include "tools/thaw/cmd.h"
@@ -45,6 +45,7 @@ struct bench {
 	struct thaw_host *host;
 	struct thaw_image *image;
 	struct report report;
+	struct goals goals; /* without --tier */
 };
 
 static int take_option(struct bench *b, int opt, const char *value)
@@ -107,29 +108,21 @@ static int prepare(struct bench *b, struct thaw_err *err)
 	return 0;
 }
 
-/* ---- a slot that is rewound ---- */
+/* ---- beside its peers ---- */
 
-static int measure_warm(struct bench *b, struct thaw_err *err)
+static int measure_peers(struct bench *b, struct thaw_err *err)
 {
-	struct series_list *l = &b->report.series;
-	struct slot slot = { .event = b->event.data,
-			     .event_len = b->event.size,
-			     .timeout_ms = b->plan.timeout_ms };
-	struct variant v = { .run = slot_sample, .arg = &slot };
-	struct thaw_template *t;
-	int ret = thaw_template_open(&t, b->host, b->image, "warm", b->plan.rounds, err);
+	const struct peers_plan plan = { .dir = b->dir,
+					 .host = b->host,
+					 .image = b->image,
+					 .tier = b->plan.tier,
+					 .event = b->event.data,
+					 .event_len = b->event.size,
+					 .timeout_ms = b->plan.timeout_ms,
+					 .rounds = b->plan.rounds,
+					 .budget_s = BENCH_BUDGET_S };
 
-	if (ret < 0)
-		return ret;
-	ret = slot_open(&slot, t, err);
-	v.to = series_new(l, "warm_us", "warm slot, to response");
-	slot.rewind = series_new(l, "rewind_us", "rewind of the slot, at release");
-	if (ret == 0)
-		ret = series_interleave(
-			&v, 1, (struct rounds){ b->plan.rounds, 0, BENCH_BUDGET_S }, err);
-	slot_close(&slot);
-	thaw_template_close(t);
-	return ret;
+	return peers_measure(&b->report, &b->goals, &plan, err);
 }
 
 /* A curve of every series that there is so far. */
@@ -271,6 +264,22 @@ static int report(struct bench *b, struct err *err)
 	return 0;
 }
 
+/* Every part of the goals needs a tier of its own: with one tier there is no verdict. */
+static int measure_starts(struct bench *b, const char *title, struct thaw_err *err)
+{
+	int ret;
+
+	report_init(&b->report, title);
+	if (!b->plan.tier)
+		goals_init(&b->goals, &b->report);
+	ret = stamps_measure(&b->report, &b->plan, err);
+	if (ret == 0)
+		ret = measure_peers(b, err);
+	if (ret == 0 && !b->plan.tier)
+		goals_report(&b->goals, &b->report);
+	return ret;
+}
+
 static int bench_run(int argc, char **argv)
 {
 	static struct bench b = { .starts = BENCH_STARTS };
@@ -288,12 +297,8 @@ static int bench_run(int argc, char **argv)
 		return code;
 	snprintf(title, sizeof(title), "thaw bench: %.140s", b.dir);
 	ret = prepare(&b, &err);
-	if (ret == 0) {
-		report_init(&b.report, title);
-		ret = stamps_measure(&b.report, &b.plan, &err);
-	}
-	if (ret == 0 && (!b.plan.tier || strcmp(b.plan.tier, "warm") == 0))
-		ret = measure_warm(&b, &err);
+	if (ret == 0)
+		ret = measure_starts(&b, title, &err);
 	if (ret == 0) {
 		chart_curves(&b);
 		ret = measure_memory(&b, &err);

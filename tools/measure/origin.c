@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/origin.h"
+#include "tools/measure/origin.h"
 
 int origin_open(struct origin *o, const char *dir, const struct kvm *kvm, struct err *err)
 {

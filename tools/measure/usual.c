@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/usual.h"
+#include "tools/measure/usual.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,8 +10,6 @@
 #include "snapshot/restore.h"
 #include "snapshot/tier.h"
 #include "tools/thaw/cmd.h"
-
-static const char event[] = "ping";
 
 int usual_open(struct usual *u, const struct kvm *kvm, const char *dir, struct thaw_err *err)
 {
@@ -83,13 +81,19 @@ static int make(struct usual *u, int mailbox_fd, struct err *err)
 	return 0;
 }
 
-static int respond(struct machine *m, struct err *err)
+static int respond(struct usual *u, struct err *err)
 {
-	const struct invocation inv = { .event = event, .len = sizeof(event) };
+	const struct invocation inv = {
+		.event = u->event,
+		.len = u->event_len,
+		.deadline =
+			u->timeout_ms ? clock_monotonic() + u->timeout_ms * NSEC_PER_MSEC : 0,
+	};
 	struct mailbox_reply reply;
-	int ret = machine_invoke(m, &inv, &reply, NULL, err);
+	int ret = machine_invoke(&u->machine, &inv, &reply, NULL, err);
 
-	if (ret == 0 && (reply.len != sizeof(event) || memcmp(reply.data, event, reply.len)))
+	if (ret == 0 && u->echoes &&
+	    (reply.len != u->event_len || memcmp(reply.data, u->event, reply.len) != 0))
 		return err_set(err, EIO,
 			       "the machine made in the usual order answered wrongly");
 	return ret;
@@ -108,7 +112,7 @@ int usual_sample(void *arg, double *us, struct thaw_err *err)
 	if (ret == 0)
 		ret = restore(&u->machine, &u->origin.template, &tier_map, NULL, cmd_err(err));
 	if (ret == 0)
-		ret = respond(&u->machine, cmd_err(err));
+		ret = respond(u, cmd_err(err));
 	machine_destroy(&u->machine);
 	*us = (double)(clock_monotonic() - from) / 1e3;
 	return ret;

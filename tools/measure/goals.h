@@ -77,5 +77,11 @@ void goals_beside(struct goals *g, enum goal number, const char *fmt, ...)
 /* All bounds of the goal measured and kept? @goal: as a goal, else as a must. */
 bool goals_kept(const struct goals *g, enum goal number, bool goal);
 
+/* Of one bound: kept? "<= 0.33", "1.5 [1.4, 1.6]" or "not measured", cut to @size. The texts'
+ * lengths are returned, as snprintf does. */
+bool bound_kept(const struct goal_bound *b, bool goal);
+size_t bound_limit_text(const struct goal_bound *b, bool goal, char *text, size_t size);
+size_t bound_found_text(const struct goal_bound *b, char *text, size_t size);
+
 /* Fill the table, add the JSON ("goals", "verdict") and the verdict to @r. */
 void goals_report(struct goals *g, struct report *r);

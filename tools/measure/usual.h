@@ -6,7 +6,10 @@
  */
 #pragma once
 
-#include "bench/origin.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tools/measure/origin.h"
 #include "snapshot/machine.h"
 #include "snapshot/thaw.h"
 
@@ -14,6 +17,11 @@ struct usual {
 	const struct kvm *kvm;
 	struct origin origin;
 	struct machine machine;
+	/* Set after usual_open. */
+	const void *event;
+	size_t event_len;
+	unsigned int timeout_ms; /* of each reply; 0: none */
+	bool echoes;		 /* a reply has to be the event */
 };
 
 /* @dir: an image. usual_close is safe after an error. */

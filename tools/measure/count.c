@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/count.h"
+#include "tools/measure/count.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/cache.h"
+#include "tools/measure/cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,21 +14,32 @@
 #include "engine/util.h"
 #include "tools/thaw/cmd.h"
 
-/* Pages of the file that are in the cache, or -errno. */
-static long cached_pages(int fd, size_t size)
+/* Pages of a mapping that are in the cache, or -errno. */
+static long count_cached(void *at, size_t size)
 {
 	size_t pages = (size + MEM_PAGE_SIZE - 1) / MEM_PAGE_SIZE;
-	auto_free unsigned char *map = malloc(pages + 1);
-	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	auto_free unsigned char *in = malloc(pages + 1);
 	long n = 0;
 
-	if (!map || at == MAP_FAILED)
+	if (!in)
 		return -ENOMEM;
-	if (mincore(at, size, map) < 0)
-		n = -errno;
+	if (mincore(at, size, in) < 0)
+		return -errno;
+	for (size_t i = 0; i < pages; i++)
+		n += in[i] & 1;
+	return n;
+}
+
+/* The same of a file. */
+static long cached_pages(int fd, size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	long n;
+
+	if (at == MAP_FAILED)
+		return -errno;
+	n = count_cached(at, size);
 	munmap(at, size);
-	for (size_t i = 0; i < pages && n >= 0; i++)
-		n += map[i] & 1;
 	return n;
 }
 
@@ -54,13 +65,14 @@ int cache_drop(const char *path, struct thaw_err *err)
 
 uint64_t cache_bytes_read(void)
 {
+	static const char key[] = "read_bytes: ";
 	FILE *f = fopen("/proc/self/io", "re");
 	char line[128];
 	uint64_t n = 0;
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "read_bytes: %" SCNu64, &n) == 1)
-			break;
+		if (strncmp(line, key, strlen(key)) == 0)
+			n = strtoull(line + strlen(key), NULL, 10);
 	}
 	if (f)
 		fclose(f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/bare.h"
+#include "tools/measure/bare.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/goals.h"
+#include "tools/measure/goals.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -136,7 +136,7 @@ void goals_beside(struct goals *g, enum goal number, const char *fmt, ...)
 	va_end(ap);
 }
 
-static bool bound_kept(const struct goal_bound *b, bool goal)
+bool bound_kept(const struct goal_bound *b, bool goal)
 {
 	double limit = goal ? b->goal : b->must;
 
@@ -166,18 +166,41 @@ bool goals_kept(const struct goals *g, enum goal number, bool goal)
 	return true;
 }
 
+size_t bound_limit_text(const struct goal_bound *b, bool goal, char *text, size_t size)
+{
+	return (size_t)snprintf(text, size, "%s %g%s%s",
+				b->at_least ? ">=" : "<=", goal ? b->goal : b->must,
+				b->unit[0] ? " " : "", b->unit);
+}
+
+size_t bound_found_text(const struct goal_bound *b, char *text, size_t size)
+{
+	const struct ratio *f = &b->found;
+
+	if (!b->measured)
+		return (size_t)snprintf(text, size, "not measured");
+	if (f->low < f->high)
+		return (size_t)snprintf(text, size, "%.3g [%.3g, %.3g]", f->value, f->low,
+					f->high);
+	return (size_t)snprintf(text, size, "%.3g%s%s", f->value, b->unit[0] ? " " : "",
+				b->unit);
+}
+
+/* Where the text of bound @i begins, behind those before it. */
+static size_t separate(unsigned int i, char *text, size_t at, size_t size)
+{
+	return i > 0 && at < size ? at + (size_t)snprintf(text + at, size - at, "; ") : at;
+}
+
 /* "<= 0.33" or "<= 1.5; <= 1024 KiB" */
 static void limits_text(const struct goal_row *row, bool goal, char *text, size_t size)
 {
 	size_t at = 0;
 
-	text[0] = '\0';
-	for (unsigned int i = 0; i < GOAL_BOUNDS && row->bounds[i].unit && at < size; i++) {
-		const struct goal_bound *b = &row->bounds[i];
-
-		at += (size_t)snprintf(text + at, size - at, "%s%s %g%s%s", i > 0 ? "; " : "",
-				       b->at_least ? ">=" : "<=", goal ? b->goal : b->must,
-				       b->unit[0] ? " " : "", b->unit);
+	for (unsigned int i = 0; i < GOAL_BOUNDS && row->bounds[i].unit; i++) {
+		at = separate(i, text, at, size);
+		if (at < size)
+			at += bound_limit_text(&row->bounds[i], goal, text + at, size - at);
 	}
 }
 
@@ -185,20 +208,10 @@ static void found_text(const struct goal_row *row, char *text, size_t size)
 {
 	size_t at = 0;
 
-	text[0] = '\0';
-	for (unsigned int i = 0; i < GOAL_BOUNDS && row->bounds[i].unit && at < size; i++) {
-		const struct goal_bound *b = &row->bounds[i];
-		const struct ratio *f = &b->found;
-		const char *between = i > 0 ? "; " : "";
-
-		if (!b->measured)
-			at += (size_t)snprintf(text + at, size - at, "%snot measured", between);
-		else if (f->low < f->high)
-			at += (size_t)snprintf(text + at, size - at, "%s%.3g [%.3g, %.3g]",
-					       between, f->value, f->low, f->high);
-		else
-			at += (size_t)snprintf(text + at, size - at, "%s%.3g%s%s", between,
-					       f->value, b->unit[0] ? " " : "", b->unit);
+	for (unsigned int i = 0; i < GOAL_BOUNDS && row->bounds[i].unit; i++) {
+		at = separate(i, text, at, size);
+		if (at < size)
+			at += bound_found_text(&row->bounds[i], text + at, size - at);
 	}
 }
 
