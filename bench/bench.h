@@ -22,6 +22,7 @@ struct bench {
 	const char *guest; /* folder of the programs that run inside machines */
 	char scratch[64];  /* folder of the images; removed at the end */
 	struct thaw_host *host;
+	struct thaw_zygote *zygote; /* of all pools: forked before there is much to copy */
 	struct kvm kvm; /* the same host, for the peers, which are made of the engine's parts */
 	struct report report;
 	struct goals goals;

@@ -26,7 +26,7 @@
 struct density {
 	struct subject echo;
 	struct park park;
-	double bytes_each; /* MemAvailable that a parked clone costs; 0: not measured */
+	double bytes_each; /* what a parked clone costs; 0: not measured */
 };
 
 /* Means over clones, bytes. */
@@ -34,7 +34,8 @@ struct cost {
 	double uss, pss;				 /* of the process */
 	double ram_uss;					 /* of guest RAM: private */
 	struct dirtied dirtied;				 /* by one start */
-	double total;					 /* MemAvailable that is gone */
+	double total;					 /* of memory.h's used */
+	double available;				 /* MemAvailable that is gone */
 	double slab, page_tables, kernel_stack, vmalloc; /* of the kernel's part */
 };
 
@@ -52,13 +53,14 @@ static void density_close(struct density *d)
 
 /* ---- fan-out: @n waiting shells, a different event for each ---- */
 
-static int fan_out(struct density *d, unsigned int n, double *ms, struct thaw_err *err)
+static int fan_out(const struct bench *b, struct density *d, unsigned int n, double *ms,
+		   struct thaw_err *err)
 {
 	nsec_t wall = 0;
 	int ret;
 
 	park_close(&d->park);
-	ret = park_open(&d->park, d->echo.template, n, err);
+	ret = park_open(&d->park, b->zygote, d->echo.template, n, err);
 	if (ret == 0)
 		ret = park_ask(&d->park, 0, n, 1, &wall, err);
 	*ms = (double)wall / 1e6;
@@ -84,7 +86,7 @@ static int measure_scaling(struct bench *b, struct density *d, struct thaw_err *
 	chart->series[chart->nseries++] = wall;
 	chart->series[chart->nseries++] = each;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes) && ret == 0; i++) {
-		ret = fan_out(d, sizes[i], &ms, err);
+		ret = fan_out(b, d, sizes[i], &ms, err);
 		if (ret == 0 && (series_add(x, sizes[i]) < 0 || series_add(wall, ms) < 0 ||
 				 series_add(each, ms / sizes[i]) < 0))
 			ret = err_set(cmd_err(err), ENOMEM, "no memory for samples");
@@ -100,7 +102,7 @@ static int measure_fan_out(struct bench *b, struct density *d, struct thaw_err *
 	int ret = 0;
 
 	for (unsigned int i = 0; i < (b->quick ? 1 : FAN_OUTS) && ret == 0; i++) {
-		ret = fan_out(d, CLONES, &ms, err);
+		ret = fan_out(b, d, CLONES, &ms, err);
 		if (ret == 0)
 			ret = series_add(s, ms);
 	}
@@ -150,13 +152,13 @@ static int measure_cost(const struct bench *b, struct density *d, unsigned int n
 
 	*c = (struct cost){ 0 };
 	park_close(&d->park);
-	usleep(300000); /* what went with the last ones is freed later */
 	memory_of_host(&before);
-	ret = fan_out(d, n, &ms, err);
+	ret = fan_out(b, d, n, &ms, err);
 	if (ret < 0)
 		return ret;
 	memory_of_host(&after);
-	c->total = per_clone(after.available, before.available, n);
+	c->total = per_clone(before.used, after.used, n);
+	c->available = per_clone(after.available, before.available, n);
 	c->slab = per_clone(before.slab, after.slab, n);
 	c->page_tables = per_clone(before.page_tables, after.page_tables, n);
 	c->kernel_stack = per_clone(before.kernel_stack, after.kernel_stack, n);
@@ -173,7 +175,8 @@ static void chart_cost(struct bench *b, const struct cost *c, const char *name)
 	struct chart *chart = report_chart(&b->report, CHART_STACK, "Memory per clone");
 	double *v = chart->values[0];
 
-	chart->x_label = "KiB, after it has answered; all of it: MemAvailable that is gone";
+	chart->x_label =
+		"KiB, after it has answered; all of it: what the kernel counts as used";
 	chart->bars[chart->nbars++] = name;
 	chart->nsegments = ARRAY_SIZE(segments);
 	memcpy(chart->segments, segments, sizeof(segments));
@@ -195,12 +198,13 @@ static void table_cost(struct bench *b, const struct cost *c, unsigned int n)
 		{ "guest RAM: private", c->ram_uss },
 		{ "guest RAM: dirtied (KVM's dirty log)", (double)c->dirtied.written },
 		{ "guest RAM: differs from the template", (double)c->dirtied.changed },
-		{ "MemAvailable that is gone", c->total },
+		{ "all that the kernel counts as used", c->total },
 		{ "of it not guest RAM: VMM and kernel", c->total - c->ram_uss },
 		{ "kernel: slab", c->slab },
 		{ "kernel: page tables", c->page_tables },
 		{ "kernel: stacks", c->kernel_stack },
-		{ "kernel: vmalloc", c->vmalloc },
+		{ "kernel: vmalloc, stacks included", c->vmalloc },
+		{ "MemAvailable that is gone", c->available },
 	};
 	struct table *t = report_table(&b->report, "Memory per parked clone that has answered");
 	unsigned int row;
@@ -255,8 +259,10 @@ static int park_thousand(struct bench *b, struct density *d, struct thaw_err *er
 	goals_value(&b->goals, GOAL_MEMORY, 1, (c.total - c.ram_uss) / 1024);
 	goals_beside(&b->goals, GOAL_MEMORY,
 		     "%u clones: USS %.0f KiB, PSS %.0f KiB, guest RAM "
-		     "private %.0f KiB, MemAvailable %.0f KiB each",
-		     CLONES, c.uss / 1024, c.pss / 1024, c.ram_uss / 1024, c.total / 1024);
+		     "private %.0f KiB, all that the kernel counts %.0f KiB, MemAvailable "
+		     "%.0f KiB each",
+		     CLONES, c.uss / 1024, c.pss / 1024, c.ram_uss / 1024, c.total / 1024,
+		     c.available / 1024);
 	return measure_wakes(b, d, err);
 }
 
@@ -319,10 +325,9 @@ static int fill_half(struct bench *b, struct density *d, struct thaw_err *err)
 	int ret;
 
 	park_close(&d->park);
-	usleep(500000);
 	memory_of_host(&before);
 	n = clones_that_fit(&b->report.host, d->bytes_each);
-	ret = park_open(&d->park, d->echo.template, n, err);
+	ret = park_open(&d->park, b->zygote, d->echo.template, n, err);
 	if (ret == 0)
 		ret = park_ask(&d->park, 0, n, 1, &wall, err);
 	if (ret < 0)
@@ -336,6 +341,9 @@ static int fill_half(struct bench *b, struct density *d, struct thaw_err *err)
 	row = table_row(t);
 	table_cell(t, row, 0, "first request to last reply");
 	table_cell(t, row, 1, "%.0f ms", (double)wall / 1e6);
+	row = table_row(t);
+	table_cell(t, row, 0, "all that the kernel counts as used, per clone");
+	table_cell(t, row, 1, "%.1f KiB", per_clone(before.used, after.used, n) / 1024);
 	row = table_row(t);
 	table_cell(t, row, 0, "MemAvailable that is gone, per clone");
 	table_cell(t, row, 1, "%.1f KiB",

@@ -193,7 +193,8 @@ static int open_slots(struct warm_part *p, const struct bench *b, struct thaw_er
 	if (ret == 0)
 		ret = warm_open(&p->used, b, "sql", query, rows, err);
 	if (ret == 0)
-		ret = pooled_open(&p->pooled, p->echo.subject.template, "ping", "ping", err);
+		ret = pooled_open(&p->pooled, b->zygote, p->echo.subject.template, "ping",
+				  "ping", err);
 	return ret;
 }
 

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "engine/fds.h"
 #include "tools/thaw/cmd.h"
+
+#define ZYGOTE_MEMORY (1ull << 60) /* what fits is what is measured: refuse nothing */
 
 static const struct option options[] = {
 	{ "quick", no_argument, NULL, 'q' },
@@ -41,29 +43,19 @@ static int usage(void)
 	return EXIT_USAGE;
 }
 
-/* A slot needs two descriptors, and a thousand are made: as many as we may have. Where that
- * fails, opening the pool says what is missing. */
-static void raise_fds(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int bench_open(struct bench *b, struct thaw_err *err)
 {
 	const char *tmp = getenv("TMPDIR");
 	int ret;
 
-	raise_fds();
+	fds_raise_limit(); /* a slot needs two, and a thousand are made */
 	snprintf(b->scratch, sizeof(b->scratch), "%.40s/thaw-bench.XXXXXX",
 		 tmp ? tmp : "/var/tmp");
 	if (!mkdtemp(b->scratch))
 		return err_sys(cmd_err(err), "make %s", b->scratch);
-	ret = thaw_host_open(&b->host, err);
+	ret = thaw_zygote_open(&b->zygote, ZYGOTE_MEMORY, err);
+	if (ret == 0)
+		ret = thaw_host_open(&b->host, err);
 	if (ret == 0)
 		ret = kvm_open(&b->kvm, cmd_err(err));
 	return ret;
@@ -82,6 +74,7 @@ static void bench_close(struct bench *b)
 	if (b->kvm.fd > 0)
 		kvm_close(&b->kvm);
 	thaw_host_close(b->host);
+	thaw_zygote_close(b->zygote);
 	nftw(b->scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	report_fini(&b->report);
 }

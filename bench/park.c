@@ -12,16 +12,13 @@
 
 #define PARK_TEXT	48u	     /* bytes of an event */
 #define PARK_TIMEOUT_MS 60000u	     /* ours: longer than all answers take on a slow host */
-#define PARK_MEMORY	(1ull << 60) /* what fits is what is measured: refuse nothing */
 #define PARK_SLOT	(128u << 10) /* a clone's share of it */
 
-int park_open(struct park *p, const struct thaw_template *t, unsigned int n,
-	      struct thaw_err *err)
+int park_open(struct park *p, struct thaw_zygote *zygote, const struct thaw_template *t,
+	      unsigned int n, struct thaw_err *err)
 {
-	int ret = thaw_zygote_open(&p->zygote, PARK_MEMORY, err);
+	int ret = thaw_pool_open(&p->pool, zygote, t, n, PARK_SLOT, err);
 
-	if (ret == 0)
-		ret = thaw_pool_open(&p->pool, p->zygote, t, n, PARK_SLOT, err);
 	if (ret < 0)
 		return ret;
 	p->slots = calloc(n, sizeof(struct thaw_slot *));
@@ -34,7 +31,6 @@ int park_open(struct park *p, const struct thaw_template *t, unsigned int n,
 void park_close(struct park *p)
 {
 	thaw_pool_close(p->pool);
-	thaw_zygote_close(p->zygote);
 	free(p->slots);
 	*p = (struct park){ 0 };
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * park.h - many clones alive at once: a zygote and a pool of waiting shells, each of which is
+ * park.h - many clones alive at once: a pool of waiting shells, each of which is
  * handed a machine and an event, answers, and then stays until it is asked again. All of it is
  * libthaw's own, as a user would do it, from one thread.
  */
@@ -12,7 +12,6 @@
 #include "snapshot/thaw.h"
 
 struct park {
-	struct thaw_zygote *zygote;
 	struct thaw_pool *pool;
 	struct thaw_slot **slots; /* @n of them; NULL: its shell waits */
 	unsigned int n;
@@ -22,8 +21,8 @@ struct park {
  * park_open - make @n shells, all of them ready. @t: of tier map. park_close ends them, and
  * returns when no process is left; it is safe after an error.
  */
-int park_open(struct park *p, const struct thaw_template *t, unsigned int n,
-	      struct thaw_err *err);
+int park_open(struct park *p, struct thaw_zygote *zygote, const struct thaw_template *t,
+	      unsigned int n, struct thaw_err *err);
 void park_close(struct park *p);
 
 /*

@@ -10,20 +10,16 @@
 
 #define POOLED_SHELLS 16u
 
-int pooled_open(struct pooled *p, const struct thaw_template *t, const char *event,
-		const char *reply, struct thaw_err *err)
+int pooled_open(struct pooled *p, struct thaw_zygote *zygote, const struct thaw_template *t,
+		const char *event, const char *reply, struct thaw_err *err)
 {
-	int ret;
-
 	*p = (struct pooled){ .event = event, .reply = reply };
-	ret = thaw_zygote_open(&p->zygote, 0, err);
-	return ret < 0 ? ret : thaw_pool_open(&p->pool, p->zygote, t, POOLED_SHELLS, 0, err);
+	return thaw_pool_open(&p->pool, zygote, t, POOLED_SHELLS, 0, err);
 }
 
 void pooled_close(struct pooled *p)
 {
 	thaw_pool_close(p->pool);
-	thaw_zygote_close(p->zygote);
 	*p = (struct pooled){ 0 };
 }
 

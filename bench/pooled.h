@@ -5,14 +5,13 @@
 #include "snapshot/thaw.h"
 
 struct pooled {
-	struct thaw_zygote *zygote;
 	struct thaw_pool *pool;
 	const char *event, *reply;
 };
 
 /* @t: of tier map or warm; @event and @reply: of every start. pooled_close is safe after an error. */
-int pooled_open(struct pooled *p, const struct thaw_template *t, const char *event,
-		const char *reply, struct thaw_err *err);
+int pooled_open(struct pooled *p, struct thaw_zygote *zygote, const struct thaw_template *t,
+		const char *event, const char *reply, struct thaw_err *err);
 void pooled_close(struct pooled *p);
 
 /* One sample: taking the shell, handing over machine and event, the reply. Closing the slot and

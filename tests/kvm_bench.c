@@ -75,6 +75,7 @@ Test(bench, parked_clones_answer_again_and_their_memory_is_looked_at, .timeout =
 {
 	static struct frozen f;
 	struct thaw_template *t;
+	struct thaw_zygote *z;
 	struct thaw_err err = { 0 };
 	struct park p = { 0 };
 	struct dirtied d;
@@ -83,7 +84,8 @@ Test(bench, parked_clones_answer_again_and_their_memory_is_looked_at, .timeout =
 
 	frozen_make(&f, guest_path("echo"));
 	t = template_of(&f);
-	cr_assert(eq(int, park_open(&p, t, 5, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&z, 0, &err), 0), "%s", err.text);
+	cr_assert(eq(int, park_open(&p, z, t, 5, &err), 0), "%s", err.text);
 	cr_assert(eq(int, park_ask(&p, 0, 5, 1, &wall, &err), 0), "%s", err.text);
 	cr_expect(gt(u64, wall, 0));
 	cr_assert(eq(int, park_ask(&p, 3, 4, 2, &wall, &err), 0), "%s", err.text);
@@ -94,6 +96,7 @@ Test(bench, parked_clones_answer_again_and_their_memory_is_looked_at, .timeout =
 	if (memory_private(park_pid(&p, 3), "memfd:thaw-template", &private) == 0)
 		cr_expect(ge(u64, private, d.changed));
 	park_close(&p);
+	thaw_zygote_close(z);
 	thaw_template_close(t);
 	frozen_free(&f);
 }
@@ -103,6 +106,7 @@ Test(bench, a_wrong_reply_is_an_error_and_no_sample, .timeout = 120)
 {
 	static struct frozen f;
 	struct thaw_template *t;
+	struct thaw_zygote *z;
 	struct thaw_err err = { 0 };
 	struct park p = { 0 };
 	struct pooled pooled;
@@ -111,13 +115,15 @@ Test(bench, a_wrong_reply_is_an_error_and_no_sample, .timeout = 120)
 
 	frozen_make(&f, guest_path("tiny"));
 	t = template_of(&f);
-	cr_assert(eq(int, park_open(&p, t, 1, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&z, 0, &err), 0), "%s", err.text);
+	cr_assert(eq(int, park_open(&p, z, t, 1, &err), 0), "%s", err.text);
 	cr_expect(eq(int, park_ask(&p, 0, 1, 1, &wall, &err), -EIO));
 	cr_expect(ne(ptr, strstr(err.text, "clone 0 answered"), NULL), "%s", err.text);
 	park_close(&p);
-	cr_assert(eq(int, pooled_open(&pooled, t, "ping", "ping", &err), 0), "%s", err.text);
+	cr_assert(eq(int, pooled_open(&pooled, z, t, "ping", "ping", &err), 0), "%s", err.text);
 	cr_expect(eq(int, pooled_sample(&pooled, &us, &err), -EIO));
 	pooled_close(&pooled);
+	thaw_zygote_close(z);
 	thaw_template_close(t);
 	frozen_free(&f);
 }
@@ -126,18 +132,21 @@ Test(bench, a_pool_is_filled_when_no_shell_waits, .timeout = 120)
 {
 	static struct frozen f;
 	struct thaw_template *t;
+	struct thaw_zygote *z;
 	struct thaw_err err = { 0 };
 	struct pooled pooled;
 	double us = 0;
 
 	frozen_make(&f, guest_path("echo"));
 	t = template_of(&f);
-	cr_assert(eq(int, pooled_open(&pooled, t, "ping", "ping", &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&z, 0, &err), 0), "%s", err.text);
+	cr_assert(eq(int, pooled_open(&pooled, z, t, "ping", "ping", &err), 0), "%s", err.text);
 	for (int i = 0; i < 40; i++) {
 		cr_assert(eq(int, pooled_sample(&pooled, &us, &err), 0), "%s", err.text);
 		cr_expect(gt(dbl, us, 0));
 	}
 	pooled_close(&pooled);
+	thaw_zygote_close(z);
 	thaw_template_close(t);
 	frozen_free(&f);
 }

@@ -6,8 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/util.h"
+
+/* Ours. Used memory that changes by less than SETTLED, five times in a row, is calm. */
+#define SETTLE_STEP_MS 100
+#define SETTLE_STEPS   100u
+#define SETTLE_CALM    5u
+#define SETTLED	       (1u << 20)
 
 /* "Name:   123 kB": add the bytes to *value if the line has that name. */
 static void add_line(const char *line, const char *name, uint64_t *value)
@@ -69,7 +76,7 @@ int memory_private(pid_t pid, const char *name, uint64_t *bytes)
 	return 0;
 }
 
-void memory_of_host(struct memory_host *m)
+static void read_host(struct memory_host *m)
 {
 	const struct {
 		const char *name;
@@ -77,7 +84,10 @@ void memory_of_host(struct memory_host *m)
 	} lines[] = {
 		{ "MemAvailable", &m->available }, { "Slab", &m->slab },
 		{ "PageTables", &m->page_tables }, { "KernelStack", &m->kernel_stack },
-		{ "VmallocUsed", &m->vmalloc },
+		{ "VmallocUsed", &m->vmalloc },	   { "Slab", &m->used },
+		{ "PageTables", &m->used },	   { "SecPageTables", &m->used },
+		{ "VmallocUsed", &m->used },	   { "Percpu", &m->used },
+		{ "AnonPages", &m->used },	   { "Shmem", &m->used },
 	};
 	FILE *f = fopen("/proc/meminfo", "re");
 	char line[128];
@@ -89,4 +99,18 @@ void memory_of_host(struct memory_host *m)
 	}
 	if (f)
 		fclose(f);
+}
+
+void memory_of_host(struct memory_host *m)
+{
+	const struct timespec step = { .tv_nsec = SETTLE_STEP_MS * 1000000 };
+	uint64_t before;
+
+	read_host(m);
+	for (unsigned int i = 0, calm = 0; i < SETTLE_STEPS && calm < SETTLE_CALM; i++) {
+		before = m->used;
+		nanosleep(&step, NULL);
+		read_host(m);
+		calm = MAX(m->used, before) - MIN(m->used, before) < SETTLED ? calm + 1 : 0;
+	}
 }

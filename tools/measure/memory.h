@@ -17,8 +17,14 @@ int memory_of(pid_t pid, struct memory_use *use);
  * or -errno. */
 int memory_private(pid_t pid, const char *name, uint64_t *bytes);
 
-/* Of the host, bytes: /proc/meminfo. */
+/*
+ * Of the host, bytes: /proc/meminfo, once what processes that ended had is free (ten seconds are
+ * waited for that at most). @used is the sum of what the kernel says it has given out but for the
+ * page cache: anonymous and shared memory, slabs, page tables of both stages, vmalloc with the
+ * stacks, per-CPU memory. MemAvailable says the same from the other end, but where the host
+ * takes free pages back it moves by itself, by hundreds of MiB.
+ */
 struct memory_host {
-	uint64_t available, slab, page_tables, kernel_stack, vmalloc;
+	uint64_t used, available, slab, page_tables, kernel_stack, vmalloc;
 };
 void memory_of_host(struct memory_host *m);
