@@ -128,6 +128,17 @@ typedef void thaw_log(void *arg, unsigned int stream, const void *text, size_t l
  */
 THAW_CHECK int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t,
 			       thaw_log *log, void *arg, struct thaw_err *err);
+
+/*
+ * The same in two: thaw_clone_make does what can be done before the machine is wanted (the
+ * virtual machine; tier "ready": huge pages in place, and who serves the rest), on the thread
+ * that will use the clone; thaw_clone_start restores the machine into it. Until then, nothing
+ * else can be asked of the clone but to be closed.
+ */
+THAW_CHECK int thaw_clone_make(struct thaw_clone **clone, const struct thaw_template *t,
+			       thaw_log *log, void *arg, struct thaw_err *err);
+/* Errors: as thaw_clone_open: the clone can only be closed then; -EINVAL it was started before. */
+THAW_CHECK int thaw_clone_start(struct thaw_clone *clone, struct thaw_err *err);
 THAW_PUBLIC void thaw_clone_close(struct thaw_clone *clone);
 
 #define THAW_EVENT_MAX 6291456u /* bytes of an event, and of a reply: 6 MiB */
@@ -209,7 +220,7 @@ THAW_PUBLIC const char *thaw_clone_crash(struct thaw_clone *clone);
  * 0: it did not. The two "first" are of the first invocation.
  */
 struct thaw_stamps {
-	uint64_t request; /* thaw_clone_open was called; after a rewind: thaw_clone_invoke */
+	uint64_t request; /* thaw_clone_open or _start was called; after a rewind: _invoke */
 	uint64_t shell;	  /* a virtual machine was there, empty */
 	uint64_t memory;  /* guest memory attached */
 	uint64_t state;	  /* vCPU and devices set, generation, entropy and clocks renewed */

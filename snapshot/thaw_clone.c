@@ -16,6 +16,7 @@ struct thaw_clone {
 	struct machine machine;
 	struct rewind rewind; /* open when is_rewindable */
 	bool is_rewindable;
+	bool is_started; /* it has a machine */
 	bool is_rewound; /* and has not been invoked since */
 	struct phases phases;
 	thaw_log *log;
@@ -43,36 +44,55 @@ static int clone_ready_rewind(struct thaw_clone *c, struct err *err)
 	return ret;
 }
 
-static int clone_start(struct thaw_clone *c, struct err *err)
+static int create(struct thaw_clone *c, struct err *err)
 {
 	const struct thaw_template *t = c->template;
-	int ret;
 
 	c->mailbox_fd = mailbox_memfd(err);
 	if (c->mailbox_fd < 0)
 		return c->mailbox_fd;
 	if (t->tier->maps)
-		ret = machine_create_mapped(&c->machine, &t->host->kvm, &t->template,
-					    c->mailbox_fd, err);
-	else
-		ret = machine_create(&c->machine, &t->host->kvm, &t->template.shape,
-				     c->mailbox_fd, err);
+		return machine_create_mapped(&c->machine, &t->host->kvm, &t->template,
+					     c->mailbox_fd, err);
+	return machine_create(&c->machine, &t->host->kvm, &t->template.shape, c->mailbox_fd,
+			      err);
+}
+
+static void clone_free(struct thaw_clone *c)
+{
+	if (c->mailbox_fd >= 0)
+		close(c->mailbox_fd);
+	thaw_template_close(c->template);
+	free(c);
+}
+
+static int clone_make(struct thaw_clone *c, struct err *err)
+{
+	int ret = create(c, err);
+
 	if (ret < 0)
 		return ret;
-	ret = restore_prepare(&c->machine, &t->template, t->tier, err);
-	phase_mark(&c->phases, PHASE_SHELL);
 	if (c->log)
 		c->machine.mailbox->ops = (struct mailbox_ops){ .log = clone_log, .arg = c };
-	if (ret == 0)
-		ret = restore(&c->machine, &t->template, t->tier, &c->phases, err);
-	if (ret == 0 && t->tier->rewinds)
-		ret = clone_ready_rewind(c, err);
+	ret = restore_prepare(&c->machine, &c->template->template, c->template->tier, err);
 	if (ret < 0)
 		machine_destroy(&c->machine);
+	phase_mark(&c->phases, PHASE_SHELL);
 	return ret;
 }
 
-int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
+static int clone_start(struct thaw_clone *c, struct err *err)
+{
+	const struct thaw_template *t = c->template;
+	int ret = restore(&c->machine, &t->template, t->tier, &c->phases, err);
+
+	c->is_started = ret == 0;
+	if (ret == 0 && t->tier->rewinds)
+		ret = clone_ready_rewind(c, err);
+	return ret;
+}
+
+int thaw_clone_make(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
 		    void *arg, struct thaw_err *err)
 {
 	nsec_t request = clock_monotonic();
@@ -86,16 +106,35 @@ int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t, th
 	c->phases.at[PHASE_REQUEST] = request;
 	c->log = log;
 	c->log_arg = arg;
-	ret = clone_start(c, handle_err(err));
+	ret = clone_make(c, handle_err(err));
+	if (ret < 0)
+		clone_free(c);
+	else
+		*clone = c;
+	return ret;
+}
+
+int thaw_clone_start(struct thaw_clone *clone, struct thaw_err *err)
+{
+	if (clone->is_started)
+		return err_set(handle_err(err), EINVAL, "the clone was started before");
+	clone->phases = (struct phases){ .at[PHASE_REQUEST] = clock_monotonic() };
+	phase_mark(&clone->phases, PHASE_SHELL);
+	return clone_start(clone, handle_err(err));
+}
+
+int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
+		    void *arg, struct thaw_err *err)
+{
+	int ret = thaw_clone_make(clone, t, log, arg, err);
+
+	if (ret == 0)
+		ret = clone_start(*clone, handle_err(err));
 	if (ret < 0) {
-		if (c->mailbox_fd >= 0)
-			close(c->mailbox_fd);
-		thaw_template_close(c->template);
-		free(c);
-		return ret;
+		thaw_clone_close(*clone);
+		*clone = NULL;
 	}
-	*clone = c;
-	return 0;
+	return ret;
 }
 
 void thaw_clone_close(struct thaw_clone *clone)
@@ -105,9 +144,7 @@ void thaw_clone_close(struct thaw_clone *clone)
 	if (clone->is_rewindable)
 		rewind_close(&clone->rewind);
 	machine_destroy(&clone->machine);
-	close(clone->mailbox_fd);
-	thaw_template_close(clone->template);
-	free(clone);
+	clone_free(clone);
 }
 
 int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
@@ -137,10 +174,17 @@ int thaw_clone_invoke(struct thaw_clone *clone, const void *event, size_t len,
 	return ret;
 }
 
+static int check_started(const struct thaw_clone *c, struct err *err)
+{
+	return c->is_started ? 0 : err_set(err, EINVAL, "the clone was not started yet");
+}
+
 int thaw_clone_rewind(struct thaw_clone *clone, int verify, struct thaw_err *err)
 {
-	int ret = clone_ready_rewind(clone, handle_err(err));
+	int ret = check_started(clone, handle_err(err));
 
+	if (ret == 0)
+		ret = clone_ready_rewind(clone, handle_err(err));
 	if (ret == 0)
 		ret = rewind_machine(&clone->rewind, &clone->machine, handle_err(err));
 	if (ret < 0)
@@ -185,10 +229,11 @@ int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clon
 	*snapshot = NULL;
 	if (!s)
 		return -ENOMEM;
-	if (clone->template->tier->needs_fill)
+	ret = check_started(clone, handle_err(err));
+	if (ret == 0 && clone->template->tier->needs_fill)
 		ret = fork_begin(&s->fork, &clone->machine, &clone->template->template,
 				 handle_err(err));
-	else
+	else if (ret == 0)
 		ret = err_set(handle_err(err), EINVAL,
 			      "a clone of tier %s cannot be snapshot: expected map or warm",
 			      clone->template->tier->name);

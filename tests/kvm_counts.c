@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/count.h"
+#include "tools/measure/count.h"
 #include "tests/helpers_nest.h"
 
 /* ---- allocations ---- */

@@ -23,15 +23,17 @@ static int check_reply(struct way *w, const struct thaw_reply *reply, struct err
 	return 0;
 }
 
-/* @from: when the clock began; 0: when the shell was there. */
+/* @from: when the clock began; 0: when the clone that was made ahead is started. */
 static int run_clone(struct way *w, const struct thaw_template *t, nsec_t from, double *us,
 		     struct thaw_err *err)
 {
 	struct thaw_clone *clone;
 	struct thaw_stamps stamps;
 	struct thaw_reply reply;
-	int ret = thaw_clone_open(&clone, t, NULL, NULL, err);
+	int ret = thaw_clone_make(&clone, t, NULL, NULL, err);
 
+	if (ret == 0)
+		ret = thaw_clone_start(clone, err);
 	if (ret == 0)
 		ret = thaw_clone_invoke(clone, w->event, w->event_len, w->timeout_ms, &reply,
 					err);
@@ -41,7 +43,7 @@ static int run_clone(struct way *w, const struct thaw_template *t, nsec_t from, 
 		ret = check_reply(w, &reply, cmd_err(err));
 	if (ret == 0) {
 		thaw_clone_stamps(clone, &stamps);
-		*us = (double)(stamps.first_response - (from ? from : stamps.shell)) / 1e3;
+		*us = (double)(stamps.first_response - (from ? from : stamps.request)) / 1e3;
 	}
 	thaw_clone_close(clone);
 	return ret;
