@@ -41,6 +41,8 @@ struct allocations {
 static struct allocations *allocations;
 static bool is_caller; /* set where no shell is a copy of any more */
 
+/* In place of the library's, but for a sanitizer's, which has its own. */
+#if !SANITIZED
 static void count_allocation(void)
 {
 	if (!allocations || !allocations->counted)
@@ -49,8 +51,6 @@ static void count_allocation(void)
 			   __ATOMIC_RELAXED);
 }
 
-/* In place of the library's, but for a sanitizer's, which has its own. */
-#if !SANITIZED
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
