@@ -11,7 +11,7 @@
 #include "engine/util.h"
 
 /* Ours. Used memory that changes by less than SETTLED, five times in a row, is calm. */
-#define SETTLE_STEP_MS 100
+#define SETTLE_STEP_NS 100000000l
 #define SETTLE_STEPS   100u
 #define SETTLE_CALM    5u
 #define SETTLED	       (1u << 20)
@@ -103,7 +103,7 @@ static void read_host(struct memory_host *m)
 
 void memory_of_host(struct memory_host *m)
 {
-	const struct timespec step = { .tv_nsec = SETTLE_STEP_MS * 1000000 };
+	const struct timespec step = { .tv_nsec = SETTLE_STEP_NS };
 	uint64_t before;
 
 	read_host(m);

@@ -155,7 +155,7 @@ static void load_tables(void)
 	struct table t = { TSS_INDEX * 8 + 15, (uint64_t)gdt };
 	uint64_t base = (uint64_t)tss, land = (uint64_t)trap_land;
 
-	*(uint64_t *)(tss + 4) = (uint64_t)trap_stack_top; /* RSP0 */
+	*(uint64_t *)(void *)(tss + 4) = (uint64_t)trap_stack_top; /* RSP0 */
 	/* 0x89: an available TSS; 0x8e: an interrupt gate of ring 0. */
 	gdt[TSS_INDEX] = 0x67 | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24) << 56;
 	for (unsigned int i = 0; i < 32; i++)
