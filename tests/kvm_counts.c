@@ -104,17 +104,24 @@ static int start(void *arg, struct thaw_err *err)
 	return ret < 0 ? ret : thaw_slot_invoke(slot, "ping", 4, NEST_TIMEOUT_MS, &reply, err);
 }
 
-Test(counts, the_caller_makes_four_calls_and_meets_no_page_fault, .timeout = 60)
+static struct counts take(const struct counted *what)
 {
-	static struct nest n;
-	const struct counted what = { .prepare = prepare, .run = start, .arg = &n };
 	struct thaw_err err = { 0 };
 	struct counts c;
-	int ret = count_run(&c, &what, &err);
+	int ret = count_run(&c, what, &err);
 
 	if (ret == -EPERM)
 		cr_skip_test("ptrace is not allowed here");
 	cr_assert(eq(int, ret, 0), "%s", err.text);
+	return c;
+}
+
+Test(counts, the_caller_makes_four_calls_and_meets_no_page_fault, .timeout = 60)
+{
+	static struct nest n;
+	const struct counted what = { .prepare = prepare, .run = start, .arg = &n };
+	struct counts c = take(&what);
+
 	fprintf(stderr, "caller: %u system calls, %u page faults\n", c.calls, c.faults);
 	cr_expect(eq(uint, c.calls, 4));
 	if (!SANITIZED)
@@ -144,13 +151,8 @@ Test(counts, nothing_is_tried_when_a_clone_is_opened, .timeout = 60)
 {
 	static struct nest n;
 	const struct counted what = { .prepare = prepare_warm, .run = open_clone, .arg = &n };
-	struct thaw_err err = { 0 };
-	struct counts c;
-	int ret = count_run(&c, &what, &err);
+	struct counts c = take(&what);
 
-	if (ret == -EPERM)
-		cr_skip_test("ptrace is not allowed here");
-	cr_assert(eq(int, ret, 0), "%s", err.text);
 	fprintf(stderr, "a warm clone: %u system calls\n", c.calls);
 	/* 29; with a trial of KVM 194. */
 	cr_expect(le(uint, c.calls, 60));
