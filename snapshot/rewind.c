@@ -227,13 +227,36 @@ static bool is_different(const struct rewind_page *p)
 			 : !io_is_zero(p->host, MEM_PAGE_SIZE);
 }
 
-/* The kernel's copy of this page goes; what is seen there is the template's again, or zeros. */
-static int give_back(struct rewind *r, const struct rewind_page *p, struct err *err)
+/* Neighbours that are given back by one call. */
+struct run {
+	uint8_t *host;
+	size_t size;
+	int advice;
+};
+
+/* The kernel's copies of these pages go; what is seen there is the template's again, or zeros. */
+static int run_give_back(struct run *run, struct err *err)
+{
+	if (run->size > 0 && madvise(run->host, run->size, run->advice) < 0)
+		return err_sys(err, "give %zu bytes back", run->size);
+	run->size = 0;
+	return 0;
+}
+
+/* @run: what waits to be given back; this page is appended, or waits behind it. */
+static int give_back(struct rewind *r, const struct rewind_page *p, struct run *run,
+		     struct err *err)
 {
 	struct rewind_area *a = &r->areas[p->area];
+	int advice = p->origin ? MADV_DONTNEED : MADV_REMOVE, ret;
 
-	if (madvise(p->host, MEM_PAGE_SIZE, p->origin ? MADV_DONTNEED : MADV_REMOVE) < 0)
-		return err_sys(err, "give a page back");
+	if (run->host + run->size != p->host || run->advice != advice) {
+		ret = run_give_back(run, err);
+		if (ret < 0)
+			return ret;
+		*run = (struct run){ .host = p->host, .advice = advice };
+	}
+	run->size += MEM_PAGE_SIZE;
 	pages_clear(a->owned, p->page);
 	pages_set(a->given, p->page);
 	a->nowned--;
@@ -250,8 +273,8 @@ static bool has_shadow(const struct rewind *r, const struct rewind_page *p)
 	return r->flush_way == FLUSH_BY_SLOT && is_table(r, p);
 }
 
-/* Returns 1 to keep the page in the list, 0 when it was given back, or -errno. */
-static int restore_page(struct rewind *r, struct rewind_page *p, struct err *err)
+/* Returns whether to keep the page in the list; else it is to be given back. */
+static bool restore_page(struct rewind *r, struct rewind_page *p)
 {
 	const struct rewind_area *a = &r->areas[p->area];
 	bool different = is_different(p), shadow = has_shadow(r, p);
@@ -262,36 +285,36 @@ static int restore_page(struct rewind *r, struct rewind_page *p, struct err *err
 		r->tables_changed = true;
 	p->equal = different || pages_test(a->given, p->page) ? 0 : (uint16_t)(p->equal + 1);
 	if (p->equal > REWIND_EQUAL_MAX || a->nowned > most || shadow)
-		return give_back(r, p, err);
+		return false;
 	if (!different)
-		return 1;
+		return true;
 	if (p->origin) {
 		memcpy(p->host, p->origin, MEM_PAGE_SIZE);
 		r->stats.pages_copied++;
 	} else {
 		memset(p->host, 0, MEM_PAGE_SIZE);
 	}
-	return 1;
+	return true;
 }
 
 static int restore_memory(struct rewind *r, struct err *err)
 {
+	struct run run = { 0 };
 	size_t kept = 0;
 	int ret = 0;
 
 	for (uint16_t i = 0; i < r->nareas && ret == 0; i++)
 		ret = r->areas[i].origin ? find_copies(r, i, err) : find_written(r, i, err);
+	for (size_t i = 0; i < r->nowned && ret == 0; i++) {
+		if (restore_page(r, &r->owned[i]))
+			r->owned[kept++] = r->owned[i];
+		else
+			ret = give_back(r, &r->owned[i], &run, err);
+	}
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < r->nowned; i++) {
-		ret = restore_page(r, &r->owned[i], err);
-		if (ret < 0)
-			return ret;
-		if (ret == 1)
-			r->owned[kept++] = r->owned[i];
-	}
 	r->nowned = kept;
-	return 0;
+	return run_give_back(&run, err);
 }
 
 /* ---- state ---- */
