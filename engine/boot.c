@@ -8,6 +8,7 @@
 
 #include "engine/elf.h"
 #include "engine/err.h"
+#include "engine/segments.h"
 #include "engine/x86.h"
 #include "guest/abi.h"
 
@@ -113,27 +114,11 @@ static int write_boot_info(const struct mem *mem, const struct boot_config *cfg,
 
 static int set_sregs(int fd, struct err *err)
 {
-	/* Flat 64-bit segments: SDM vol. 3A, 3.4.5. Selectors are Linux's kernel ones. */
-	struct kvm_segment code = { .limit = 0xffffffff,
-				    .selector = 0x10,
-				    .type = 0xb,
-				    .present = 1,
-				    .s = 1,
-				    .l = 1,
-				    .g = 1 };
-	struct kvm_segment data = { .limit = 0xffffffff,
-				    .selector = 0x18,
-				    .type = 0x3,
-				    .present = 1,
-				    .s = 1,
-				    .db = 1,
-				    .g = 1 };
 	struct kvm_sregs sregs;
 
 	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
 		return err_sys(err, "KVM_GET_SREGS");
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+	segments_set_flat(&sregs, 0);
 	sregs.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	sregs.cr3 = BOOT_PML4_GPA;
 	sregs.cr4 =

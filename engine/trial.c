@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "engine/err.h"
+#include "engine/segments.h"
 #include "engine/x86.h"
 
 enum { CODE, PML4, PDPT, PD, PT, PAGE_A, PAGE_B }; /* guest pages by number */
@@ -63,25 +64,6 @@ static void fill_memory(uint8_t *memory)
 	set_entry(memory, PT, APIC / MEM_PAGE_SIZE, APIC_DEFAULT_GPA);
 }
 
-/* Flat segments as x86-64 Linux has them; types: SDM vol. 3A, 3.4.5.1 */
-static void set_segments(struct kvm_sregs *s, uint8_t ring)
-{
-	const struct kvm_segment data = { .limit = ~0u,
-					  .selector = ring ? 0x2b : 0x18,
-					  .type = 3,
-					  .present = 1,
-					  .dpl = ring,
-					  .db = 1,
-					  .s = 1,
-					  .g = 1 };
-
-	s->ds = s->es = s->fs = s->gs = s->ss = s->cs = data;
-	s->cs.selector = ring ? 0x33 : 0x10;
-	s->cs.type = 11;
-	s->cs.db = 0;
-	s->cs.l = 1;
-}
-
 int trial_enter(struct trial *t, enum trial_program program, struct err *err)
 {
 	struct kvm_regs regs = { .rip = GPA(CODE) + (uint64_t)program * PROGRAM_SIZE,
@@ -91,7 +73,7 @@ int trial_enter(struct trial *t, enum trial_program program, struct err *err)
 
 	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
 		return err_sys(err, "KVM_GET_SREGS");
-	set_segments(&sregs, program == TRIAL_LOOK ? 3 : 0);
+	segments_set_flat(&sregs, program == TRIAL_LOOK ? 3 : 0);
 	sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
 	sregs.cr3 = GPA(PML4);
 	sregs.cr4 = CR4_PAE | (t->vm.kvm->xcr0 ? CR4_OSXSAVE : 0);

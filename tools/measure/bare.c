@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "engine/err.h"
+#include "engine/segments.h"
 #include "engine/x86.h"
 #include "tools/thaw/cmd.h"
 
@@ -42,20 +43,6 @@ static void put_tables(const struct mem *mem)
 	memcpy(mem_at(mem, CODE_GPA, sizeof(code)), code, sizeof(code));
 }
 
-/* Segments of a program in 64-bit mode: SDM vol. 3A, 3.4.5 and 5.2.1 */
-static struct kvm_segment user_segment(uint16_t selector, uint8_t type, bool is_code)
-{
-	return (struct kvm_segment){ .selector = selector,
-				     .type = type,
-				     .limit = 0xffffffff,
-				     .present = 1,
-				     .dpl = 3,
-				     .s = 1,
-				     .g = 1,
-				     .l = is_code,
-				     .db = !is_code };
-}
-
 static int set_state(int fd, struct err *err)
 {
 	struct kvm_regs regs = { .rip = CODE_GPA,
@@ -69,8 +56,7 @@ static int set_state(int fd, struct err *err)
 	s.cr3 = PML4_GPA;
 	s.cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 	s.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
-	s.cs = user_segment(0x33, 0xb, true); /* selectors as Linux has them */
-	s.ds = s.es = s.ss = user_segment(0x2b, 0x3, false);
+	segments_set_flat(&s, 3);
 	if (ioctl(fd, KVM_SET_SREGS, &s) < 0)
 		return err_sys(err, "KVM_SET_SREGS");
 	if (ioctl(fd, KVM_SET_REGS, &regs) < 0)
