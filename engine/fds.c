@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/fds.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 #include "engine/util.h"
@@ -22,4 +24,20 @@ void fds_reserve(uint64_t n)
 	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)n - 1);
 
 	fd_cleanup(&fd);
+}
+
+int fds_wait_readable(int fd, nsec_t until)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int ret;
+
+	do {
+		nsec_t now = clock_monotonic();
+		nsec_t left = until > now ? until - now : 0;
+
+		ret = poll(&p, 1,
+			   (int)MIN((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC,
+				    (nsec_t)INT32_MAX));
+	} while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : ret;
 }

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fds.h - as many descriptors as this process may have. The limit that programs are given by
- * default is low for the sake of those that use select(2), and the kernel's table grows as it
- * is filled: with threads, that waits for RCU.
+ * fds.h - as many descriptors as this process may have, and waiting for one. The limit that
+ * programs are given by default is low for the sake of those that use select(2), and the
+ * kernel's table grows as it is filled: with threads, that waits for RCU.
  */
 #pragma once
 
 #include <stdint.h>
+
+#include "engine/clock.h"
 
 /* Raise the limit as far as it goes. Returns it; 0: unknown. */
 uint64_t fds_raise_limit(void);
 
 /* Have a table for @n descriptors now. Best effort. */
 void fds_reserve(uint64_t n);
+
+/* Is there something to be read before @until (clock_monotonic()), or now? A signal that comes in
+ * between changes nothing. Returns 1, 0 or -errno. */
+int fds_wait_readable(int fd, nsec_t until);

@@ -22,11 +22,12 @@
 #define APIC_BASE_BSP (1ull << 8) /* the first processor */
 
 /* Local APIC: SDM vol. 3A, 12.4.1 */
-#define APIC_DEFAULT_GPA  0xfee00000u
-#define APIC_ISR	  0x100u /* then TMR, then IRR; 4 bytes in each 16 */
-#define APIC_IRR	  0x200u
-#define APIC_VECTORS_SIZE 0x80u	 /* of one of these */
-#define APIC_TMICT	  0x380u /* initial count of the timer */
+#define APIC_DEFAULT_GPA   0xfee00000u
+#define APIC_ISR	   0x100u /* then TMR, then IRR; 4 bytes in each 16 */
+#define APIC_IRR	   0x200u
+#define APIC_VECTORS_SIZE  0x80u  /* of one of these */
+#define APIC_TMICT	   0x380u /* initial count of the timer */
+#define APIC_CURRENT_COUNT 0x390u /* which runs */
 
 /* Breakpoints that are on: SDM vol. 3B, 18.2.4 */
 #define DR7_ENABLED 0xffull
@@ -60,9 +61,6 @@
  * Specification, 12.4 and 7.8 */
 #define MSR_HV_VP_RUNTIME     0x40000010u
 #define MSR_HV_TIME_REF_COUNT 0x40000020u
-
-/* Offset of the current count, which runs, in the APIC page: SDM vol. 3A, 11.4.1 */
-#define APIC_CURRENT_COUNT 0x390u
 
 /* XSTATE_BV in the XSAVE area, as an index of 8-byte words: SDM vol. 1, 13.4.2 */
 #define XSAVE_BV_WORD 64u

@@ -2,7 +2,6 @@
 #include "snapshot/remote.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "devices/mailbox.h"
+#include "engine/fds.h"
 #include "snapshot/zygote.h"
 
 /* Ours: a machine's own deadline stops it; this is for a process that does not. */
@@ -50,28 +50,11 @@ static int died_of(struct remote *s, int status, struct err *err)
 	return remote_die(s, ret, err);
 }
 
-/* Is there something to be read before @until, or now? Returns 1, 0 or -errno. */
-static int wait_readable(int fd, nsec_t until)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int ret;
-
-	do {
-		nsec_t now = clock_monotonic();
-		nsec_t left = until > now ? until - now : 0;
-
-		ret = poll(&p, 1,
-			   (int)MIN((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC,
-				    (nsec_t)INT32_MAX));
-	} while (ret < 0 && errno == EINTR);
-	return ret < 0 ? -errno : ret;
-}
-
-/* The same, but once it is @until the answer is no even if there is something: a shell that
- * talks all the time would have its caller listen for ever. */
+/* Is there something to be read before @until? Once it is, the answer is no even if there is: a
+ * shell that talks all the time would have its caller listen for ever. */
 static int wait_in_time(const struct remote *s, nsec_t until)
 {
-	return clock_monotonic() < until ? wait_readable(s->socket, until) : 0;
+	return clock_monotonic() < until ? fds_wait_readable(s->socket, until) : 0;
 }
 
 /* One packet, whatever it says. @until: 0: no limit. */
@@ -387,7 +370,7 @@ void remote_end(struct remote *s)
 
 bool remote_is_gone(struct remote *s, nsec_t until)
 {
-	if (s->pidfd >= 0 && wait_readable(s->pidfd, until) != 1)
+	if (s->pidfd >= 0 && fds_wait_readable(s->pidfd, until) != 1)
 		return false;
 	fd_cleanup(&s->pidfd);
 	*s = (struct remote){ .socket = -1, .pidfd = -1 };

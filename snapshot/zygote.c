@@ -267,24 +267,12 @@ _Noreturn static void nursery_main(int socket)
 
 /* ---- the caller's side ---- */
 
-/* Is there something at @fd in time? A signal that comes in between begins the time anew. */
-static bool is_readable(int fd, int timeout_ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int ret;
-
-	do
-		ret = poll(&p, 1, timeout_ms);
-	while (ret < 0 && errno == EINTR);
-	return ret != 0;
-}
-
 static int await_ready(const struct zygote *z, struct err *err)
 {
 	struct packet_msg msg;
 	int ret;
 
-	if (!is_readable(z->socket, READY_PATIENCE_MS)) {
+	if (fds_wait_readable(z->socket, clock_deadline(READY_PATIENCE_MS)) == 0) {
 		pidfd_send_signal(z->pidfd, SIGKILL, NULL, 0);
 		return err_set(err, ERR_TIMED_OUT, "the zygote was not ready after %d ms",
 			       READY_PATIENCE_MS);
@@ -328,7 +316,7 @@ void zygote_close(struct zygote *z)
 	if (z->socket >= 0)
 		close(z->socket);
 	/* It has only to kill and reap; its shells do not outlive it either way. */
-	if (z->pidfd >= 0 && !is_readable(z->pidfd, END_PATIENCE_MS))
+	if (z->pidfd >= 0 && fds_wait_readable(z->pidfd, clock_deadline(END_PATIENCE_MS)) == 0)
 		pidfd_send_signal(z->pidfd, SIGKILL, NULL, 0);
 	while (z->pid > 0 && waitpid(z->pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -362,5 +350,5 @@ int zygote_make(const struct zygote *z, int state_fd, int mailbox_fd, struct err
 
 bool zygote_lives(const struct zygote *z)
 {
-	return !is_readable(z->pidfd, 0);
+	return fds_wait_readable(z->pidfd, 0) == 0;
 }

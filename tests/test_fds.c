@@ -31,3 +31,19 @@ Test(fds, reserving_leaves_nothing_open)
 	cr_expect(eq(int, after, before));
 	close(after);
 }
+
+Test(fds, one_is_waited_for_until_it_can_be_read_or_time_is_up)
+{
+	int ends[2];
+	nsec_t from = clock_monotonic();
+
+	cr_assert(eq(int, pipe(ends), 0));
+	cr_expect(eq(int, fds_wait_readable(ends[0], 0), 0));
+	cr_expect(eq(int, fds_wait_readable(ends[0], clock_deadline(20)), 0));
+	cr_expect(ge(u64, clock_monotonic() - from, 20 * NSEC_PER_MSEC));
+	cr_assert(eq(sz, (size_t)write(ends[1], "x", 1), 1));
+	cr_expect(eq(int, fds_wait_readable(ends[0], 0), 1));
+	cr_expect(eq(int, fds_wait_readable(ends[0], clock_deadline(20)), 1));
+	close(ends[0]);
+	close(ends[1]);
+}
