@@ -61,6 +61,17 @@ void nest_ask(struct thaw_slot *slot, const char *event)
 	cr_assert(eq(int, memcmp(reply.data, event, reply.len), 0));
 }
 
+struct thaw_slot *nest_of_one(struct nest *n, pid_t *pid)
+{
+	struct thaw_slot *slot;
+
+	nest_make(n, "echo", 1);
+	slot = nest_start(n);
+	nest_ask(slot, "there?");
+	*pid = thaw_slot_pid(slot);
+	return slot;
+}
+
 int nest_children(pid_t pid, pid_t *children, int max)
 {
 	char path[64];

@@ -29,6 +29,9 @@ void nest_free(struct nest *n);
 
 struct thaw_slot *nest_start(struct nest *n);
 
+/* nest_make with one slot of echo, which has answered. @pid: its shell. */
+struct thaw_slot *nest_of_one(struct nest *n, pid_t *pid);
+
 /* Ask a slot that echoes. */
 void nest_ask(struct thaw_slot *slot, const char *event);
 

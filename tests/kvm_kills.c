@@ -335,10 +335,7 @@ Test(kills, a_shell_that_does_not_stop_at_its_deadline_is_killed, .timeout = 60)
 	struct thaw_slot *slot;
 	pid_t pid;
 
-	nest_make(&n, "echo", 1);
-	slot = nest_start(&n);
-	nest_ask(slot, "there?");
-	pid = thaw_slot_pid(slot);
+	slot = nest_of_one(&n, &pid);
 	kill(pid, SIGSTOP);
 	cr_expect(eq(int, thaw_slot_invoke(slot, "x", 1, 100, &reply, &err), -THAW_TIMED_OUT));
 	cr_expect(ne(ptr, strstr(err.text, "and was killed"), NULL), "%s", err.text);
@@ -353,10 +350,7 @@ Test(kills, a_shell_that_does_not_end_when_it_is_closed_is_killed, .timeout = 60
 	struct thaw_slot *slot;
 	pid_t pid;
 
-	nest_make(&n, "echo", 1);
-	slot = nest_start(&n);
-	nest_ask(slot, "there?");
-	pid = thaw_slot_pid(slot);
+	slot = nest_of_one(&n, &pid);
 	kill(pid, SIGSTOP);
 	thaw_slot_close(slot);
 	nest_wait_gone(pid);
