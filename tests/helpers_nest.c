@@ -13,11 +13,21 @@ void nest_begin(struct nest *n, const char *program)
 
 	cr_assert(eq(int, thaw_zygote_open(&n->zygote, 0, &err), 0), "%s", err.text);
 	frozen_make(&n->f, guest_path(program));
+	n->template = NULL;
 	cr_assert(eq(int, thaw_host_open(&n->host, &err), 0), "%s", err.text);
 	cr_assert(eq(int, thaw_image_open(&n->image, n->f.dir, &err), 0), "%s", err.text);
+	nest_take_tier(n, "map");
+}
+
+void nest_take_tier(struct nest *n, const char *tier)
+{
+	struct thaw_err err = { 0 };
+
+	thaw_template_close(n->template);
+	n->template = NULL;
 	cr_assert(
-		eq(int, thaw_template_open(&n->template, n->host, n->image, "map", 2, &err), 0),
-		"%s", err.text);
+		eq(int, thaw_template_open(&n->template, n->host, n->image, tier, 2, &err), 0),
+		"%s: %s", tier, err.text);
 }
 
 void nest_make(struct nest *n, const char *program, unsigned int slots)

@@ -23,7 +23,9 @@ struct nest {
 
 /* A zygote, and @program (of guest_path) as a template, without a pool. */
 void nest_begin(struct nest *n, const char *program);
-/* The same with a pool of @slots. */
+/* Another template of the same program, of @tier, in place of the one that is there. */
+void nest_take_tier(struct nest *n, const char *tier);
+/* nest_begin with a pool of @slots. */
 void nest_make(struct nest *n, const char *program, unsigned int slots);
 void nest_free(struct nest *n);
 

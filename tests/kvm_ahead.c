@@ -23,13 +23,6 @@ static void teardown(void)
 
 TestSuite(ahead, .init = setup, .fini = teardown, .timeout = 120);
 
-static void take_tier(const char *tier)
-{
-	thaw_template_close(n.template);
-	cr_assert(eq(int, thaw_template_open(&n.template, n.host, n.image, tier, 2, &err), 0),
-		  "%s: %s", tier, err.text);
-}
-
 static void check_tier(const char *tier)
 {
 	struct thaw_clone *clone;
@@ -37,7 +30,7 @@ static void check_tier(const char *tier)
 	struct thaw_reply reply = { 0 };
 	nsec_t made;
 
-	take_tier(tier);
+	nest_take_tier(&n, tier);
 	cr_assert(eq(int, thaw_clone_make(&clone, n.template, NULL, NULL, &err), 0), "%s: %s",
 		  tier, err.text);
 	made = clock_monotonic();
@@ -87,7 +80,7 @@ Test(ahead, a_clone_that_was_never_started_leaves_nothing)
 	struct thaw_clone *clone;
 	int fds, threads;
 
-	take_tier("ready");
+	nest_take_tier(&n, "ready");
 	cr_assert(eq(int, thaw_clone_make(&clone, n.template, NULL, NULL, &err), 0), "%s",
 		  err.text);
 	thaw_clone_close(clone);

@@ -11,7 +11,7 @@
 #include "bench/dirtied.h"
 #include "bench/park.h"
 #include "bench/pooled.h"
-#include "tests/helpers_kvm.h"
+#include "tests/helpers_nest.h"
 #include "tools/measure/bare.h"
 #include "tools/measure/count.h"
 #include "tools/measure/memory.h"
@@ -55,100 +55,69 @@ Test(bench, a_machine_made_in_the_usual_order_answers, .timeout = 120)
 	frozen_free(&f);
 }
 
-static struct thaw_template *template_of(const struct frozen *f)
-{
-	struct thaw_err err = { 0 };
-	struct thaw_template *t;
-	struct thaw_image *image;
-	struct thaw_host *host;
-
-	cr_assert(eq(int, thaw_host_open(&host, &err), 0), "%s", err.text);
-	cr_assert(eq(int, thaw_image_open(&image, f->dir, &err), 0), "%s", err.text);
-	cr_assert(eq(int, thaw_template_open(&t, host, image, "map", 5, &err), 0), "%s",
-		  err.text);
-	thaw_image_close(image);
-	thaw_host_close(host);
-	return t;
-}
-
 Test(bench, parked_clones_answer_again_and_their_memory_is_looked_at, .timeout = 120)
 {
-	static struct frozen f;
-	struct thaw_template *t;
-	struct thaw_zygote *z;
+	static struct nest n;
 	struct thaw_err err = { 0 };
 	struct park p = { 0 };
 	struct dirtied d;
 	uint64_t private = 0;
 	nsec_t wall = 0;
 
-	frozen_make(&f, guest_path("echo"));
-	t = template_of(&f);
-	cr_assert(eq(int, thaw_zygote_open(&z, 0, &err), 0), "%s", err.text);
-	cr_assert(eq(int, park_open(&p, z, t, 5, &err), 0), "%s", err.text);
+	nest_begin(&n, "echo");
+	cr_assert(eq(int, park_open(&p, n.zygote, n.template, 5, &err), 0), "%s", err.text);
 	cr_assert(eq(int, park_ask(&p, 0, 5, 1, &wall, &err), 0), "%s", err.text);
 	cr_expect(gt(u64, wall, 0));
 	cr_assert(eq(int, park_ask(&p, 3, 4, 2, &wall, &err), 0), "%s", err.text);
-	cr_assert(eq(int, dirtied_measure(&d, &f.kvm, f.dir, "event 1 of clone 1", &err), 0),
-		  "%s", err.text);
+	cr_assert(
+		eq(int, dirtied_measure(&d, &n.f.kvm, n.f.dir, "event 1 of clone 1", &err), 0),
+		"%s", err.text);
 	cr_expect(gt(u64, d.changed, 0));
 	cr_expect(ge(u64, d.written, d.changed));
 	if (memory_private(park_pid(&p, 3), "memfd:thaw-template", &private) == 0)
 		cr_expect(ge(u64, private, d.changed));
 	park_close(&p);
-	thaw_zygote_close(z);
-	thaw_template_close(t);
-	frozen_free(&f);
+	nest_free(&n);
 }
 
 /* A clone that answers wrongly must be seen: tiny does not echo. */
 Test(bench, a_wrong_reply_is_an_error_and_no_sample, .timeout = 120)
 {
-	static struct frozen f;
-	struct thaw_template *t;
-	struct thaw_zygote *z;
+	static struct nest n;
 	struct thaw_err err = { 0 };
 	struct park p = { 0 };
 	struct pooled pooled;
 	nsec_t wall = 0;
 	double us;
 
-	frozen_make(&f, guest_path("tiny"));
-	t = template_of(&f);
-	cr_assert(eq(int, thaw_zygote_open(&z, 0, &err), 0), "%s", err.text);
-	cr_assert(eq(int, park_open(&p, z, t, 1, &err), 0), "%s", err.text);
+	nest_begin(&n, "tiny");
+	cr_assert(eq(int, park_open(&p, n.zygote, n.template, 1, &err), 0), "%s", err.text);
 	cr_expect(eq(int, park_ask(&p, 0, 1, 1, &wall, &err), -EIO));
 	cr_expect(ne(ptr, strstr(err.text, "clone 0 answered"), NULL), "%s", err.text);
 	park_close(&p);
-	cr_assert(eq(int, pooled_open(&pooled, z, t, "ping", "ping", &err), 0), "%s", err.text);
+	cr_assert(eq(int, pooled_open(&pooled, n.zygote, n.template, "ping", "ping", &err), 0),
+		  "%s", err.text);
 	cr_expect(eq(int, pooled_sample(&pooled, &us, &err), -EIO));
 	pooled_close(&pooled);
-	thaw_zygote_close(z);
-	thaw_template_close(t);
-	frozen_free(&f);
+	nest_free(&n);
 }
 
 Test(bench, a_pool_is_filled_when_no_shell_waits, .timeout = 120)
 {
-	static struct frozen f;
-	struct thaw_template *t;
-	struct thaw_zygote *z;
+	static struct nest n;
 	struct thaw_err err = { 0 };
 	struct pooled pooled;
 	double us = 0;
 
-	frozen_make(&f, guest_path("echo"));
-	t = template_of(&f);
-	cr_assert(eq(int, thaw_zygote_open(&z, 0, &err), 0), "%s", err.text);
-	cr_assert(eq(int, pooled_open(&pooled, z, t, "ping", "ping", &err), 0), "%s", err.text);
+	nest_begin(&n, "echo");
+	cr_assert(eq(int, pooled_open(&pooled, n.zygote, n.template, "ping", "ping", &err), 0),
+		  "%s", err.text);
 	for (int i = 0; i < 40; i++) {
 		cr_assert(eq(int, pooled_sample(&pooled, &us, &err), 0), "%s", err.text);
 		cr_expect(gt(dbl, us, 0));
 	}
 	pooled_close(&pooled);
-	thaw_zygote_close(z);
-	thaw_template_close(t);
-	frozen_free(&f);
+	nest_free(&n);
 }
 
 /* ---- counts ---- */

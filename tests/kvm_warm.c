@@ -56,13 +56,8 @@ static void invoke(struct thaw_clone *clone, unsigned int timeout_ms)
 
 static void open_warm(struct nest *n)
 {
-	struct thaw_err err = { 0 };
-
 	nest_begin(n, "echo");
-	thaw_template_close(n->template);
-	cr_assert(eq(int, thaw_template_open(&n->template, n->host, n->image, "warm", 2, &err),
-		     0),
-		  "%s", err.text);
+	nest_take_tier(n, "warm");
 }
 
 Test(warm, a_start_meets_no_page_fault, .timeout = 60)
