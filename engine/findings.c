@@ -6,7 +6,6 @@
 
 #include "engine/err.h"
 #include "engine/trial.h"
-#include "engine/vcpu_counts.h"
 
 static int try_all(const struct kvm *kvm, struct findings *f, struct err *err)
 {
@@ -19,7 +18,7 @@ static int try_all(const struct kvm *kvm, struct findings *f, struct err *err)
 	if (ret == 0)
 		ret = flush_try(t, &f->flush_way, err);
 	if (ret == 0)
-		f->counts_tell = vcpu_counts_try(t);
+		vcpu_counts_try(&f->counts, t);
 	trial_close(t);
 	return ret;
 }

@@ -2,17 +2,16 @@
 /* findings.h - what KVM here does, as far as only a trial tells. */
 #pragma once
 
-#include <stdbool.h>
-
 #include "engine/flush.h"
 #include "engine/util.h"
+#include "engine/vcpu_counts.h"
 
 struct err;
 struct kvm;
 
 struct findings {
 	enum flush_way flush_way;
-	bool counts_tell; /* KVM's counters of a vCPU show what vcpu_counts.h wants to know */
+	struct vcpu_counts_layout counts; /* empty: they do not show what vcpu_counts.h wants */
 };
 
 /*

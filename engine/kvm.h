@@ -36,6 +36,7 @@ enum kvm_quirk {
 struct kvm_born {
 	struct kvm_debugregs debugregs;
 	struct kvm_lapic_state lapic; /* of vCPU 0 with the CPUID that KVM offers */
+	uint64_t msrs[KVM_MSRS_MAX];  /* of struct kvm's msrs, in the same order */
 };
 
 struct kvm {

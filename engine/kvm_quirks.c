@@ -93,7 +93,7 @@ int kvm_quirks_probe(struct kvm *kvm, struct err *err)
 	ret = read_born(kvm, vcpu, err);
 	if (ret < 0)
 		return ret;
-	kvm->nmsrs = vcpu_msrs_known(vcpu, kvm->msrs, kvm->nmsrs);
+	kvm->nmsrs = vcpu_msrs_known(vcpu, kvm->msrs, kvm->born.msrs, kvm->nmsrs);
 	khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
 	if (khz <= 0)
 		return err_set(err, ERR_NO_KVM, "KVM_GET_TSC_KHZ: no stable TSC on this host");

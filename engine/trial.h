@@ -10,10 +10,13 @@
 
 /* What the guest does over and over, each time up to the door. */
 enum trial_program {
-	TRIAL_LOOK,  /* in ring 3: show the door what is at a virtual address */
-	TRIAL_DEBUG, /* in ring 0, as the others: set a debug register */
-	TRIAL_XCR,   /* set XCR0 */
-	TRIAL_APIC,  /* write to the local APIC */
+	TRIAL_LOOK,   /* in ring 3: show the door what is at a virtual address */
+	TRIAL_INT1,   /* in ring 3: a debug exception, whose handler, in ring 3, shows 'D' */
+	TRIAL_DEBUG,  /* in ring 0, as the others: set a debug register */
+	TRIAL_XCR,    /* set XCR0 */
+	TRIAL_APIC,   /* write to the local APIC */
+	TRIAL_WRMSR,  /* set KERNEL_GS_BASE, by its number */
+	TRIAL_SWAPGS, /* and by exchanging it */
 	TRIAL_PROGRAMS,
 };
 

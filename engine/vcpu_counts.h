@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu_counts.h - what KVM counts of a vCPU (KVM_GET_STATS_FD, Linux 5.14), and what follows
- * from it: a guest that made no exit but the one it stopped at has set neither XCR0 nor a debug
- * register, since each of these is an exit. Where guest ring 0 is emulated, exits say little, but
- * each of its instructions is counted as such: then XCR0 and the local APIC were left alone.
+ * from it. Where hardware runs ring 0: a guest that made no exit but the one it stopped at has set
+ * neither XCR0 nor a debug register, and met no second-stage fault, since each of these is an
+ * exit. Where ring 0 is emulated, exits say little, but each of its instructions is counted, and
+ * so are exceptions and page faults: if there was none, then the local APIC, debug registers and
+ * MSRs were left alone, too.
  * That a host counts so is tried, not believed (findings.h).
  */
 #pragma once
@@ -14,21 +16,38 @@
 struct kvm;
 struct trial;
 
-enum vcpu_count { COUNT_EXITS, COUNT_EMULATED, COUNT_HYPERCALLS, NCOUNTS };
+enum vcpu_count {
+	COUNT_EXITS,
+	COUNT_EMULATED, /* instructions */
+	COUNT_HYPERCALLS,
+	COUNT_EVENTS, /* times that KVM looked for something to inject */
+	COUNT_FAULTS, /* page faults of the guest that KVM handled */
+	NCOUNTS,
+};
+
+/* Where the counts are in the file of any vCPU of this host, bytes. */
+struct vcpu_counts_layout {
+	uint32_t first, size; /* of the part that has them all; size 0: KVM does not count */
+	uint32_t at[NCOUNTS]; /* from @first */
+};
 
 struct vcpu_counts {
-	int fd;		       /* 0: not open, or KVM does not count */
-	uint64_t at[NCOUNTS];  /* offsets in the file, bytes */
+	int fd; /* 0: not open */
+	struct vcpu_counts_layout layout;
 	uint64_t was[NCOUNTS]; /* at the last look */
 };
 
-/* Leaves @c closed where KVM lacks one of them. @vcpu: its descriptor. */
-void vcpu_counts_open(struct vcpu_counts *c, int vcpu);
+/* Leaves @c closed where @layout is empty. @vcpu: its descriptor. */
+void vcpu_counts_open(struct vcpu_counts *c, const struct vcpu_counts_layout *layout, int vcpu);
 void vcpu_counts_close(struct vcpu_counts *c);
 
-/* Since the last look, did KVM do nothing for the guest but stop it at one access to a device,
- * where it stands now? False when that cannot be told. */
-bool vcpu_counts_quiet(struct vcpu_counts *c, const struct kvm *kvm);
+/* Of the time since the last look. Both false when that cannot be told. */
+struct vcpu_since {
+	bool quiet; /* KVM did nothing for the guest but stop it at one access to a device, where it
+			   stands now, after general registers and events were set once */
+	bool faultless; /* quiet, and KVM mapped no page for it */
+};
+struct vcpu_since vcpu_counts_look(struct vcpu_counts *c, const struct kvm *kvm);
 
-/* Does vcpu_counts_quiet() tell the truth here? */
-bool vcpu_counts_try(struct trial *t);
+/* Where the counts are, if looks at them tell the truth here; else @layout becomes empty. */
+void vcpu_counts_try(struct vcpu_counts_layout *layout, struct trial *t);

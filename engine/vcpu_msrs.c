@@ -132,32 +132,75 @@ static int msrs_set(int fd, const struct vcpu_msrs *msrs, struct err *err)
 	return ret;
 }
 
-/* @at: where to look first, and then where it was found. */
-static bool has_msr(const struct vcpu_msrs *msrs, uint32_t index, uint32_t *at)
+/* The entry of MSR @index; NULL: there is none. @at: where to look first, and then the one after
+ * it: lists are in KVM's order, but for one. */
+static const struct kvm_msr_entry *find_msr(const struct vcpu_msrs *msrs, uint32_t index,
+					    uint32_t *at)
 {
 	for (uint32_t i = 0; i < msrs->n; i++) {
 		uint32_t k = (*at + i) % msrs->n;
 
 		if (msrs->entries[k].index == index) {
-			*at = k;
-			return true;
+			*at = k + 1;
+			return &msrs->entries[k];
 		}
 	}
-	return false;
+	return NULL;
 }
 
 bool vcpu_msrs_hold_all(const struct kvm *kvm, const struct vcpu_msrs *msrs)
 {
-	uint32_t at = 0; /* both lists are in KVM's order, but for one */
+	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < kvm->nmsrs; i++) {
-		if (!has_msr(msrs, kvm->msrs[i], &at))
+		if (!find_msr(msrs, kvm->msrs[i], &at))
 			return false;
 	}
 	return true;
 }
 
-uint32_t vcpu_msrs_known(int fd, uint32_t *indices, uint32_t n)
+/* Does a value other than a new vCPU's stay, or mean nothing? */
+static bool only_holds(uint32_t index)
+{
+	static const uint32_t
+		holding[] = {
+			MSR_IA32_TSC,
+			MSR_SYSENTER_CS,
+			MSR_SYSENTER_ESP,
+			MSR_SYSENTER_EIP,
+			MSR_IA32_PAT,
+			MSR_IA32_MISC_ENABLE,
+			MSR_STAR,
+			MSR_LSTAR,
+			MSR_CSTAR,
+			MSR_SYSCALL_MASK,
+			MSR_KERNEL_GS_BASE,
+			MSR_TSC_AUX,
+			MSR_HV_VP_RUNTIME,
+			MSR_HV_TIME_REF_COUNT, /* the host's clocks: nobody sets them */
+		};
+
+	for (size_t i = 0; i < ARRAY_SIZE(holding); i++) {
+		if (holding[i] == index)
+			return true;
+	}
+	return false;
+}
+
+bool vcpu_msrs_rest(const struct kvm *kvm, const struct vcpu_msrs *msrs)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < kvm->nmsrs; i++) {
+		const struct kvm_msr_entry *e = find_msr(msrs, kvm->msrs[i], &at);
+
+		if (!e || (e->data != kvm->born.msrs[i] && !only_holds(e->index)))
+			return false;
+	}
+	return true;
+}
+
+uint32_t vcpu_msrs_known(int fd, uint32_t *indices, uint64_t *values, uint32_t n)
 {
 	struct { /* a struct kvm_msrs with room */
 		uint32_t n;
@@ -175,6 +218,8 @@ uint32_t vcpu_msrs_known(int fd, uint32_t *indices, uint32_t n)
 		/* It stops at the first one that KVM does not hand out. */
 		got = MAX(ioctl(fd, KVM_GET_MSRS, &msrs), 0);
 		memmove(indices + kept, indices + at, (size_t)got * sizeof(*indices));
+		for (int i = 0; i < got; i++)
+			values[kept + (uint32_t)i] = msrs.entries[i].data;
 		kept += (uint32_t)got;
 		at += (uint32_t)got + ((uint32_t)got < msrs.n);
 	}
@@ -204,8 +249,7 @@ int vcpu_tsc_read(int fd, struct vcpu_tsc_now *now, struct err *err)
 }
 
 /* Where the guest's TSC is the host's, there is no need to ask KVM: __rdtsc is in user space. */
-static int tsc_after_load(const struct kvm *kvm, int fd, struct vcpu_tsc_now *now,
-			  struct err *err)
+int vcpu_tsc_after(const struct kvm *kvm, int fd, struct vcpu_tsc_now *now, struct err *err)
 {
 	if (!(kvm->quirks & QUIRK_TSC_FIXED))
 		return vcpu_tsc_read(fd, now, err);
@@ -225,7 +269,7 @@ int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 		vcpu_msr_set(fd, MSR_IA32_TSC, s->tsc.value ^ TSC_FAR);
 	ret = msrs_set(fd, &s->msrs, err);
 	if (ret == 0)
-		ret = tsc_after_load(kvm, fd, now, err);
+		ret = vcpu_tsc_after(kvm, fd, now, err);
 	if (ret < 0)
 		return ret;
 	return s->tsc.deadline != 0 ? deadline_load(fd, &s->tsc, now->guest, err) : 0;

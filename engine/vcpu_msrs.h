@@ -18,14 +18,19 @@ bool vcpu_msr_set(int fd, uint32_t index, uint64_t value);
 int vcpu_msrs_save(const struct kvm *kvm, int fd, struct vcpu_state *s,
 		   struct err *err) must_check;
 
-/* Leave in the list only the MSRs that KVM hands out. Returns how many. */
-uint32_t vcpu_msrs_known(int fd, uint32_t *indices, uint32_t n);
+/* Leave in the list only the MSRs that KVM hands out, and write their values. Returns how many. */
+uint32_t vcpu_msrs_known(int fd, uint32_t *indices, uint64_t *values, uint32_t n);
 
 /* Does the state hold every MSR that KVM here hands out? One of an older KVM may not. */
 bool vcpu_msrs_hold_all(const struct kvm *kvm, const struct vcpu_msrs *msrs);
 
 /* Does the guest use kvmclock? */
 bool vcpu_msrs_have_kvmclock(const struct vcpu_msrs *msrs);
+
+/* Does each of them stay as it is while the guest executes neither WRMSR nor SWAPGS? So do those
+ * that are as in a new vCPU, where no clock and no counter runs, and some that only hold what a
+ * guest put there. The TSC and its deadline are not looked at. */
+bool vcpu_msrs_rest(const struct kvm *kvm, const struct vcpu_msrs *msrs);
 
 /*
  * Set them all, TSC first and an armed TSC_DEADLINE last, which keeps its distance from now. KVM
@@ -34,6 +39,10 @@ bool vcpu_msrs_have_kvmclock(const struct vcpu_msrs *msrs);
  */
 int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 		   struct vcpu_tsc_now *now, struct err *err) must_check;
+
+/* The TSC after a load, or where there was nothing to load. */
+int vcpu_tsc_after(const struct kvm *kvm, int fd, struct vcpu_tsc_now *now,
+		   struct err *err) must_check;
 
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err) must_check;
 int vcpu_cpuid_load(int fd, const struct cpuid *cpuid, struct err *err) must_check;

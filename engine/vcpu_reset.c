@@ -7,10 +7,9 @@
 #include "engine/err.h"
 #include "engine/vm.h"
 
-int vcpu_reset_prepare(struct vcpu *v, bool counts_tell, struct err *err)
+int vcpu_reset_prepare(struct vcpu *v, const struct vcpu_counts_layout *layout, struct err *err)
 {
-	if (counts_tell)
-		vcpu_counts_open(&v->counts, v->fd);
+	vcpu_counts_open(&v->counts, layout, v->fd);
 	if (!v->vm->kvm->sync_regs)
 		return 0;
 	/* What the last exit would have told: the first reset may come before the next one. */
@@ -63,11 +62,10 @@ int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now
 	return ret;
 }
 
-int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
+int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, bool quiet, struct vcpu_tsc_now *now,
 	       struct err *err)
 {
 	const struct kvm *kvm = v->vm->kvm;
-	bool quiet = vcpu_counts_quiet(&v->counts, kvm);
 	int ret;
 
 	if (!is_short(v, s)) {

@@ -214,9 +214,16 @@ static bool apic_rests(const struct vcpu_state *s)
 /* What a quiet guest (vcpu_counts.h) has left as it was in @s. */
 static uint32_t quiet_parts(const struct kvm *kvm, const struct vcpu_state *s)
 {
-	if (kvm->quirks & QUIRK_SLOW_RING0)
-		return 1u << XCRS | (apic_rests(s) ? 1u << LAPIC : 0);
-	return 1u << XCRS | (s->debugregs.dr7 & DR7_ENABLED ? 0 : 1u << DEBUGREGS);
+	uint32_t same = 1u << XCRS;
+
+	if (!(s->debugregs.dr7 & DR7_ENABLED))
+		same |= 1u << DEBUGREGS;
+	if (!(kvm->quirks & QUIRK_SLOW_RING0) || !apic_rests(s))
+		return same;
+	same |= 1u << LAPIC;
+	if (kvm->quirks & QUIRK_TSC_FIXED && vcpu_msrs_rest(kvm, &s->msrs))
+		same |= 1u << MSRS;
+	return same;
 }
 
 int vcpu_state_load_hidden(const struct kvm *kvm, int fd, bool quiet,
@@ -224,8 +231,10 @@ int vcpu_state_load_hidden(const struct kvm *kvm, int fd, bool quiet,
 			   struct err *err)
 {
 	uint32_t skip = shown_parts | (quiet ? quiet_parts(kvm, s) : 0);
+	int ret = parts_load(kvm, fd, skip, s, now, err);
 
-	return parts_load(kvm, fd, skip, s, now, err);
+	/* Else it came with the MSRs. */
+	return ret == 0 && skip & 1u << MSRS ? vcpu_tsc_after(kvm, fd, now, err) : ret;
 }
 
 /* The lengths are asserted above: with no part twice, every part is there once. */

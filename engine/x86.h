@@ -52,10 +52,21 @@
 #define MSR_IA32_FEAT_CTL     0x0000003au
 #define MSR_IA32_PRED_CMD     0x00000049u
 #define MSR_IA32_FLUSH_CMD    0x0000010bu
+#define MSR_SYSENTER_CS	      0x00000174u
+#define MSR_SYSENTER_ESP      0x00000175u
+#define MSR_SYSENTER_EIP      0x00000176u
+#define MSR_IA32_MISC_ENABLE  0x000001a0u
+#define MSR_IA32_PAT	      0x00000277u
 #define MSR_IA32_TSC_DEADLINE 0x000006e0u
 #define MSR_EFER	      0xc0000080u
+#define MSR_STAR	      0xc0000081u
+#define MSR_LSTAR	      0xc0000082u
+#define MSR_CSTAR	      0xc0000083u
+#define MSR_SYSCALL_MASK      0xc0000084u
 #define MSR_FS_BASE	      0xc0000100u
 #define MSR_GS_BASE	      0xc0000101u
+#define MSR_KERNEL_GS_BASE    0xc0000102u
+#define MSR_TSC_AUX	      0xc0000103u
 
 /* Clocks that KVM offers to guests for Hyper-V. Source: Microsoft, Hypervisor Top-Level Functional
  * Specification, 12.4 and 7.8 */

@@ -17,8 +17,8 @@
 
 /* clang-format off */
 static const int allowed[] = {
-	/* the pages of this process */
-	SCMP_SYS(pread64),
+	/* the pages of this process, and its faults */
+	SCMP_SYS(pread64), SCMP_SYS(getrusage),
 	/* the caller */
 	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
 	/* memory */

@@ -28,6 +28,7 @@ struct template;
 
 struct rewind_stats {
 	uint64_t rewinds;
+	uint64_t searches; /* of RAM for copies of pages */
 	uint64_t pages_compared;
 	uint64_t pages_copied; /* of RAM, because they were different */
 	uint64_t pages_given_back;
@@ -66,6 +67,7 @@ struct rewind {
 	bool flush_vcpus;    /* at each rewind */
 	bool tables_changed; /* seen by the rewind under way */
 	int window_fd;	     /* the mailbox's; not owned */
+	long faults;	     /* of the process, at the last rewind */
 	uint32_t nareas;
 	struct rewind_area areas[REWIND_MAX_AREAS];
 	struct rewind_page *owned;

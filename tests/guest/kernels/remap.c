@@ -7,10 +7,12 @@
  *
  *	'r'	let LOOK be page_b instead of page_a, then look
  *	'l'	look
+ *	'a'	look, and ring by another entry than else, which nobody used before
  */
 #include "tests/guest/kernels/kernel.h"
 
-#define LOOK 0x40000000ul /* virtual: nothing else is in the second GiB */
+#define LOOK  0x40000000ul /* virtual: nothing else is in the second GiB */
+#define ALIAS 0x40001000ul /* the mailbox's registers */
 /* Of a page-table entry: ring 3 may; accessed and dirty, so that no use changes it. SDM vol. 3A,
  * 4.5 */
 #define USER 0x64ul
@@ -41,6 +43,7 @@ static void map_all(void)
 	pdpt[LOOK >> 30] = (uint64_t)pd | 3;
 	pd[0] = (uint64_t)pt | 3 | USER;
 	pt[0] = (uint64_t)page_a | 3 | USER;
+	pt[1] = ABI_MAILBOX_REGS_GPA | 7; /* ring 3 may; neither accessed nor dirty */
 	open_table((uint64_t *)(pdpt[0] & ~0xffful));
 	open_table((uint64_t *)(pdpt[3] & ~0xffful));
 	open_table(pdpt);
@@ -57,11 +60,14 @@ static void user_main(void)
 		(volatile uint64_t *)(uintptr_t)(ABI_MAILBOX_WINDOW_GPA + ABI_WINDOW_REPLY);
 	const volatile char *event =
 		(const volatile char *)(uintptr_t)(ABI_MAILBOX_WINDOW_GPA + ABI_WINDOW_EVENT);
+	uint64_t regs = ABI_MAILBOX_REGS_GPA;
 
 	for (;;) {
-		next(8);
+		*(volatile uint64_t *)&MAILBOX->reply_size = 8;
+		*(volatile uint32_t *)(regs + ABI_DOORBELL_NEXT) = 0;
 		if (*event == 'r')
 			*(volatile uint64_t *)&pt[0] = (uint64_t)page_b | 3 | USER;
+		regs = *event == 'a' ? ALIAS : ABI_MAILBOX_REGS_GPA;
 		*reply = *(volatile uint64_t *)LOOK;
 	}
 }
