@@ -93,7 +93,7 @@ void vcpu_counts_open(struct vcpu_counts *c, const struct vcpu_counts_layout *la
 	if (layout->size == 0)
 		return;
 	c->fd = ioctl(vcpu, KVM_GET_STATS_FD, 0);
-	if (c->fd <= 0 || !read_counts(c, c->was))
+	if (c->fd <= 0)
 		vcpu_counts_close(c);
 }
 
@@ -115,11 +115,12 @@ struct vcpu_since vcpu_counts_look(struct vcpu_counts *c, const struct kvm *kvm)
 		n[i] = now[i] - c->was[i];
 	memcpy(c->was, now, sizeof(now));
 	if (!(kvm->quirks & QUIRK_SLOW_RING0)) {
-		since.quiet = since.faultless = n[COUNT_EXITS] == 1;
-		return since;
+		bool one = n[COUNT_EXITS] == 1;
+
+		return (struct vcpu_since){ .quiet = one, .faultless = one, .same_cr3 = one };
 	}
-	since.quiet = n[COUNT_EMULATED] == 1 && n[COUNT_HYPERCALLS] == 0 &&
-		      n[COUNT_EVENTS] == 1;		       /* of what was set */
+	since.same_cr3 = n[COUNT_EMULATED] == 1 && n[COUNT_HYPERCALLS] == 0;
+	since.quiet = since.same_cr3 && n[COUNT_EVENTS] == 1;  /* of what was set */
 	since.faultless = since.quiet && n[COUNT_FAULTS] == 1; /* at the device's page */
 	return since;
 }

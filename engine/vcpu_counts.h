@@ -34,18 +34,19 @@ struct vcpu_counts_layout {
 struct vcpu_counts {
 	int fd; /* 0: not open */
 	struct vcpu_counts_layout layout;
-	uint64_t was[NCOUNTS]; /* at the last look */
+	uint64_t was[NCOUNTS]; /* at the last look; 0 before, as when the vCPU was made */
 };
 
 /* Leaves @c closed where @layout is empty. @vcpu: its descriptor. */
 void vcpu_counts_open(struct vcpu_counts *c, const struct vcpu_counts_layout *layout, int vcpu);
 void vcpu_counts_close(struct vcpu_counts *c);
 
-/* Of the time since the last look. Both false when that cannot be told. */
+/* Of the time since the last look, or the making of the vCPU. All false when that cannot be told. */
 struct vcpu_since {
-	bool quiet; /* KVM did nothing for the guest but stop it at one access to a device, where it
-			   stands now, after general registers and events were set once */
+	bool quiet;	/* KVM did nothing for the guest but stop it at one access to a device,
+			   where it stands now, after registers and events were set once */
 	bool faultless; /* quiet, and KVM mapped no page for it */
+	bool same_cr3;	/* it loaded none, where page tables have shadows and so that is seen */
 };
 struct vcpu_since vcpu_counts_look(struct vcpu_counts *c, const struct kvm *kvm);
 

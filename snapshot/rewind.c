@@ -98,6 +98,20 @@ static bool look_at_counts(struct rewind *r, struct machine *m, struct vcpu_sinc
 	return copies;
 }
 
+/*
+ * May there be shadows of page tables that are in no list here, those of another address space
+ * than the frozen one? The guest need not be there any more.
+ */
+static bool went_elsewhere(const struct rewind *r, const struct machine *m,
+			   const struct vcpu_since since[])
+{
+	bool same = true;
+
+	for (uint32_t i = 0; i < m->vm.nvcpus; i++)
+		same &= since[i].same_cr3;
+	return !same && r->flush_way == FLUSH_BY_SLOT;
+}
+
 /* ---- state ---- */
 
 static int restore_vcpus(struct rewind *r, struct machine *m, const struct vcpu_since since[],
@@ -120,15 +134,6 @@ static int restore_vcpus(struct rewind *r, struct machine *m, const struct vcpu_
 	return 0;
 }
 
-/* A guest that went over to page tables of its own may have left translations of them. */
-static bool has_other_tables(const struct machine *m, const struct machine_state *s)
-{
-	const struct kvm_run *run = m->vm.vcpus[0].run;
-
-	return run->kvm_valid_regs & KVM_SYNC_X86_SREGS &&
-	       run->s.regs.sregs.cr3 != s->vcpus[0].sregs.cr3;
-}
-
 static int flush(struct rewind *r, struct machine *m, struct err *err)
 {
 	r->stats.flushes++;
@@ -143,7 +148,7 @@ int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 	bool copies = look_at_counts(r, m, since);
 	int ret;
 
-	r->tables_changed = has_other_tables(m, &r->template->state);
+	r->tables_changed = went_elsewhere(r, m, since);
 	ret = rewind_memory_restore(r, copies, err);
 	if (ret == 0 && r->tables_changed)
 		ret = flush(r, m, err);

@@ -192,7 +192,7 @@ static uint64_t try_rdmsr(uint32_t msr)
 	return low | (uint64_t)high << 32;
 }
 
-enum user_what { USER_SEE, USER_LOOK, USER_ENTRY, USER_VECTORS };
+enum user_what { USER_SEE, USER_LOOK, USER_ENTRY, USER_OTHER, USER_VECTORS };
 
 struct user_job {
 	enum user_what what;
@@ -232,6 +232,8 @@ void user_main(void *arg)
 
 	if (job->what == USER_ENTRY)
 		*(volatile uint64_t *)&pt[0] = job->value;
+	if (job->what == USER_OTHER)
+		*(volatile uint64_t *)&other_pt[0] = job->value;
 	if (job->what == USER_VECTORS)
 		user_vectors(job);
 	if (job->what == USER_SEE)
@@ -251,6 +253,18 @@ static struct user_job in_user(enum user_what what, uint64_t value)
 
 /* ---- what it does and sees ---- */
 
+/* What ring 3 sees under the other CR3. */
+static uint64_t go_and_come_back(void)
+{
+	uint64_t cr3, look;
+
+	READ("cr3", cr3);
+	WRITE("cr3", other_pml4);
+	look = in_user(USER_LOOK, 0).look;
+	WRITE("cr3", cr3);
+	return look;
+}
+
 static void look_around(struct worst_seen *s)
 {
 	struct user_job user = in_user(USER_SEE, 0);
@@ -258,6 +272,7 @@ static void look_around(struct worst_seen *s)
 
 	s->events = events;
 	s->user_look = user.look;
+	s->other_look = go_and_come_back();
 	s->xcr0 = user.xcr0;
 	s->sse = user.sse;
 	s->avx = user.avx;
@@ -305,16 +320,6 @@ static void remap_user(void)
 	in_user(USER_ENTRY, (uint64_t)page_b | ENTRY);
 	__asm__ volatile("invlpg %0" : : "m"(*(volatile uint64_t *)LOOK) : "memory");
 	in_user(USER_LOOK, 0);
-}
-
-static void go_and_come_back(void)
-{
-	uint64_t cr3;
-
-	READ("cr3", cr3);
-	WRITE("cr3", other_pml4);
-	in_user(USER_LOOK, 0);
-	WRITE("cr3", cr3);
 }
 
 static void change_msrs(uint64_t seed)
@@ -368,7 +373,9 @@ static void do_more(const struct worst_event *e)
 		remap_user();
 	if (e->what & WORST_BACK)
 		in_user(USER_ENTRY, (uint64_t)page_a | ENTRY);
-	if (e->what & WORST_CR3)
+	if (e->what & WORST_OTHER)
+		in_user(USER_OTHER, (uint64_t)page_a | ENTRY);
+	if (e->what & (WORST_CR3 | WORST_OTHER))
 		go_and_come_back();
 	if (e->what & WORST_VECTORS)
 		in_user(USER_VECTORS, e->seed);

@@ -23,8 +23,9 @@ enum worst_what {
 	WORST_UNKEPT = 1u << 12, /* MSRs that KVM keeps and does not list */
 	WORST_MODE = 1u << 13,	/* xAPIC in place of x2APIC */
 	WORST_XCR0 = 1u << 14,	/* no AVX */
-	WORST_ALL = 0x7fff,
-	WORST_KINDS = 15, /* bits of it */
+	WORST_OTHER = 1u << 15, /* an entry of the other CR3's tables, looked through there */
+	WORST_ALL = 0xffff,
+	WORST_KINDS = 16, /* bits of it */
 };
 
 struct worst_event {
@@ -39,6 +40,7 @@ struct worst_seen {
 	uint64_t events; /* handled before this one */
 	uint64_t look;	 /* first word of the page that the entry maps */
 	uint64_t user_look; /* the same, seen from ring 3 */
+	uint64_t other_look; /* and under the other CR3 */
 	uint64_t words;	 /* sum over the pages that WORST_PAGES writes to */
 	uint64_t msr[WORST_MSRS_SEEN];
 	uint64_t unkept[WORST_UNKEPT_SEEN];
