@@ -69,8 +69,8 @@ static int push_begin(struct pager *p, uint64_t end, struct err *err)
 	if (end <= p->pos)
 		return 0;
 	p->base = p->pos;
-	p->push = (struct reader_list){ .frames = p->cfg.plan->list + p->pos,
-					.n = end - p->pos };
+	p->push =
+		(struct reader_list){ .frames = p->cfg.plan->list + p->pos, .n = end - p->pos };
 	p->reader = reader_open(p->f, &p->push, err);
 	return p->reader ? 0 : -ENOMEM;
 }
@@ -87,8 +87,7 @@ static bool is_coming(const struct pager *p, uint64_t frame)
 
 static bool is_near(const struct pager *p, uint64_t frame)
 {
-	return is_coming(p, frame) &&
-	       p->cfg.plan->place[frame] < p->base + p->push.taken;
+	return is_coming(p, frame) && p->cfg.plan->place[frame] < p->base + p->push.taken;
 }
 
 /* Somebody waits for @frame. */

@@ -31,10 +31,10 @@ struct pager {
 	pthread_t thread;
 
 	/* The thread's own. */
-	struct reader_list push; /* what is pushed */
-	struct reader *reader;	 /* of that; NULL: none left to push */
-	uint64_t base, pos;	 /* positions in the plan: where @push begins, pushed next */
-	uint64_t missing;	 /* stored frames that are not in */
+	struct reader_list push;  /* what is pushed */
+	struct reader *reader;	  /* of that; NULL: none left to push */
+	uint64_t base, pos;	  /* positions in the plan: where @push begins, pushed next */
+	uint64_t missing;	  /* stored frames that are not in */
 	bool *in;		  /* by frame */
 	uint8_t *stored;	  /* FRAMES_MAX_SIZE bytes of the file */
 	uint8_t *pages;		  /* FRAMES_MAX_SIZE bytes of guest memory, page aligned */

@@ -182,7 +182,9 @@ static bool chunk_take(struct reader *r, struct chunk *c)
 			to += entry(r, end)->stored;
 	} while (!__atomic_compare_exchange_n(&l->taken, &pos, end, true, __ATOMIC_RELAXED,
 					      __ATOMIC_RELAXED));
-	*c = (struct chunk){ .pos = pos, .end = end, .off = from, .need = (uint32_t)(to - from) };
+	*c = (struct chunk){
+		.pos = pos, .end = end, .off = from, .need = (uint32_t)(to - from)
+	};
 	return true;
 }
 
@@ -310,7 +312,8 @@ int reader_next(struct reader *r, uint64_t *frame, const void **stored, struct e
 	ret = chunk_finish(r, index, err);
 	if (ret < 0)
 		return ret;
-	*stored = r->buffers + (size_t)index * BUFFER_SIZE + (entry(r, c->pos)->offset - c->off);
+	*stored =
+		r->buffers + (size_t)index * BUFFER_SIZE + (entry(r, c->pos)->offset - c->off);
 	*frame = r->list->frames[c->pos++];
 	return 1;
 }

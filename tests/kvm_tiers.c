@@ -20,8 +20,7 @@ static void pool_of(const char *tier)
 
 	nest_begin(&n, "echo");
 	nest_take_tier(&n, tier);
-	cr_assert(eq(int,
-		     thaw_pool_open(&n.pool, n.zygote, n.template, 2, 1 << 20, &err), 0),
+	cr_assert(eq(int, thaw_pool_open(&n.pool, n.zygote, n.template, 2, 1 << 20, &err), 0),
 		  "%s: %s", tier, err.text);
 }
 
@@ -41,7 +40,9 @@ struct name {
 
 ParameterizedTestParameters(tiers, slots_start_and_are_rewound)
 {
-	static struct name all[] = { { "map" }, { "warm" }, { "ready" }, { "lazy" }, { "eager" } };
+	static struct name all[] = {
+		{ "map" }, { "warm" }, { "ready" }, { "lazy" }, { "eager" }
+	};
 
 	return cr_make_param_array(struct name, all, ARRAY_SIZE(all));
 }
