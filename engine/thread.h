@@ -9,7 +9,8 @@
 
 /*
  * thread_start - a joinable thread with all signals blocked: they are for the thread that runs
- * the machine, and for the program. Errors: -EAGAIN.
+ * the machine, and for the program. It begins on another CPU than the caller's, where this
+ * process may use one, and is free to move from there. Errors: -EAGAIN.
  */
 int thread_start(pthread_t *thread, void *(*body)(void *), void *arg) must_check;
 

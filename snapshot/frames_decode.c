@@ -67,82 +67,84 @@ int frames_decode(const struct frames *f, uint64_t i, void *scratch, const struc
 typedef int use_frame(void *arg, const struct frames *f, uint64_t i, const void *stored,
 		      struct err *err);
 
-/* Hand the stored bytes of every frame of @list to @use, in that order. */
-static int for_each_frame(const struct frames *f, const uint64_t *list, uint64_t n,
-			  use_frame *use, void *arg, struct err *err)
+/* Hand the stored bytes of every frame that comes from @r to @use. */
+static int for_each_frame(struct reader *r, const struct frames *f, use_frame *use, void *arg,
+			  struct err *err)
 {
-	struct reader *r = reader_open(f, list, n, err);
 	const void *stored;
 	uint64_t i;
 	int ret;
 
-	if (!r)
-		return -ENOMEM;
 	while ((ret = reader_next(r, &i, &stored, err)) > 0) {
 		ret = use(arg, f, i, stored, err);
 		if (ret < 0)
-			break;
+			return ret;
 	}
-	reader_close(r);
 	return ret;
 }
 
-/* What one thread decodes. */
-struct share {
+/* One of the threads that decode a list. */
+struct decoder {
 	const struct frames *f;
-	const uint64_t *list;
-	uint64_t n;
 	const struct mem *dst;
+	struct reader *reader;
 	int ret;
 	struct err err;
 };
 
+static int decoder_open(struct decoder *d, struct reader_list *list)
+{
+	d->reader = reader_open(d->f, list, &d->err);
+	d->ret = d->reader ? 0 : -ENOMEM;
+	return d->ret;
+}
+
 static int decode_one(void *arg, const struct frames *f, uint64_t i, const void *stored,
 		      struct err *err)
 {
-	const struct share *s = arg;
+	const struct decoder *d = arg;
 
-	return unpack_to(f, i, stored, s->dst, err);
+	return unpack_to(f, i, stored, d->dst, err);
 }
 
-static void *decode_share(void *arg)
+static void *decoder_run(void *arg)
 {
-	struct share *s = arg;
+	struct decoder *d = arg;
 
-	s->ret = for_each_frame(s->f, s->list, s->n, decode_one, s, &s->err);
+	d->ret = for_each_frame(d->reader, d->f, decode_one, d, &d->err);
 	return NULL;
 }
 
-/* How many frames from the start of the list have half of its pages; 0: too few to share. */
-static uint64_t half_of(const struct frames *f, const uint64_t *list, uint64_t n)
+static bool is_worth_help(const struct frames *f, const struct reader_list *list)
 {
-	uint64_t pages = 0, half = 0, i;
+	uint64_t pages = 0;
 
-	for (i = 0; i < n; i++)
-		pages += f->table[list[i]].pages;
-	if (pages < SHARE_MIN_PAGES || !thread_has_company())
-		return 0;
-	for (i = 0; half < pages / 2; i++)
-		half += f->table[list[i]].pages;
-	return i;
+	for (uint64_t i = 0; i < list->n && pages < SHARE_MIN_PAGES; i++)
+		pages += f->table[list->frames[i]].pages;
+	return pages >= SHARE_MIN_PAGES && thread_has_company();
 }
 
+/*
+ * Whoever is done takes what is next, so a helper that comes late does less. Nothing that it does
+ * changes a mapping: it would sleep while the other thread does, and be woken on that one's CPU.
+ */
 int frames_decode_list(const struct frames *f, const uint64_t *list, uint64_t n,
 		       const struct mem *dst, struct err *err)
 {
-	uint64_t half = half_of(f, list, n);
-	struct share theirs = { .f = f, .list = list, .n = half, .dst = dst };
-	struct share mine = { .f = f, .list = list + half, .n = n - half, .dst = dst };
+	struct reader_list frames = { .frames = list, .n = n };
+	struct decoder mine = { .f = f, .dst = dst }, helper = mine;
 	pthread_t thread;
-	bool shared = half > 0 && thread_start(&thread, decode_share, &theirs) == 0;
+	bool helped = is_worth_help(f, &frames) && decoder_open(&helper, &frames) == 0 &&
+		      thread_start(&thread, decoder_run, &helper) == 0;
 
-	if (!shared)
-		decode_share(&theirs);
-	decode_share(&mine);
-	if (shared)
+	if (decoder_open(&mine, &frames) == 0)
+		decoder_run(&mine);
+	if (helped)
 		pthread_join(thread, NULL);
-	if (theirs.ret < 0)
-		mine = theirs;
+	reader_close(mine.reader);
+	reader_close(helper.reader);
+	if (helper.ret < 0)
+		mine = helper;
 	if (mine.ret < 0 && err)
 		*err = mine.err;
 	return mine.ret;
@@ -184,11 +186,15 @@ static int verify_one(void *arg, const struct frames *f, uint64_t i, const void 
 int frames_verify(const struct frames *f, const struct io_progress *progress, struct err *err)
 {
 	struct verify v = { .pages = malloc(FRAMES_MAX_SIZE), .progress = progress };
-	int ret;
+	struct reader_list all = { .frames = f->order, .n = f->header.nframes };
+	struct reader *r = reader_open(f, &all, err);
+	int ret = -ENOMEM;
 
-	if (!v.pages)
-		return err_set(err, ENOMEM, "frame buffer: out of memory");
-	ret = for_each_frame(f, f->order, f->header.nframes, verify_one, &v, err);
+	if (r && !v.pages)
+		err_set(err, ENOMEM, "frame buffer: out of memory");
+	else if (r)
+		ret = for_each_frame(r, f, verify_one, &v, err);
+	reader_close(r);
 	free(v.pages);
 	return ret;
 }

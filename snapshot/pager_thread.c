@@ -69,8 +69,9 @@ static int push_begin(struct pager *p, uint64_t end, struct err *err)
 	if (end <= p->pos)
 		return 0;
 	p->base = p->pos;
-	p->end = end;
-	p->reader = reader_open(p->f, p->cfg.plan->list + p->pos, end - p->pos, err);
+	p->push =
+		(struct reader_list){ .frames = p->cfg.plan->list + p->pos, .n = end - p->pos };
+	p->reader = reader_open(p->f, &p->push, err);
 	return p->reader ? 0 : -ENOMEM;
 }
 
@@ -81,13 +82,12 @@ static bool is_coming(const struct pager *p, uint64_t frame)
 {
 	uint64_t place = p->cfg.plan->place[frame];
 
-	return p->reader && place >= p->pos && place < p->end;
+	return p->reader && place >= p->pos && place < p->base + p->push.n;
 }
 
 static bool is_near(const struct pager *p, uint64_t frame)
 {
-	return is_coming(p, frame) &&
-	       p->cfg.plan->place[frame] < p->base + reader_ahead(p->reader);
+	return is_coming(p, frame) && p->cfg.plan->place[frame] < p->base + p->push.taken;
 }
 
 /* Somebody waits for @frame. */

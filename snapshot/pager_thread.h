@@ -11,9 +11,9 @@
 #include "engine/err.h"
 #include "engine/uffd.h"
 #include "snapshot/pager.h"
+#include "snapshot/reader.h"
 
 struct frames;
-struct reader;
 
 enum pager_state { PAGER_BUSY, PAGER_DONE, PAGER_FAILED, PAGER_STOPPED };
 enum pager_ask { ASK_NOTHING, ASK_FINISH, ASK_STOP };
@@ -31,9 +31,9 @@ struct pager {
 	pthread_t thread;
 
 	/* The thread's own. */
-	struct reader *reader; /* of the frames that are pushed; NULL: none left to push */
-	/* Positions in the list: where the reader began, pushed next, pushed up to. */
-	uint64_t base, pos, end;
+	struct reader_list push;  /* what is pushed */
+	struct reader *reader;	  /* of that; NULL: none left to push */
+	uint64_t base, pos;	  /* positions in the plan: where @push begins, pushed next */
 	uint64_t missing;	  /* stored frames that are not in */
 	bool *in;		  /* by frame */
 	uint8_t *stored;	  /* FRAMES_MAX_SIZE bytes of the file */

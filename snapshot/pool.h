@@ -30,8 +30,10 @@ struct thaw_zygote {
 
 /* A template that a pool's slots may start; in a list that only grows. */
 struct admitted {
-	struct thaw_template *template;
-	int state_fd; /* handover.h */
+	struct thaw_template *asked; /* what the pool's user calls it by */
+	struct thaw_template
+		*template; /* the same, or one of it that has memory to be mapped */
+	int state_fd;	   /* handover.h */
 	struct admitted *next;
 };
 

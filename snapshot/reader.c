@@ -16,16 +16,19 @@
 #include "snapshot/frames.h"
 #include "snapshot/io.h"
 
-#define CHUNK_SIZE  (256u << 10) /* bytes of one read; ours */
-#define CHUNKS	    4u		 /* in flight */
-#define ALIGNMENT   4096u	 /* of O_DIRECT, on every disk there is */
-#define BUFFER_SIZE (CHUNK_SIZE + 2 * ALIGNMENT)
+#define CHUNK_SIZE   (256u << 10) /* bytes of one read from a disk; ours */
+#define CACHED_SIZE  (64u << 10)  /* of one from the page cache: what is copied stays near */
+#define CHUNKS	     4u		  /* in flight */
+#define ALIGNMENT    4096u	  /* of O_DIRECT, on every disk there is */
+#define BUFFER_SIZE  (CHUNK_SIZE + 2 * ALIGNMENT)
+#define BUFFERS_SIZE ((size_t)CHUNKS * BUFFER_SIZE)
 
-_Static_assert(FRAMES_MAX_SIZE <= CHUNK_SIZE, "a frame fits");
+_Static_assert(FRAMES_MAX_SIZE <= CACHED_SIZE, "a frame fits");
 
 /* Frames that lie one behind the other in the file, and are read together. */
 struct chunk {
-	uint64_t end;	/* position in the list behind its last frame */
+	uint64_t pos;	/* in the list, of the next frame to hand out */
+	uint64_t end;	/* behind its last frame */
 	uint64_t off;	/* in the file, of the first byte in the buffer */
 	uint32_t need;	/* bytes from there to the end of the last frame */
 	uint32_t got;	/* of these; more when a read was rounded up */
@@ -34,23 +37,22 @@ struct chunk {
 
 struct reader {
 	const struct frames *f;
-	const uint64_t *list;
-	uint64_t n;
-	uint64_t pos;	/* of the next frame to hand out */
-	uint64_t ahead; /* of the next frame to read */
+	struct reader_list *list;
 	uint64_t bytes;
 	/* Chunk number k is chunks[k % depth], with the buffer of the same index. */
 	uint64_t at, begun; /* numbers of the chunk that is handed out, and of the next one */
 	uint32_t depth;
+	uint32_t chunk_size; /* bytes of a chunk, at most */
 	struct chunk chunks[CHUNKS];
-	uint8_t *buffers; /* depth * BUFFER_SIZE */
+	uint8_t *buffers; /* BUFFER_SIZE bytes each; where all is cached, the one behind this */
 	struct io_uring ring;
 	bool has_ring;
+	uint8_t cached[];
 };
 
 static const struct frames_entry *entry(const struct reader *r, uint64_t pos)
 {
-	return &r->f->table[r->list[pos]];
+	return &r->f->table[r->list->frames[pos]];
 }
 
 /* mincore starts no read, as preadv2(RWF_NOWAIT) does. What it may not tell it calls cached. */
@@ -164,24 +166,44 @@ static int ring_reap(struct reader *r, struct err *err)
 
 /* ---- chunks ---- */
 
-/* As many frames as follow each other and fit; then the read begins, where there is a ring. */
-static void chunk_begin(struct reader *r)
+/* As many frames of the list as follow each other and fit. Returns whether any are left. */
+static bool chunk_take(struct reader *r, struct chunk *c)
 {
-	uint32_t index = (uint32_t)(r->begun++ % r->depth);
-	struct chunk *c = &r->chunks[index];
-	uint64_t from = entry(r, r->ahead)->offset;
-	uint64_t end = from;
+	struct reader_list *l = r->list;
+	uint64_t pos = __atomic_load_n(&l->taken, __ATOMIC_RELAXED), end, from, to;
 
-	while (r->ahead < r->n && entry(r, r->ahead)->offset == end &&
-	       end + entry(r, r->ahead)->stored - from <= CHUNK_SIZE)
-		end += entry(r, r->ahead++)->stored;
-	*c = (struct chunk){ .end = r->ahead, .off = from };
-	if (r->has_ring)
+	do {
+		if (pos == l->n)
+			return false;
+		from = to = entry(r, pos)->offset;
+		for (end = pos; end < l->n && entry(r, end)->offset == to &&
+				to + entry(r, end)->stored - from <= r->chunk_size;
+		     end++)
+			to += entry(r, end)->stored;
+	} while (!__atomic_compare_exchange_n(&l->taken, &pos, end, true, __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	*c = (struct chunk){
+		.pos = pos, .end = end, .off = from, .need = (uint32_t)(to - from)
+	};
+	return true;
+}
+
+/* Take a chunk; its read begins, where there is a ring. Returns whether any was left. */
+static bool chunk_begin(struct reader *r)
+{
+	uint32_t index = (uint32_t)(r->begun % r->depth);
+	struct chunk *c = &r->chunks[index];
+
+	if (!chunk_take(r, c))
+		return false;
+	r->begun++;
+	if (r->has_ring) {
+		c->need += c->off % ALIGNMENT;
 		c->off -= c->off % ALIGNMENT;
-	c->need = (uint32_t)(end - c->off);
-	r->bytes += c->need;
-	if (r->has_ring)
 		ring_read(r, index);
+	}
+	r->bytes += c->need;
+	return true;
 }
 
 static int chunk_finish(struct reader *r, uint32_t index, struct err *err)
@@ -203,12 +225,11 @@ static int chunk_finish(struct reader *r, uint32_t index, struct err *err)
 
 static int buffers_map(struct reader *r, struct err *err)
 {
-	size_t size = (size_t)r->depth * BUFFER_SIZE;
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	void *p = mmap(NULL, BUFFERS_SIZE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	if (p == MAP_FAILED)
-		return err_sys(err, "map %zu bytes of read buffers", size);
+		return err_sys(err, "map %zu bytes of read buffers", BUFFERS_SIZE);
 	r->buffers = p;
 	return 0;
 }
@@ -224,28 +245,39 @@ static void choose_way(struct reader *r)
 	log_debug("cold: pread, io_uring is not to be had: %s", strerrordesc_np(-ret));
 	r->depth = 1;
 	posix_fadvise(r->f->fd, (off_t)entry(r, 0)->offset,
-		      (off_t)(entry(r, r->n - 1)->offset - entry(r, 0)->offset),
+		      (off_t)(entry(r, r->list->n - 1)->offset - entry(r, 0)->offset),
 		      POSIX_FADV_WILLNEED);
 }
 
-struct reader *reader_open(const struct frames *f, const uint64_t *list, uint64_t n,
-			   struct err *err)
+/* For a cached file, all is one piece of the heap, most likely one that was used before: new pages
+ * are a good part of what a short list costs. */
+static struct reader *reader_make(bool cold, struct err *err)
 {
-	bool cold = reader_is_cold(f, list, n);
-	struct reader *r = calloc(1, sizeof(*r));
+	struct reader *r = malloc(sizeof(*r) + (cold ? 0 : CACHED_SIZE));
 
 	if (!r) {
 		err_set(err, ENOMEM, "reader: out of memory");
 		return NULL;
 	}
-	r->f = f;
-	r->list = list;
-	r->n = n;
-	r->depth = cold ? CHUNKS : 1;
-	if (buffers_map(r, err) < 0) {
+	*r = (struct reader){ .depth = cold ? CHUNKS : 1,
+			      .chunk_size = cold ? CHUNK_SIZE : CACHED_SIZE,
+			      .buffers = r->cached };
+	if (cold && buffers_map(r, err) < 0) {
 		free(r);
 		return NULL;
 	}
+	return r;
+}
+
+struct reader *reader_open(const struct frames *f, struct reader_list *list, struct err *err)
+{
+	bool cold = reader_is_cold(f, list->frames, list->n);
+	struct reader *r = reader_make(cold, err);
+
+	if (!r)
+		return NULL;
+	r->f = f;
+	r->list = list;
 	if (cold)
 		choose_way(r);
 	return r;
@@ -258,34 +290,32 @@ void reader_close(struct reader *r)
 	/* Reads in flight end in pages that the ring holds, not in what is mapped here next. */
 	if (r->has_ring)
 		io_uring_queue_exit(&r->ring);
-	munmap(r->buffers, (size_t)(r->has_ring ? CHUNKS : r->depth) * BUFFER_SIZE);
+	if (r->buffers != r->cached)
+		munmap(r->buffers, BUFFERS_SIZE);
 	free(r);
 }
 
 int reader_next(struct reader *r, uint64_t *frame, const void **stored, struct err *err)
 {
-	uint32_t index;
+	uint32_t index = (uint32_t)(r->at % r->depth);
+	struct chunk *c;
 	int ret;
 
-	if (r->pos == r->n)
-		return 0;
-	if (r->begun > 0 && r->chunks[r->at % r->depth].end == r->pos)
+	if (r->at < r->begun && r->chunks[index].pos == r->chunks[index].end)
 		r->at++; /* what was handed out is used up: its buffer is free */
-	while (r->ahead < r->n && r->begun - r->at < r->depth)
-		chunk_begin(r);
+	while (r->begun - r->at < r->depth && chunk_begin(r))
+		;
+	if (r->at == r->begun)
+		return 0;
 	index = (uint32_t)(r->at % r->depth);
+	c = &r->chunks[index];
 	ret = chunk_finish(r, index, err);
 	if (ret < 0)
 		return ret;
-	*stored = r->buffers + (size_t)index * BUFFER_SIZE +
-		  (entry(r, r->pos)->offset - r->chunks[index].off);
-	*frame = r->list[r->pos++];
+	*stored =
+		r->buffers + (size_t)index * BUFFER_SIZE + (entry(r, c->pos)->offset - c->off);
+	*frame = r->list->frames[c->pos++];
 	return 1;
-}
-
-uint64_t reader_ahead(const struct reader *r)
-{
-	return r->ahead;
 }
 
 uint64_t reader_bytes(const struct reader *r)

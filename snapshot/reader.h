@@ -10,7 +10,8 @@
  * allowed (seccomp, kernel.io_uring_disabled) a cold file is read with pread too, after asking
  * the kernel to read ahead.
  *
- * A reader belongs to one thread; any number of readers may read one struct frames.
+ * A reader belongs to one thread; any number of readers may read one struct frames. Those that
+ * share a list take from it what is next, so none waits for another, whenever each came.
  */
 #pragma once
 
@@ -23,26 +24,28 @@ struct err;
 struct frames;
 struct reader;
 
+/* Frames in the order in which they are wanted. Best when frames that follow each other in it do
+ * so in the file: they come with one read. */
+struct reader_list {
+	const uint64_t *frames; /* indices of the table */
+	uint64_t n;
+	uint64_t taken; /* the first so many have been read, or are on their way. Atomic */
+};
+
 /*
- * reader_open - begin to read.
- * @list: indices of frames in the order in which they are wanted; @n of them. Best when frames
- *        that follow each other in it do so in the file: they come with one read.
- * Both stay as they are until reader_close. NULL on error: -ENOMEM, with a sentence.
+ * reader_open - begin to read what is left of @list. Each frame of it comes to one of its readers.
+ * Both stay until reader_close. NULL on error: -ENOMEM, with a sentence.
  */
-struct reader *reader_open(const struct frames *f, const uint64_t *list, uint64_t n,
-			   struct err *err);
+struct reader *reader_open(const struct frames *f, struct reader_list *list, struct err *err);
 void reader_close(struct reader *r); /* NULL: nothing */
 
 /*
- * reader_next - the next frame of the list.
+ * reader_next - the next frame of those that this reader took; they come in the list's order.
  * @stored: gets its stored bytes, unchecked; valid until the next call.
  * Returns 1; 0 after the last; or -ERR_DAMAGED the file ends before, and what pread says.
  */
 int reader_next(struct reader *r, uint64_t *frame, const void **stored,
 		struct err *err) must_check;
-
-/* So many frames of the list have been read, or are on their way. */
-uint64_t reader_ahead(const struct reader *r);
 
 /* Bytes asked of the file so far. */
 uint64_t reader_bytes(const struct reader *r);

@@ -261,8 +261,10 @@ THAW_PUBLIC void thaw_zygote_close(struct thaw_zygote *zygote);
 THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
 
 /*
- * thaw_pool_open - @slots places for machines of the shape of @t (tier "map" or "warm"), and
- * make their shells.
+ * thaw_pool_open - @slots places for machines of the shape of @t, and make their shells. Slots
+ * have their memory as clones of tier "map" do, whatever the tier of @t: if that is "ready",
+ * "lazy" or "eager", it is decoded here, once, unless another template of the image has it.
+ * Whoever cannot wait for that opens a clone of @t meanwhile, on another thread.
  * @slot_memory: bytes that the budget counts for each machine, beside shells and templates. It
  *		 has a private copy of each page that it writes to. 0: all that it can write to,
  *		 its memory and 14 MiB of mailbox, so that no machine exceeds it. Less lets more
@@ -270,7 +272,8 @@ THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
  *		 it.
  * Errors: -ENOMEM it does not fit into what the zygote was given, and nothing was made; -EMFILE
  * each slot needs two descriptors; -ESTALE the files of the image are not what they were when
- * it was opened; -EPIPE the zygote is gone; what a shell could not do.
+ * it was opened; -EPIPE the zygote is gone; what a shell could not do; -EINVAL @t is of tier
+ * "raw"; of a tier that is decoded here, those of thaw_template_open.
  */
 THAW_CHECK int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 			      const struct thaw_template *t, unsigned int slots,
@@ -279,8 +282,9 @@ THAW_CHECK int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygot
 THAW_PUBLIC void thaw_pool_close(struct thaw_pool *pool);
 
 /*
- * thaw_pool_admit - let slots of @pool start machines of @t, too.
- * Errors: -EINVAL another shape; -ENOMEM; -ESTALE.
+ * thaw_pool_admit - let slots of @pool start machines of @t, too. What thaw_pool_open says of
+ * tiers goes for it as well.
+ * Errors: -EINVAL another shape, or tier "raw"; -ENOMEM; -ESTALE; -THAW_DAMAGED.
  */
 THAW_CHECK int thaw_pool_admit(struct thaw_pool *pool, const struct thaw_template *t,
 			       struct thaw_err *err);

@@ -92,8 +92,8 @@ static int clone_start(struct thaw_clone *c, struct err *err)
 	return ret;
 }
 
-int thaw_clone_make(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
-		    void *arg, struct thaw_err *err)
+static int clone_new(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
+		     void *arg, struct thaw_err *err)
 {
 	nsec_t request = clock_monotonic();
 	struct thaw_clone *c = handle_make(sizeof(*c), err);
@@ -114,6 +114,22 @@ int thaw_clone_make(struct thaw_clone **clone, const struct thaw_template *t, th
 	return ret;
 }
 
+int thaw_clone_make(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
+		    void *arg, struct thaw_err *err)
+{
+	int ret = clone_new(clone, t, log, arg, err);
+
+	if (ret < 0)
+		return ret;
+	/* A VM's first KVM_RUN makes a thread of KVM's own, also one that comes back at once. */
+	ret = vcpu_complete(&(*clone)->machine.vm.vcpus[0], handle_err(err));
+	if (ret < 0) {
+		thaw_clone_close(*clone);
+		*clone = NULL;
+	}
+	return ret;
+}
+
 int thaw_clone_start(struct thaw_clone *clone, struct thaw_err *err)
 {
 	if (clone->is_started)
@@ -126,7 +142,7 @@ int thaw_clone_start(struct thaw_clone *clone, struct thaw_err *err)
 int thaw_clone_open(struct thaw_clone **clone, const struct thaw_template *t, thaw_log *log,
 		    void *arg, struct thaw_err *err)
 {
-	int ret = thaw_clone_make(clone, t, log, arg, err);
+	int ret = clone_new(clone, t, log, arg, err);
 
 	if (ret == 0)
 		ret = clone_start(*clone, handle_err(err));

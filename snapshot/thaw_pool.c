@@ -153,7 +153,7 @@ const struct admitted *pool_find(const struct thaw_pool *p, const struct thaw_te
 {
 	const struct admitted *a = __atomic_load_n(&p->admitted, __ATOMIC_ACQUIRE);
 
-	while (a && a->template != t)
+	while (a && a->asked != t)
 		a = a->next;
 	return a;
 }
@@ -175,20 +175,35 @@ static uint64_t template_memory(const struct thaw_template *t)
 	return image_stored_pages(t->template.image) * MEM_PAGE_SIZE;
 }
 
+/*
+ * A template whose memory can be mapped: @t, or one more of its image. That one is decoded now, if
+ * nobody on this host has it yet: slots have one memory, whatever tier clones of @t are of.
+ */
+static int mapped_template(struct thaw_template **mapped, const struct thaw_template *t,
+			   struct thaw_err *err)
+{
+	if (t->tier->needs_raw)
+		return err_set(handle_err(err), EINVAL,
+			       "tier is '%s': slots start templates of any other tier",
+			       t->tier->name);
+	if (!t->tier->needs_fill)
+		return thaw_template_open(mapped, t->host, t->image, tier_map.name, 1, err);
+	*mapped = handle_hold(t);
+	return 0;
+}
+
 static int check_admissible(const struct thaw_pool *p, const struct thaw_template *t,
 			    struct err *err)
 {
-	if (t->template.memory_fd < 0)
-		return err_set(err, EINVAL,
-			       "tier is '%s': slots start templates of tier map or warm",
-			       t->tier->name);
 	if (p->own && !handover_same_shape(&p->own->template->template, &t->template))
 		return err_set(err, EINVAL, "%s has another shape than the pool",
 			       t->template.name);
 	return image_check_files(&t->image->image, err);
 }
 
-static int admit(struct thaw_pool *p, const struct thaw_template *t, struct err *err)
+/* @t: mapped_template() of @asked. */
+static int admit(struct thaw_pool *p, const struct thaw_template *asked,
+		 const struct thaw_template *t, struct err *err)
 {
 	auto_close int state_fd = -1;
 	struct admitted *a;
@@ -209,6 +224,7 @@ static int admit(struct thaw_pool *p, const struct thaw_template *t, struct err 
 		return ret;
 	}
 	a->state_fd = fd_take(&state_fd);
+	a->asked = handle_hold(asked);
 	a->template = handle_hold(t);
 	a->next = p->admitted;
 	p->own = p->own ? p->own : a;
@@ -218,12 +234,19 @@ static int admit(struct thaw_pool *p, const struct thaw_template *t, struct err 
 
 int thaw_pool_admit(struct thaw_pool *pool, const struct thaw_template *t, struct thaw_err *err)
 {
-	int ret = 0;
+	struct thaw_template *mapped = NULL;
+	int ret;
 
+	if (pool_find(pool, t))
+		return 0;
+	ret = mapped_template(&mapped, t, err); /* may take long, so before the lock */
+	if (!mapped)
+		return ret;
 	pthread_mutex_lock(&pool->zygote->lock);
 	if (!pool_find(pool, t))
-		ret = admit(pool, t, handle_err(err));
+		ret = admit(pool, t, mapped, handle_err(err));
 	pthread_mutex_unlock(&pool->zygote->lock);
+	thaw_template_close(mapped);
 	return ret;
 }
 
@@ -398,6 +421,7 @@ static void dismiss_all(struct thaw_pool *p)
 			account_give(&p->zygote->account, template_memory(a->template));
 		close(a->state_fd);
 		thaw_template_close(a->template);
+		thaw_template_close(a->asked);
 		free(a);
 	}
 }

@@ -93,3 +93,20 @@ Test(ahead, a_clone_that_was_never_started_leaves_nothing)
 	cr_expect(eq(int, count_entries("/proc/self/fd"), fds));
 	cr_expect(eq(int, count_entries("/proc/self/task"), threads));
 }
+
+/* Linux 6.14 shows the thread that KVM makes for a VM among those of the process. */
+Test(ahead, kvm_has_its_thread_before_the_clone_is_started)
+{
+	struct thaw_clone *clone;
+	struct thaw_reply reply;
+	int threads;
+
+	cr_assert(eq(int, thaw_clone_make(&clone, n.template, NULL, NULL, &err), 0), "%s",
+		  err.text);
+	threads = count_entries("/proc/self/task");
+	cr_assert(eq(int, thaw_clone_start(clone, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_clone_invoke(clone, "ping", 4, 0, &reply, &err), 0), "%s",
+		  err.text);
+	cr_expect(eq(int, count_entries("/proc/self/task"), threads));
+	thaw_clone_close(clone);
+}

@@ -243,6 +243,22 @@ Test(raw, its_machines_are_for_one_start, .timeout = 60)
 	raw_free(&r);
 }
 
+Test(raw, no_pool_has_it, .timeout = 60)
+{
+	static struct raw r;
+	struct thaw_zygote *zygote;
+	struct thaw_pool *pool;
+	struct thaw_err err = { 0 };
+
+	cr_assert(eq(int, thaw_zygote_open(&zygote, 0, &err), 0), "%s", err.text);
+	booted_ram(RAM);
+	raw_make(&r, "echo", "raw");
+	cr_expect(eq(int, thaw_pool_open(&pool, zygote, r.template, 1, 0, &err), -EINVAL));
+	cr_expect(eq(str, err.text, "tier is 'raw': slots start templates of any other tier"));
+	raw_free(&r);
+	thaw_zygote_close(zygote);
+}
+
 Test(raw, an_image_without_it_has_no_such_tier, .timeout = 60)
 {
 	static struct frozen f;

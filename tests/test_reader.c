@@ -93,11 +93,17 @@ static bool make_cold(void)
 	return cached_size() == 0;
 }
 
+static struct reader_list all_frames(void)
+{
+	return (struct reader_list){ .frames = f.order, .n = f.header.nframes };
+}
+
 /* Every frame of the list comes, in its order, with the bytes that pread gives. */
 static void read_list(const uint64_t *list, uint64_t n)
 {
 	struct err err = { 0 };
-	struct reader *r = reader_open(&f, list, n, &err);
+	struct reader_list frames = { .frames = list, .n = n };
+	struct reader *r = reader_open(&f, &frames, &err);
 	uint8_t *want = malloc(FRAMES_MAX_SIZE);
 	const void *stored = NULL;
 	uint64_t frame = 0;
@@ -108,7 +114,7 @@ static void read_list(const uint64_t *list, uint64_t n)
 
 		cr_assert(eq(int, reader_next(r, &frame, &stored, &err), 1), "%s", err.text);
 		cr_assert(eq(u64, frame, list[i]));
-		cr_assert(gt(u64, reader_ahead(r), i));
+		cr_assert(gt(u64, frames.taken, i));
 		cr_assert(eq(sz, pread(fd, want, e->stored, (off_t)e->offset), e->stored));
 		cr_assert(eq(int, memcmp(stored, want, e->stored), 0), "frame %llu",
 			  (unsigned long long)frame);
@@ -136,13 +142,14 @@ Test(reader, what_only_the_disk_has_is_read)
 Test(reader, reading_past_the_page_cache_does_not_fill_it)
 {
 	const void *stored;
+	struct reader_list all = all_frames();
 	struct err err = { 0 };
 	struct reader *r;
 	uint64_t frame;
 
 	if (f.direct_fd < 0 || !make_cold())
 		cr_skip_test("this file system has no O_DIRECT, or does not drop its pages");
-	r = reader_open(&f, f.order, f.header.nframes, &err);
+	r = reader_open(&f, &all, &err);
 	while (reader_next(r, &frame, &stored, &err) > 0)
 		;
 	cr_expect(eq(u64, reader_bytes(r) / 4096 >= f.header.npages / 2, 1));
@@ -177,6 +184,55 @@ Test(reader, a_list_may_have_gaps_and_go_backwards)
 	free(list);
 }
 
+/* Of two readers of one list. */
+struct taker {
+	struct reader *reader;
+	uint64_t n; /* frames that came to it */
+};
+
+static bool take_one(struct taker *t, bool *seen)
+{
+	struct err err = { 0 };
+	const void *stored;
+	uint64_t frame = 0;
+	int ret = reader_next(t->reader, &frame, &stored, &err);
+
+	cr_assert(ge(int, ret, 0), "%s", err.text);
+	if (ret == 0)
+		return false;
+	cr_expect(eq(int, seen[frame], 0), "frame %llu twice", (unsigned long long)frame);
+	cr_expect(eq(u32, digest_crc32c(0, stored, f.table[frame].stored),
+		     f.table[frame].crc32c));
+	seen[frame] = true;
+	t->n++;
+	return true;
+}
+
+Test(reader, each_frame_comes_to_one_of_those_that_share_a_list)
+{
+	for (int cold = 0; cold < 2; cold++) {
+		struct reader_list all = all_frames();
+		bool *seen = calloc(all.n, sizeof(*seen));
+		struct taker early = { 0 }, late = { 0 };
+		struct err err = { 0 };
+
+		if (cold)
+			make_cold();
+		early.reader = reader_open(&f, &all, &err);
+		late.reader = reader_open(&f, &all, &err);
+		for (uint64_t i = 0; i < all.n / 2; i++)
+			cr_assert(take_one(&early, seen));
+		while (take_one(&early, seen) | take_one(&late, seen))
+			;
+		cr_expect(eq(u64, early.n + late.n, all.n));
+		cr_expect(gt(u64, late.n, 0));
+		cr_expect(gt(u64, early.n, late.n), "who comes late has less to do");
+		reader_close(early.reader);
+		reader_close(late.reader);
+		free(seen);
+	}
+}
+
 Test(reader, an_empty_list_has_no_frames)
 {
 	read_list(NULL, 0);
@@ -190,10 +246,11 @@ Test(reader, a_reader_may_be_closed_with_reads_in_flight)
 	uint64_t frame;
 
 	for (int i = 0; i < 20; i++) {
+		struct reader_list all = all_frames();
 		struct reader *r;
 
 		make_cold();
-		r = reader_open(&f, f.order, f.header.nframes, &err);
+		r = reader_open(&f, &all, &err);
 		if (i % 2)
 			cr_assert(eq(int, reader_next(r, &frame, &stored, &err), 1));
 		reader_close(r);
@@ -204,6 +261,7 @@ Test(reader, a_file_that_was_cut_is_damaged)
 {
 	for (int cold = 0; cold < 2; cold++) {
 		uint64_t frame = 0, half = f.header.nframes / 2;
+		struct reader_list all = all_frames();
 		struct err err = { 0 };
 		const void *stored;
 		struct reader *r;
@@ -212,7 +270,7 @@ Test(reader, a_file_that_was_cut_is_damaged)
 		cr_assert(eq(int, ftruncate(fd, (off_t)f.table[half].offset + 1), 0));
 		if (cold)
 			make_cold();
-		r = reader_open(&f, f.order, f.header.nframes, &err);
+		r = reader_open(&f, &all, &err);
 		while ((ret = reader_next(r, &frame, &stored, &err)) > 0)
 			cr_assert(lt(u64, frame, half));
 		cr_expect(eq(int, ret, -ERR_DAMAGED));
@@ -234,7 +292,7 @@ Test(reader, two_threads_decode_what_one_would)
 	}
 }
 
-Test(reader, damage_in_either_half_is_found)
+Test(reader, damage_is_found_whichever_thread_meets_it)
 {
 	for (int half = 0; half < 2; half++) {
 		uint64_t frame = half ? f.header.nframes - 1 : 0;
