@@ -69,11 +69,8 @@ static int remote_hear(struct remote *s, struct packet_msg *msg, struct packet_p
 					  "the machine's process did not answer in time, and "
 					  "was killed"),
 				  err);
-	if (ret > 0) {
-		do
-			ret = packet_recv(s->socket, msg, parts, buf, 0);
-		while (ret == -EINTR);
-	}
+	if (ret > 0)
+		ret = packet_recv(s->socket, msg, parts, buf, 0);
 	/* Of a shell that died, the zygote tells; so it is the zygote that is missing. */
 	if (ret == 0)
 		return remote_die(s,
@@ -152,9 +149,7 @@ static int remote_tell(struct remote *s, const struct packet_msg *msg,
 
 	/* There is room for all that a shell may be told before it answers: one that lets it
 	 * fill up does not read, and is not waited for. */
-	do
-		ret = packet_send(s->socket, msg, parts, MSG_DONTWAIT);
-	while (ret == -EINTR);
+	ret = packet_send(s->socket, msg, parts, MSG_DONTWAIT);
 	if (ret == 0)
 		return 0;
 	if (ret == -EPIPE || ret == -ECONNRESET) {
@@ -209,9 +204,9 @@ int remote_make(struct remote *s, const struct zygote *z, int state_fd, struct e
 
 int remote_await(struct remote *s, struct err *err)
 {
+	nsec_t until = clock_monotonic() + REMOTE_PATIENCE;
 	struct packet_msg msg;
-	int ret = remote_answer(s, PACKET_READY, &msg, &s->pidfd,
-				clock_monotonic() + REMOTE_PATIENCE, err);
+	int ret = remote_answer(s, PACKET_BORN, &msg, &s->pidfd, until, err);
 
 	if (ret < 0)
 		return ret;
@@ -219,6 +214,9 @@ int remote_await(struct remote *s, struct err *err)
 		return remote_die(s, err_set(&s->err, EPROTO, "a shell without its descriptor"),
 				  err);
 	s->pid = (pid_t)msg.value;
+	ret = remote_answer(s, PACKET_READY, &msg, NULL, until, err);
+	if (ret < 0)
+		return ret;
 	s->state = REMOTE_WAITING;
 	return 0;
 }

@@ -108,8 +108,9 @@ Test(remote, a_shell_that_answers_without_listening_does_not_hold_its_caller, .t
 
 /* ---- it sends what it was not asked for ---- */
 
-static const enum packet_type types[] = { PACKET_LOG,	 PACKET_REPLY, PACKET_REWOUND,
-					  PACKET_FAILED, PACKET_DIED,  (enum packet_type)77 };
+static const enum packet_type types[] = { PACKET_BORN,	PACKET_READY,	     PACKET_LOG,
+					  PACKET_REPLY, PACKET_REWOUND,	     PACKET_FAILED,
+					  PACKET_DIED,	(enum packet_type)77 };
 
 Test(remote, no_descriptor_of_a_shell_gets_into_its_caller, .timeout = 30)
 {
