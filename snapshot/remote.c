@@ -355,29 +355,23 @@ int remote_settle(struct remote *s, struct err *err)
 	return 0;
 }
 
-void remote_end(struct remote *s)
+int remote_end(struct remote *s)
 {
+	int pidfd = s->pidfd;
+
 	if (s->pidfd >= 0)
 		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 	if (s->socket >= 0)
 		close(s->socket);
 	if (s->window)
 		munmap(s->window, ABI_WINDOW_SIZE);
-	*s = (struct remote){ .socket = -1, .pidfd = s->pidfd, .state = REMOTE_ENDING };
-}
-
-bool remote_is_gone(struct remote *s, nsec_t until)
-{
-	if (s->pidfd >= 0 && fds_wait_readable(s->pidfd, until) != 1)
-		return false;
-	fd_cleanup(&s->pidfd);
 	*s = (struct remote){ .socket = -1, .pidfd = -1 };
-	return true;
+	return pidfd;
 }
 
 void remote_close(struct remote *s)
 {
-	remote_end(s);
-	fd_cleanup(&s->pidfd);
-	*s = (struct remote){ .socket = -1, .pidfd = -1 };
+	int pidfd = remote_end(s);
+
+	fd_cleanup(&pidfd);
 }

@@ -25,7 +25,6 @@ enum remote_state {
 	REMOTE_BUSY,	  /* has one */
 	REMOTE_REWINDING, /* asked for, the answer was not looked at */
 	REMOTE_DEAD,
-	REMOTE_ENDING, /* killed, and may still be there */
 };
 
 struct remote {
@@ -87,11 +86,10 @@ int remote_settle(struct remote *s, struct err *err) must_check;
 
 /*
  * remote_end - kill the shell, whatever it is at: one that was taken over does not end when it is
- * told to. Its memory is in use until remote_is_gone says so; nothing else can be asked of @s.
+ * told to. @s is empty then, the shell's memory in use until it is gone.
+ * Returns its pidfd, which is readable then; -1: there is none.
  */
-void remote_end(struct remote *s);
-/* Wait until @until (0: do not) for a shell that was ended to be gone. @s is empty then. */
-bool remote_is_gone(struct remote *s, nsec_t until);
+int remote_end(struct remote *s);
 
 /* End it, and do not ask what became of it. */
 void remote_close(struct remote *s);

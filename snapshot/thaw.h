@@ -269,7 +269,7 @@ THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
  *		 machines start, and is for whoever knows how much they write: nothing enforces
  *		 it.
  * Errors: -ENOMEM it does not fit into what the zygote was given, and nothing was made; -EMFILE
- * each slot needs two descriptors; -ESTALE the files of the image are not what they were when
+ * each slot needs two descriptors, and all of them some more; -ESTALE the files of the image are not what they were when
  * it was opened; -EPIPE the zygote is gone; what a shell could not do.
  */
 THAW_CHECK int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
@@ -303,7 +303,7 @@ THAW_CHECK int thaw_pool_fill(struct thaw_pool *pool, struct thaw_err *err);
 THAW_CHECK int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 			       const struct thaw_template *t, thaw_log *log, void *arg,
 			       struct thaw_err *err);
-/* Kills the process, and does not wait until it is gone: who needs its place or its memory next,
+/* Kills the process, and does not wait until it is gone: who needs its memory next,
  * thaw_pool_fill or a start, does. */
 THAW_PUBLIC void thaw_slot_close(struct thaw_slot *slot);
 

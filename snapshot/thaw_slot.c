@@ -45,8 +45,8 @@ int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 
 	*slot = NULL;
 	if (ret == 0)
-		ret = pool_promise(pool->zygote, pool->slot_memory, "a machine",
-				   handle_err(err));
+		ret = endings_promise(&pool->zygote->endings, pool->slot_memory, "a machine",
+				      handle_err(err));
 	if (ret < 0)
 		return ret;
 	while ((s = pool_take(pool)) != NULL) {
