@@ -27,12 +27,14 @@ enum packet_type {
 		      * it is not the one that the shell was made for */
 	PACKET_INVOKE, /* .value: bytes of the event, which is in the window; .deadline */
 	PACKET_REWIND, /* .value: not 0: verify */
+	PACKET_FORK,   /* fd: fork_memfd.h */
 	/* shell -> caller */
 	PACKET_BORN,  /* .value: its pid; fd: its pidfd, the last descriptor that it can send */
 	PACKET_READY, /* it waits for a machine */
 	PACKET_LOG,   /* .value: stream; data: what the guest printed */
 	PACKET_REPLY, /* to INVOKE: .ret, .value: bytes of reply; .phases, .crashed */
 	PACKET_REWOUND, /* to REWIND: .ret; .phases, .rewinds */
+	PACKET_FORKED,	/* to FORK: .ret */
 	PACKET_FAILED,	/* READY or START came to nothing: .ret, .err; the shell ends */
 	/* zygote -> caller, on a shell's socket */
 	PACKET_DIED, /* .value: status as waitpid tells it */

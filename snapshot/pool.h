@@ -43,7 +43,8 @@ struct admitted {
 struct thaw_slot {
 	struct remote remote;
 	struct thaw_pool *pool;
-	struct ending *ending; /* for the shell when it is killed */
+	const struct admitted *admitted; /* what its machine was started from */
+	struct ending *ending;		 /* for the shell when it is killed */
 	bool is_held;	/* has a shell, which waits or is in use. Atomic; who has the slot makes
 			  * it false, who has the pool's lock makes it true */
 	bool is_filled; /* by the filling under way; under the pool's lock */

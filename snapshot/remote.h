@@ -29,7 +29,8 @@ enum remote_state {
 
 struct remote {
 	int socket;
-	int pidfd; /* of the shell */
+	int pidfd;   /* of the shell */
+	int fork_fd; /* fork_memfd.h; -1: it was not forked yet */
 	pid_t pid;
 	enum remote_state state;
 	uint8_t *window; /* the mailbox's memory, shared with the shell */
@@ -44,6 +45,11 @@ struct remote {
 	struct err err;
 };
 
+static inline struct remote remote_empty(void)
+{
+	return (struct remote){ .socket = -1, .pidfd = -1, .fork_fd = -1 };
+}
+
 /* What becomes a machine. Descriptors stay the caller's. */
 struct remote_machine {
 	int memory_fd;
@@ -51,7 +57,7 @@ struct remote_machine {
 };
 
 /*
- * remote_make - ask for a shell. @s: empty (zeroed). @state_fd: handover.h.
+ * remote_make - ask for a shell. @s: empty. @state_fd: handover.h.
  * Errors: -EPIPE the zygote is gone; -EMFILE, -ENOMEM. @s is empty then.
  */
 int remote_make(struct remote *s, const struct zygote *z, int state_fd,
@@ -83,6 +89,17 @@ int remote_wait(struct remote *s, size_t *len, struct err *err) must_check;
 int remote_rewind(struct remote *s, bool verify, struct err *err) must_check;
 /* Wait for it, if there is one to wait for. Errors: as rewind_machine and rewind_verify. */
 int remote_settle(struct remote *s, struct err *err) must_check;
+
+/*
+ * remote_fork - have the machine taken down, which waits for an event and goes on waiting.
+ * .fork_fd is set before; what is there afterwards, fork_receive reads. @pause: how long the
+ * machine stood still.
+ * Errors: -EBUSY an event is under way, or the last one was not answered; as fork_send.
+ */
+int remote_fork(struct remote *s, nsec_t *pause, struct err *err) must_check;
+
+/* End a shell that handed over nonsense, and say @err to everything that it is asked. */
+void remote_distrust(struct remote *s, int ret, const struct err *err);
 
 /*
  * remote_end - kill the shell, whatever it is at: one that was taken over does not end when it is

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "snapshot/fork_memfd.h"
 #include "snapshot/handover.h"
 #include "snapshot/machine.h"
 #include "snapshot/restore.h"
@@ -180,6 +181,18 @@ static void shell_rewind(struct shell *s, const struct packet_msg *msg,
 	s->phases = (struct phases){ 0 };
 }
 
+static void shell_fork(struct shell *s, const struct packet_parts *parts,
+		       struct packet_msg *answer)
+{
+	const struct pages *pages = s->is_rewindable ? &s->rewind.pages : &s->pages;
+
+	answer->type = PACKET_FORKED;
+	answer->ret = parts->nfds == 1
+			      ? fork_send(&s->machine, pages, parts->fds[0], &answer->err)
+			      : err_set(&answer->err, EINVAL, "a fork with %u descriptors",
+					parts->nfds);
+}
+
 /* The answer to @msg; .type 0: there is none to give. */
 static void shell_do(struct shell *s, const struct packet_msg *msg, struct packet_parts *parts,
 		     struct packet_msg *answer)
@@ -188,6 +201,8 @@ static void shell_do(struct shell *s, const struct packet_msg *msg, struct packe
 		shell_invoke(s, msg, answer);
 	} else if (msg->type == PACKET_REWIND && s->has_machine) {
 		shell_rewind(s, msg, answer);
+	} else if (msg->type == PACKET_FORK && s->has_machine) {
+		shell_fork(s, parts, answer);
 	} else {
 		answer->ret = msg->type == PACKET_START
 				      ? shell_start(s, msg, parts, &answer->err)

@@ -151,7 +151,7 @@ static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_temp
 	pthread_mutex_init(&p->lock, NULL);
 	for (uint32_t i = 0; i < slots; i++) {
 		p->slots[i].pool = p;
-		p->slots[i].remote = (struct remote){ .socket = -1, .pidfd = -1 };
+		p->slots[i].remote = remote_empty();
 	}
 	pthread_mutex_lock(&z->lock);
 	p->next = z->pools;
