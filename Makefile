@@ -173,7 +173,7 @@ soak:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) soak-run
 	+$Q$(sub) MODE=asan soak-asan-run
-soak_tests := $(addprefix $O/tests/kvm_,rewind fork kills shells)
+soak_tests := $(addprefix $O/tests/kvm_,rewind fork slot_fork kills shells)
 soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 PAUSE_PERCENT=20 KILLS=500 SLOTS=1000 sh tests/run.sh $(soak_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/resource.h>
 
 #include "engine/util.h"
@@ -26,18 +25,24 @@ void fds_reserve(uint64_t n)
 	fd_cleanup(&fd);
 }
 
-int fds_wait_readable(int fd, nsec_t until)
+int fds_poll(struct pollfd *p, unsigned int n, nsec_t until)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int ret;
 
 	do {
 		nsec_t now = clock_monotonic();
 		nsec_t left = until > now ? until - now : 0;
 
-		ret = poll(&p, 1,
+		ret = poll(p, n,
 			   (int)MIN((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC,
 				    (nsec_t)INT32_MAX));
 	} while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : ret;
+}
+
+int fds_wait_readable(int fd, nsec_t until)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return fds_poll(&p, 1, until);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <poll.h>
 #include <stdint.h>
 
 #include "engine/clock.h"
@@ -16,6 +17,9 @@ uint64_t fds_raise_limit(void);
 /* Have a table for @n descriptors now. Best effort. */
 void fds_reserve(uint64_t n);
 
-/* Is there something to be read before @until (clock_monotonic()), or now? A signal that comes in
- * between changes nothing. Returns 1, 0 or -errno. */
+/* poll(2) until @until (clock_monotonic()), or now. A signal that comes in between changes
+ * nothing. Returns how many are ready, or -errno. */
+int fds_poll(struct pollfd *p, unsigned int n, nsec_t until);
+
+/* Is there something to be read before @until, or now? Returns 1, 0 or -errno. */
 int fds_wait_readable(int fd, nsec_t until);

@@ -2,7 +2,7 @@
 /*
  * filter.h - the system calls that a shell may still make once it waits for a machine: those of
  * running, rewinding and talking on what is open already. No path, no network, no new process,
- * no code made executable, no signal to anybody else. Anything else ends the process (SIGSYS).
+ * no code made executable, no signal and no descriptor to anybody else. Anything else ends the process (SIGSYS).
  * Of ioctl(2), KVM's and the scan of pages are allowed, of fcntl(2) the look at seals: others
  * would type on a terminal, or have a descriptor send signals.
  */

@@ -20,10 +20,8 @@
 
 /* ---- while the machine stands still ---- */
 
-static int check_machine(const struct machine *m, const struct template *t, struct err *err)
+int fork_check(const struct template *t, struct err *err)
 {
-	if (!m->mailbox->waiting)
-		return err_set(err, EBUSY, "the machine does not wait for an event");
 	if (t->memory_fd < 0)
 		return err_set(err, EINVAL,
 			       "a machine of this tier cannot be forked: its template's memory "
@@ -59,10 +57,10 @@ static int note_run(void *arg, uint64_t first, uint64_t n, struct err *err)
 	return 0;
 }
 
-static int find_changed(struct fork *f, const struct mem *mem, struct err *err)
+static int find_changed(struct fork *f, const struct mem *mem, const struct pages *pages,
+			struct err *err)
 {
-	struct pages pages;
-	int ret = pages_open(&pages, err);
+	int ret = 0;
 
 	for (uint32_t i = 0; i < mem->nregions && ret == 0; i++) {
 		const struct mem_region *r = &mem->regions[i];
@@ -71,17 +69,14 @@ static int find_changed(struct fork *f, const struct mem *mem, struct err *err)
 			.base = r->host, .size = r->size, .run = note_run, .arg = &note
 		};
 
-		ret = pages_each(&pages, &search, err);
+		ret = pages_each(pages, &search, err);
 	}
-	pages_close(&pages);
 	return ret;
 }
 
-/*
- * Room for the copies, with all of its page faults at once: one by one they would take longer
- * than copying. A huge page takes as long as some hundred small ones, and holds 512.
- */
-static int map_copies(struct fork *f, struct err *err)
+/* All of its page faults at once: one by one they would take longer than copying. A huge page
+ * takes as long as some hundred small ones, and holds 512. */
+int fork_map_copies(struct fork *f, struct err *err)
 {
 	struct mem_region *r = &f->copies.regions[0];
 	size_t size = f->stats.pages_copied * MEM_PAGE_SIZE;
@@ -101,11 +96,9 @@ static int map_copies(struct fork *f, struct err *err)
 
 static int copy_changed(struct fork *f, const struct mem *mem, struct err *err)
 {
+	int ret = fork_map_copies(f, err);
 	uint8_t *to;
-	int ret = find_changed(f, mem, err);
 
-	if (ret == 0)
-		ret = map_copies(f, err);
 	to = f->copies.regions[0].host;
 	for (size_t i = 0; i < f->nruns && ret == 0; i++) {
 		size_t size = f->runs[i].npages * MEM_PAGE_SIZE;
@@ -116,18 +109,35 @@ static int copy_changed(struct fork *f, const struct mem *mem, struct err *err)
 	return ret;
 }
 
-int fork_begin(struct fork *f, struct machine *m, const struct template *t, struct err *err)
+int fork_look(struct fork *f, struct machine *m, const struct pages *pages, struct err *err)
 {
-	nsec_t start = clock_monotonic();
 	int ret;
 
-	*f = (struct fork){ .kvm = m->vm.kvm, .template = t };
-	ret = check_machine(m, t, err);
-	if (ret == 0)
-		ret = machine_state_init(&f->state, m->vm.nvcpus, err);
+	*f = (struct fork){ .kvm = m->vm.kvm };
+	if (!m->mailbox->waiting)
+		return err_set(err, EBUSY, "the machine does not wait for an event");
+	ret = machine_state_init(&f->state, m->vm.nvcpus, err);
 	/* Before the memory: a pending exit is completed. */
 	if (ret == 0)
 		ret = machine_state_save(&f->state, m, err);
+	return ret < 0 ? ret : find_changed(f, &m->vm.mem, pages, err);
+}
+
+int fork_begin(struct fork *f, struct machine *m, const struct template *t, struct err *err)
+{
+	nsec_t start = clock_monotonic();
+	struct pages pages;
+	int ret;
+
+	*f = (struct fork){ 0 };
+	ret = fork_check(t, err);
+	if (ret == 0)
+		ret = pages_open(&pages, err);
+	if (ret < 0)
+		return ret;
+	ret = fork_look(f, m, &pages, err);
+	f->template = t;
+	pages_close(&pages);
 	if (ret == 0)
 		ret = copy_changed(f, &m->vm.mem, err);
 	f->stats.pause_ns = clock_monotonic() - start;
@@ -213,6 +223,20 @@ static int describe(struct manifest *man, const struct fork *f, struct err *err)
 	if (ret == 0)
 		ret = compat_describe(man, f->kvm, &shape, err);
 	return ret < 0 ? ret : describe_guest(man, parent, err);
+}
+
+int fork_fits(const struct fork *f, struct err *err)
+{
+	struct manifest *man = calloc(1, sizeof(*man));
+	int ret =
+		man ? describe(man, f, err) : err_set(err, ENOMEM, "no memory for a manifest");
+
+	if (ret == 0)
+		ret = compat_check(man, f->kvm, err);
+	if (man)
+		manifest_fini(man);
+	free(man);
+	return ret;
 }
 
 static int write_layer(struct fork *f, const char *dir, struct image_content *c,

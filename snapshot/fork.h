@@ -22,6 +22,7 @@ struct err;
 struct frames_page;
 struct kvm;
 struct machine;
+struct pages;
 struct template;
 
 /* Guest pages that follow each other. */
@@ -57,6 +58,23 @@ struct fork {
  */
 int fork_begin(struct fork *f, struct machine *m, const struct template *t,
 	       struct err *err) must_check;
+
+/* May a machine of @t be forked? Errors: as fork_begin, of @t. */
+int fork_check(const struct template *t, struct err *err) must_check;
+
+/*
+ * fork_look - the part of fork_begin that copies no memory: takes down @m's state, and which pages
+ * it has changed. They are for the caller to copy, before @m runs.
+ * @pages: of this process. Errors: as fork_begin, of @m.
+ */
+int fork_look(struct fork *f, struct machine *m, const struct pages *pages,
+	      struct err *err) must_check;
+
+/* Room for .stats.pages_copied copies. Errors: -ENOMEM. */
+int fork_map_copies(struct fork *f, struct err *err) must_check;
+
+/* Would a layer with this state fit the host that it comes from? Errors: -ERR_UNFIT; -ENOMEM. */
+int fork_fits(const struct fork *f, struct err *err) must_check;
 
 /*
  * fork_write - write the layer to the directory @dir, atomically; once more where wanted: each

@@ -27,11 +27,14 @@ enum packet_type {
 		      * it is not the one that the shell was made for */
 	PACKET_INVOKE, /* .value: bytes of the event, which is in the window; .deadline */
 	PACKET_REWIND, /* .value: not 0: verify */
+	PACKET_FORK,   /* fd: fork_memfd.h */
 	/* shell -> caller */
-	PACKET_READY,	/* it waits for a machine. .value: its pid; fd: its pidfd */
-	PACKET_LOG,	/* .value: stream; data: what the guest printed */
-	PACKET_REPLY,	/* to INVOKE: .ret, .value: bytes of reply; .phases, .crashed */
+	PACKET_BORN,  /* .value: its pid; fd: its pidfd, the last descriptor that it can send */
+	PACKET_READY, /* it waits for a machine */
+	PACKET_LOG,   /* .value: stream; data: what the guest printed */
+	PACKET_REPLY, /* to INVOKE: .ret, .value: bytes of reply; .phases, .crashed */
 	PACKET_REWOUND, /* to REWIND: .ret; .phases, .rewinds */
+	PACKET_FORKED,	/* to FORK: .ret */
 	PACKET_FAILED,	/* READY or START came to nothing: .ret, .err; the shell ends */
 	/* zygote -> caller, on a shell's socket */
 	PACKET_DIED, /* .value: status as waitpid tells it */
@@ -72,21 +75,26 @@ struct packet_parts {
 };
 
 /*
- * packet_send - @parts: may be NULL. Its descriptors stay the caller's.
- * @flags: of sendmsg(2), beside MSG_NOSIGNAL.
- * Errors: -errno of sendmsg: -EPIPE and -ECONNRESET when nobody is there any more.
+ * packet_send - whatever signals come in between.
+ * @parts: may be NULL. Its descriptors stay the caller's.
+ * @flags: of send(2), beside MSG_NOSIGNAL.
+ * Errors: -errno of send: -EPIPE and -ECONNRESET when nobody is there any more.
  */
 int packet_send(int fd, const struct packet_msg *msg, const struct packet_parts *parts,
 		int flags) must_check;
 
+/* The same until a signal comes. Errors: also -EINTR. */
+int packet_offer(int fd, const struct packet_msg *msg, const struct packet_parts *parts,
+		 int flags) must_check;
+
 /*
- * packet_recv - the next packet.
+ * packet_recv - the next packet, whatever signals come in between.
  * @parts: NULL: neither data nor descriptors may come. Else .nfds descriptors may; afterwards
  *         .data points to @buf, and .nfds of .fds are the caller's.
  * @buf: PACKET_MAX_DATA bytes.
  * Returns 1; 0 when nobody is there any more. Of what it returns .ret is 0 or a negative errno
  * and .err ends in NUL, whoever sent it.
- * Errors: -EPROTO not a packet of ours, or with what may not come; -EAGAIN, -EINTR and what recvmsg says.
+ * Errors: -EPROTO not a packet of ours, or with what may not come; -EAGAIN and what recvmsg says.
  */
 int packet_recv(int fd, struct packet_msg *msg, struct packet_parts *parts, void *buf,
 		int flags) must_check;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool.h - what is behind the zygotes, pools and slots of thaw.h, for the two files that
- * implement them: thaw_pool.c makes shells and keeps them, thaw_slot.c takes and uses them.
+ * pool.h - what is behind the zygotes, pools and slots of thaw.h, for the files that implement
+ * them: pool_shells.c makes shells and keeps them, thaw_slot.c takes and uses them.
  *
  * A start takes no lock: shells that wait are a stack of slot numbers with a counter beside the
  * top, so that a number that came back in the meantime is not taken for the same state. The
@@ -13,6 +13,7 @@
 
 #include "devices/mailbox.h"
 #include "snapshot/account.h"
+#include "snapshot/ending.h"
 #include "snapshot/handles.h"
 #include "snapshot/remote.h"
 #include "snapshot/zygote.h"
@@ -24,6 +25,7 @@
 struct thaw_zygote {
 	struct zygote zygote;
 	struct account account;
+	struct endings endings; /* shells of slots that were closed */
 	pthread_mutex_t lock;
 	struct thaw_pool *pools; /* under the lock */
 };
@@ -37,18 +39,17 @@ struct admitted {
 	struct admitted *next;
 };
 
-enum slot_state {
-	SLOT_EMPTY,  /* for who fills the pool */
-	SLOT_HELD,   /* has a shell, which waits or is in use */
-	SLOT_ENDING, /* closed; its shell may still be there, and is still counted */
-};
+#define POOL_SLOT_FDS  2u  /* of a slot that has a shell: socket, pidfd */
+#define POOL_SPARE_FDS 16u /* ours: for shells that end, so that few of them hold up no fill */
 
 struct thaw_slot {
 	struct remote remote;
 	struct thaw_pool *pool;
-	uint32_t state;	 /* atomic; who has the slot makes it ENDING, all else is done under the
-			 * pool's lock */
-	bool is_filled;	 /* by the filling under way; under the pool's lock */
+	const struct admitted *admitted; /* what its machine was started from */
+	struct ending *ending;		 /* for the shell when it is killed */
+	bool is_held;	/* has a shell, which waits or is in use. Atomic; who has the slot makes
+			  * it false, who has the pool's lock makes it true */
+	bool is_filled; /* by the filling under way; under the pool's lock */
 	uint64_t memory; /* bytes that the account counts for its machine */
 	uint32_t next;	 /* in the stack; atomic */
 	char crash[MAILBOX_CRASH_TEXT];
@@ -67,6 +68,8 @@ struct thaw_pool {
 	struct thaw_slot slots[];
 };
 
+void pool_init_waiting(struct thaw_pool *p);
+
 /* A slot whose shell waits, or NULL. It is the caller's then. */
 struct thaw_slot *pool_take(struct thaw_pool *p);
 
@@ -75,10 +78,8 @@ const struct admitted *pool_find(const struct thaw_pool *p, const struct thaw_te
 
 /* End what is in a slot that the caller has. Does not wait. */
 void pool_release(struct thaw_slot *s);
+/* All at once, and wait until they are gone. What does not end stays counted. */
+void pool_release_all(struct thaw_pool *p);
 
-/*
- * pool_promise - account_take for @z. Where there is no room, slots that were closed are waited
- * for: their shells have their memory until they are gone. Not under the zygote's lock.
- */
-int pool_promise(struct thaw_zygote *z, uint64_t bytes, const char *what,
-		 struct err *err) must_check;
+/* Make a shell for every slot that has none. Under the pool's lock. Errors: as thaw_pool_fill. */
+int pool_fill(struct thaw_pool *p, struct err *err) must_check;

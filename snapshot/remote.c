@@ -6,171 +6,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "devices/mailbox.h"
-#include "engine/fds.h"
+#include "snapshot/remote_talk.h"
 #include "snapshot/zygote.h"
 
 /* Ours: a machine's own deadline stops it; this is for a process that does not. */
 #define REMOTE_GRACE (1 * NSEC_PER_SEC)
-/* Ours: making or rewinding a machine takes milliseconds, on an emulated host seconds. */
+/* Ours: making, rewinding or forking a machine takes milliseconds, on an emulated host seconds. */
 #define REMOTE_PATIENCE (60 * NSEC_PER_SEC)
-
-/* ---- what comes from a shell ---- */
-
-/* Not believed any more: killed, and dead for the caller. Returns @ret, of which s->err tells. */
-static int remote_die(struct remote *s, int ret, struct err *err)
-{
-	if (s->pidfd >= 0)
-		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
-	s->state = REMOTE_DEAD;
-	s->ret = ret;
-	if (err)
-		*err = s->err;
-	return ret;
-}
-
-static int died_of(struct remote *s, int status, struct err *err)
-{
-	int ret;
-
-	if (WIFSIGNALED(status)) {
-		const char *name = sigabbrev_np(WTERMSIG(status));
-
-		ret = err_set(&s->err, ERR_CRASHED,
-			      "the machine's process died of SIG%s (signal %d)",
-			      name ? name : "?", WTERMSIG(status));
-	} else {
-		ret = err_set(&s->err, ERR_CRASHED,
-			      "the machine's process ended with status %d",
-			      WEXITSTATUS(status));
-	}
-	return remote_die(s, ret, err);
-}
-
-/* Is there something to be read before @until? Once it is, the answer is no even if there is: a
- * shell that talks all the time would have its caller listen for ever. */
-static int wait_in_time(const struct remote *s, nsec_t until)
-{
-	return clock_monotonic() < until ? fds_wait_readable(s->socket, until) : 0;
-}
-
-/* One packet, whatever it says. @until: 0: no limit. */
-static int remote_hear(struct remote *s, struct packet_msg *msg, struct packet_parts *parts,
-		       void *buf, nsec_t until, struct err *err)
-{
-	int ret = until != 0 ? wait_in_time(s, until) : 1;
-
-	if (ret == 0)
-		return remote_die(s,
-				  err_set(&s->err, ERR_TIMED_OUT,
-					  "the machine's process did not answer in time, and "
-					  "was killed"),
-				  err);
-	if (ret > 0) {
-		do
-			ret = packet_recv(s->socket, msg, parts, buf, 0);
-		while (ret == -EINTR);
-	}
-	/* Of a shell that died, the zygote tells; so it is the zygote that is missing. */
-	if (ret == 0)
-		return remote_die(s,
-				  err_set(&s->err, EPIPE,
-					  "the zygote has died, and this machine's process "
-					  "with it"),
-				  err);
-	if (ret < 0)
-		return remote_die(s,
-				  err_set(&s->err, -ret, "listen to a machine's process: %s",
-					  strerrordesc_np(-ret)),
-				  err);
-	return 0;
-}
-
-/* An answer. Anything else ends the machine. */
-static int remote_recv(struct remote *s, struct packet_msg *msg, struct packet_parts *parts,
-		       void *buf, nsec_t until, struct err *err)
-{
-	int ret = remote_hear(s, msg, parts, buf, until, err);
-
-	if (ret < 0)
-		return ret;
-	if (msg->type == PACKET_DIED) {
-		ret = died_of(s, (int)msg->value, err);
-	} else if (msg->type == PACKET_FAILED && msg->ret < 0) {
-		s->err = msg->err;
-		ret = remote_die(s, msg->ret, err);
-	}
-	if (ret < 0)
-		packet_close_fds(parts);
-	return ret;
-}
-
-/* The answer of type @type; what the guest prints before it is passed on. @fd: takes the
- * descriptor that comes with it; NULL: none may come. */
-static int remote_answer(struct remote *s, enum packet_type type, struct packet_msg *msg,
-			 int *fd, nsec_t until, struct err *err)
-{
-	uint8_t buf[PACKET_MAX_DATA];
-	struct packet_parts parts;
-	int ret;
-
-	*msg = (struct packet_msg){ 0 };
-	for (;;) {
-		parts = (struct packet_parts){ .nfds = fd ? 1 : 0 };
-		ret = remote_recv(s, msg, &parts, buf, until, err);
-		if (ret < 0)
-			return ret;
-		if (msg->type == type)
-			break;
-		packet_close_fds(&parts);
-		if (msg->type != PACKET_LOG)
-			return remote_die(s,
-					  err_set(&s->err, EPROTO,
-						  "the machine's process said %u, expected %u",
-						  msg->type, (unsigned int)type),
-					  err);
-		if (s->log)
-			s->log(s->log_arg, (uint32_t)msg->value, parts.data, parts.len);
-	}
-	if (fd && parts.nfds > 0) {
-		*fd = parts.fds[0];
-		parts.fds[0] = parts.fds[--parts.nfds];
-	}
-	packet_close_fds(&parts);
-	return 0;
-}
-
-/* ---- what a shell is told ---- */
-
-static int remote_tell(struct remote *s, const struct packet_msg *msg,
-		       const struct packet_parts *parts, struct err *err)
-{
-	int ret;
-
-	/* There is room for all that a shell may be told before it answers: one that lets it
-	 * fill up does not read, and is not waited for. */
-	do
-		ret = packet_send(s->socket, msg, parts, MSG_DONTWAIT);
-	while (ret == -EINTR);
-	if (ret == 0)
-		return 0;
-	if (ret == -EPIPE || ret == -ECONNRESET) {
-		struct packet_msg why;
-
-		/* The zygote's last word on it lies there; that is never a success. */
-		return remote_answer(s, PACKET_DIED, &why, NULL,
-				     clock_monotonic() + REMOTE_GRACE, err);
-	}
-	if (ret == -EAGAIN)
-		ret = err_set(&s->err, EPROTO, "the machine's process does not listen");
-	else
-		ret = err_set(&s->err, -ret, "talk to a machine's process: %s",
-			      strerrordesc_np(-ret));
-	return remote_die(s, ret, err);
-}
 
 static int map_window(struct remote *s, int mailbox_fd, struct err *err)
 {
@@ -193,7 +37,7 @@ int remote_make(struct remote *s, const struct zygote *z, int state_fd, struct e
 	auto_close int mailbox_fd = mailbox_memfd(err);
 	int ret = mailbox_fd;
 
-	*s = (struct remote){ .socket = -1, .pidfd = -1 };
+	*s = remote_empty();
 	if (ret >= 0)
 		ret = map_window(s, mailbox_fd, err);
 	if (ret >= 0)
@@ -209,9 +53,9 @@ int remote_make(struct remote *s, const struct zygote *z, int state_fd, struct e
 
 int remote_await(struct remote *s, struct err *err)
 {
+	nsec_t until = clock_monotonic() + REMOTE_PATIENCE;
 	struct packet_msg msg;
-	int ret = remote_answer(s, PACKET_READY, &msg, &s->pidfd,
-				clock_monotonic() + REMOTE_PATIENCE, err);
+	int ret = remote_answer(s, PACKET_BORN, &msg, &s->pidfd, until, err);
 
 	if (ret < 0)
 		return ret;
@@ -219,6 +63,9 @@ int remote_await(struct remote *s, struct err *err)
 		return remote_die(s, err_set(&s->err, EPROTO, "a shell without its descriptor"),
 				  err);
 	s->pid = (pid_t)msg.value;
+	ret = remote_answer(s, PACKET_READY, &msg, NULL, until, err);
+	if (ret < 0)
+		return ret;
 	s->state = REMOTE_WAITING;
 	return 0;
 }
@@ -357,29 +204,52 @@ int remote_settle(struct remote *s, struct err *err)
 	return 0;
 }
 
-void remote_end(struct remote *s)
+int remote_fork(struct remote *s, nsec_t *pause, struct err *err)
 {
+	const struct packet_msg ask = { .type = PACKET_FORK };
+	const struct packet_parts parts = { .fds = { s->fork_fd }, .nfds = 1 };
+	struct packet_msg msg;
+	nsec_t start;
+	int ret = remote_settle(s, err);
+
+	start = clock_monotonic();
+	if (ret == 0)
+		ret = remote_tell(s, &ask, &parts, err);
+	if (ret == 0)
+		ret = remote_answer(s, PACKET_FORKED, &msg, NULL, start + REMOTE_PATIENCE, err);
+	*pause = clock_monotonic() - start;
+	if (ret == 0 && msg.ret < 0) {
+		ret = msg.ret;
+		if (err)
+			*err = msg.err;
+	}
+	return ret;
+}
+
+void remote_distrust(struct remote *s, int ret, const struct err *err)
+{
+	s->err = *err;
+	remote_die(s, ret, NULL);
+}
+
+int remote_end(struct remote *s)
+{
+	int pidfd = s->pidfd;
+
 	if (s->pidfd >= 0)
 		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 	if (s->socket >= 0)
 		close(s->socket);
 	if (s->window)
 		munmap(s->window, ABI_WINDOW_SIZE);
-	*s = (struct remote){ .socket = -1, .pidfd = s->pidfd, .state = REMOTE_ENDING };
-}
-
-bool remote_is_gone(struct remote *s, nsec_t until)
-{
-	if (s->pidfd >= 0 && fds_wait_readable(s->pidfd, until) != 1)
-		return false;
-	fd_cleanup(&s->pidfd);
-	*s = (struct remote){ .socket = -1, .pidfd = -1 };
-	return true;
+	fd_cleanup(&s->fork_fd);
+	*s = remote_empty();
+	return pidfd;
 }
 
 void remote_close(struct remote *s)
 {
-	remote_end(s);
-	fd_cleanup(&s->pidfd);
-	*s = (struct remote){ .socket = -1, .pidfd = -1 };
+	int pidfd = remote_end(s);
+
+	fd_cleanup(&pidfd);
 }

@@ -25,12 +25,12 @@ enum remote_state {
 	REMOTE_BUSY,	  /* has one */
 	REMOTE_REWINDING, /* asked for, the answer was not looked at */
 	REMOTE_DEAD,
-	REMOTE_ENDING, /* killed, and may still be there */
 };
 
 struct remote {
 	int socket;
-	int pidfd; /* of the shell */
+	int pidfd;   /* of the shell */
+	int fork_fd; /* fork_memfd.h; -1: it was not forked yet */
 	pid_t pid;
 	enum remote_state state;
 	uint8_t *window; /* the mailbox's memory, shared with the shell */
@@ -45,6 +45,11 @@ struct remote {
 	struct err err;
 };
 
+static inline struct remote remote_empty(void)
+{
+	return (struct remote){ .socket = -1, .pidfd = -1, .fork_fd = -1 };
+}
+
 /* What becomes a machine. Descriptors stay the caller's. */
 struct remote_machine {
 	int memory_fd;
@@ -52,7 +57,7 @@ struct remote_machine {
 };
 
 /*
- * remote_make - ask for a shell. @s: empty (zeroed). @state_fd: handover.h.
+ * remote_make - ask for a shell. @s: empty. @state_fd: handover.h.
  * Errors: -EPIPE the zygote is gone; -EMFILE, -ENOMEM. @s is empty then.
  */
 int remote_make(struct remote *s, const struct zygote *z, int state_fd,
@@ -86,12 +91,22 @@ int remote_rewind(struct remote *s, bool verify, struct err *err) must_check;
 int remote_settle(struct remote *s, struct err *err) must_check;
 
 /*
- * remote_end - kill the shell, whatever it is at: one that was taken over does not end when it is
- * told to. Its memory is in use until remote_is_gone says so; nothing else can be asked of @s.
+ * remote_fork - have the machine taken down, which waits for an event and goes on waiting.
+ * .fork_fd is set before; what is there afterwards, fork_receive reads. @pause: how long the
+ * machine stood still.
+ * Errors: -EBUSY an event is under way, or the last one was not answered; as fork_send.
  */
-void remote_end(struct remote *s);
-/* Wait until @until (0: do not) for a shell that was ended to be gone. @s is empty then. */
-bool remote_is_gone(struct remote *s, nsec_t until);
+int remote_fork(struct remote *s, nsec_t *pause, struct err *err) must_check;
+
+/* End a shell that handed over nonsense, and say @err to everything that it is asked. */
+void remote_distrust(struct remote *s, int ret, const struct err *err);
+
+/*
+ * remote_end - kill the shell, whatever it is at: one that was taken over does not end when it is
+ * told to. @s is empty then, the shell's memory in use until it is gone.
+ * Returns its pidfd, which is readable then; -1: there is none.
+ */
+int remote_end(struct remote *s);
 
 /* End it, and do not ask what became of it. */
 void remote_close(struct remote *s);

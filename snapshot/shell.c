@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "snapshot/fork_memfd.h"
 #include "snapshot/handover.h"
 #include "snapshot/machine.h"
 #include "snapshot/restore.h"
@@ -26,17 +27,28 @@ struct shell {
 
 /* ---- getting ready ---- */
 
-/* Give up what is not needed any more, then tell the caller. With its descriptor the caller can
- * kill this process and no other one. */
-static int get_ready(const struct shell *s, const struct filter *filter, struct err *err)
+/* With its descriptor the caller can kill this process and no other one. */
+static int tell_birth(const struct shell *s, struct err *err)
 {
 	auto_close int pidfd = pidfd_open(getpid(), 0);
-	struct packet_msg msg = { .type = PACKET_READY, .value = (uint64_t)getpid() };
-	struct packet_parts parts = { .fds = { pidfd }, .nfds = 1 };
+	const struct packet_msg msg = { .type = PACKET_BORN, .value = (uint64_t)getpid() };
+	const struct packet_parts parts = { .fds = { pidfd }, .nfds = 1 };
 	int ret;
 
 	if (pidfd < 0)
 		return err_sys(err, "pidfd_open");
+	ret = packet_send(s->socket, &msg, &parts, 0);
+	return ret < 0 ? err_set(err, -ret, "tell that a shell is there") : 0;
+}
+
+/* Give up what is not needed any more, then tell the caller. */
+static int get_ready(const struct shell *s, const struct filter *filter, struct err *err)
+{
+	const struct packet_msg msg = { .type = PACKET_READY };
+	int ret = tell_birth(s, err); /* a filtered process sends no descriptors */
+
+	if (ret < 0)
+		return ret;
 	/* What is the caller's terminal or log is nothing for a guest that broke out. */
 	if (dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
 		return err_sys(err, "let go of stderr");
@@ -46,7 +58,7 @@ static int get_ready(const struct shell *s, const struct filter *filter, struct 
 	ret = filter_enter(filter, err);
 	if (ret < 0)
 		return ret;
-	ret = packet_send(s->socket, &msg, &parts, 0);
+	ret = packet_send(s->socket, &msg, NULL, 0);
 	return ret < 0 ? err_set(err, -ret, "tell that a shell is ready") : 0;
 }
 
@@ -84,7 +96,7 @@ static void shell_log(void *arg, uint32_t stream, const void *data, size_t len)
 		struct packet_parts parts = { .data = (const uint8_t *)data + at,
 					      .len = MIN(len - at, (size_t)PACKET_MAX_DATA) };
 
-		if (packet_send(s->socket, &msg, &parts, 0) < 0)
+		if (packet_offer(s->socket, &msg, &parts, 0) < 0)
 			return;
 	}
 }
@@ -169,6 +181,18 @@ static void shell_rewind(struct shell *s, const struct packet_msg *msg,
 	s->phases = (struct phases){ 0 };
 }
 
+static void shell_fork(struct shell *s, const struct packet_parts *parts,
+		       struct packet_msg *answer)
+{
+	const struct pages *pages = s->is_rewindable ? &s->rewind.pages : &s->pages;
+
+	answer->type = PACKET_FORKED;
+	answer->ret = parts->nfds == 1
+			      ? fork_send(&s->machine, pages, parts->fds[0], &answer->err)
+			      : err_set(&answer->err, EINVAL, "a fork with %u descriptors",
+					parts->nfds);
+}
+
 /* The answer to @msg; .type 0: there is none to give. */
 static void shell_do(struct shell *s, const struct packet_msg *msg, struct packet_parts *parts,
 		     struct packet_msg *answer)
@@ -177,6 +201,8 @@ static void shell_do(struct shell *s, const struct packet_msg *msg, struct packe
 		shell_invoke(s, msg, answer);
 	} else if (msg->type == PACKET_REWIND && s->has_machine) {
 		shell_rewind(s, msg, answer);
+	} else if (msg->type == PACKET_FORK && s->has_machine) {
+		shell_fork(s, parts, answer);
 	} else {
 		answer->ret = msg->type == PACKET_START
 				      ? shell_start(s, msg, parts, &answer->err)
@@ -207,10 +233,6 @@ int shell_main(const struct shell_birth *b)
 		struct packet_parts parts = { .nfds = 2 }; /* PACKET_START */
 
 		ret = packet_recv(s.socket, &msg, &parts, buf, 0);
-		if (ret == -EINTR) { /* a deadline's signal, late */
-			ret = 0;
-			continue;
-		}
 		if (ret <= 0)
 			break;
 		shell_do(&s, &msg, &parts, &answer);

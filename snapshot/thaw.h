@@ -6,7 +6,7 @@
  *	image     the directory that `thaw build` made, checked
  *	template  an image made ready in memory for a host, shared by its clones
  *	clone     one machine restored from a template
- *	snapshot  a clone at one moment, to be written as a layer on its image
+ *	snapshot  a machine at one moment, to be written as a layer on its image
  *
  * Errors: functions return 0 or a negative errno; with @err, which may be NULL, comes one
  * sentence without a newline. Some reasons have an errno of their own (enum thaw_reason).
@@ -193,8 +193,9 @@ THAW_CHECK int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_
 				   struct thaw_err *err);
 
 /*
- * thaw_snapshot_write - write it to the directory @dir: a layer on the image of the clone's
- * template, which must outlive @snapshot; the clone need not. On any thread, one at a time.
+ * thaw_snapshot_write - write it to the directory @dir: a layer on the image of the machine's
+ * template. That of a clone must outlive @snapshot; the machine need not. On any thread, one at
+ * a time.
  * The directory appears when the layer is whole. @sync: not 0: wait until it is on the disk.
  * Errors: -EEXIST @dir is there and no image; -ENOMEM; the file system's.
  */
@@ -271,9 +272,9 @@ THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
  *		 machines start, and is for whoever knows how much they write: nothing enforces
  *		 it.
  * Errors: -ENOMEM it does not fit into what the zygote was given, and nothing was made; -EMFILE
- * each slot needs two descriptors; -ESTALE the files of the image are not what they were when
- * it was opened; -EPIPE the zygote is gone; what a shell could not do; -EINVAL @t is of tier
- * "raw"; of a tier that is decoded here, those of thaw_template_open.
+ * each slot needs two descriptors, and all of them some more; -ESTALE the files of the image are
+ * not what they were when it was opened; -EPIPE the zygote is gone; what a shell could not do;
+ * -EINVAL @t is of tier "raw"; of a tier that is decoded here, those of thaw_template_open.
  */
 THAW_CHECK int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 			      const struct thaw_template *t, unsigned int slots,
@@ -307,7 +308,7 @@ THAW_CHECK int thaw_pool_fill(struct thaw_pool *pool, struct thaw_err *err);
 THAW_CHECK int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 			       const struct thaw_template *t, thaw_log *log, void *arg,
 			       struct thaw_err *err);
-/* Kills the process, and does not wait until it is gone: who needs its place or its memory next,
+/* Kills the process, and does not wait until it is gone: who needs its memory next,
  * thaw_pool_fill or a start, does. */
 THAW_PUBLIC void thaw_slot_close(struct thaw_slot *slot);
 
@@ -342,6 +343,19 @@ THAW_CHECK int thaw_slot_invoke(struct thaw_slot *slot, const void *event, size_
  */
 THAW_CHECK int thaw_slot_rewind(struct thaw_slot *slot, int verify, struct thaw_err *err);
 THAW_CHECK int thaw_slot_settle(struct thaw_slot *slot, struct thaw_err *err);
+
+/*
+ * thaw_slot_snapshot_begin - thaw_snapshot_begin for a machine in a slot, which goes on afterwards;
+ * what follows is the same. The snapshot holds the template; slot, pool and zygote may be closed
+ * before it. From its first snapshot on the slot needs one more descriptor, and counts twice in
+ * the budget: its process has the memory that copies are handed over in until it is gone. The
+ * copies themselves are the caller's, and in no budget.
+ * Errors: -EBUSY the machine has an event, or did not answer the last one; -E2BIG its image has
+ * too many layers; -ENOMEM, also in the budget; -EPROTO what the process handed over is no
+ * snapshot: it was killed; as thaw_slot_wait, where the process died.
+ */
+THAW_CHECK int thaw_slot_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_slot *slot,
+					struct thaw_err *err);
 
 THAW_PUBLIC int thaw_slot_pid(const struct thaw_slot *slot);
 /* As of a clone. .shell: a shell was taken; .first_response: the reply is with the caller. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* thaw_clone.c - the public face of clones, and of snapshots of them. */
+/* thaw_clone.c - the public face of clones. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "snapshot/fork.h"
 #include "snapshot/handles.h"
 #include "snapshot/machine.h"
 #include "snapshot/restore.h"
 #include "snapshot/rewind.h"
+#include "snapshot/snapshot.h"
 
 struct thaw_clone {
 	struct thaw_template *template;
@@ -232,10 +232,6 @@ void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamp
 
 /* ---- snapshots ---- */
 
-struct thaw_snapshot {
-	struct fork fork;
-};
-
 int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clone,
 			struct thaw_err *err)
 {
@@ -259,31 +255,4 @@ int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clon
 	}
 	*snapshot = s;
 	return 0;
-}
-
-int thaw_snapshot_write(struct thaw_snapshot *snapshot, const char *dir, int sync,
-			struct thaw_err *err)
-{
-	return fork_write(&snapshot->fork, dir, sync, handle_err(err));
-}
-
-void thaw_snapshot_stats(const struct thaw_snapshot *snapshot,
-			 struct thaw_snapshot_stats *stats)
-{
-	const struct fork_stats *s = &snapshot->fork.stats;
-
-	*stats = (struct thaw_snapshot_stats){
-		.pause_ns = s->pause_ns,
-		.pages_copied = s->pages_copied,
-		.pages_stored = s->pages_stored,
-		.size = s->size,
-	};
-}
-
-void thaw_snapshot_close(struct thaw_snapshot *snapshot)
-{
-	if (!snapshot)
-		return;
-	fork_close(&snapshot->fork);
-	free(snapshot);
 }

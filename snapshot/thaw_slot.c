@@ -3,7 +3,9 @@
  * allocates, opens a path, or takes a lock, unless memory that was promised has to come back. */
 #include <errno.h>
 
+#include "snapshot/fork_memfd.h"
 #include "snapshot/pool.h"
+#include "snapshot/snapshot.h"
 
 /* Of no shell that could be had: why? */
 static int no_shell(const struct thaw_pool *p, struct err *err)
@@ -22,16 +24,10 @@ static void prepare(struct thaw_slot *s, nsec_t request, thaw_log *log, void *ar
 	s->remote.log_arg = arg;
 }
 
-static int find_machine(const struct thaw_pool *p, const struct thaw_template *t,
-			struct remote_machine *m, struct err *err)
+static struct remote_machine machine_of(const struct thaw_pool *p, const struct admitted *a)
 {
-	const struct admitted *a = t ? pool_find(p, t) : p->own;
-
-	if (!a)
-		return err_set(err, EINVAL, "the template was not admitted to this pool");
-	*m = (struct remote_machine){ .memory_fd = a->template->template.memory_fd,
-				      .state_fd = a == p->own ? -1 : a->state_fd };
-	return 0;
+	return (struct remote_machine){ .memory_fd = a->template->template.memory_fd,
+					.state_fd = a == p->own ? -1 : a->state_fd };
 }
 
 int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
@@ -39,16 +35,20 @@ int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 		    struct thaw_err *err)
 {
 	nsec_t request = clock_monotonic();
-	struct remote_machine m = { 0 };
+	const struct admitted *a = t ? pool_find(pool, t) : pool->own;
+	struct remote_machine m;
 	struct thaw_slot *s;
-	int ret = find_machine(pool, t, &m, handle_err(err));
+	int ret;
 
 	*slot = NULL;
-	if (ret == 0)
-		ret = pool_promise(pool->zygote, pool->slot_memory, "a machine",
-				   handle_err(err));
+	if (!a)
+		return err_set(handle_err(err), EINVAL,
+			       "the template was not admitted to this pool");
+	ret = endings_promise(&pool->zygote->endings, pool->slot_memory, "a machine",
+			      handle_err(err));
 	if (ret < 0)
 		return ret;
+	m = machine_of(pool, a);
 	while ((s = pool_take(pool)) != NULL) {
 		prepare(s, request, log, arg);
 		if (remote_start(&s->remote, &m, NULL) == 0)
@@ -59,6 +59,7 @@ int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
 		account_give(&pool->zygote->account, pool->slot_memory);
 		return no_shell(pool, handle_err(err));
 	}
+	s->admitted = a;
 	s->memory = pool->slot_memory;
 	*slot = s;
 	return 0;
@@ -134,4 +135,68 @@ const char *thaw_slot_crash(struct thaw_slot *slot)
 		return NULL;
 	mailbox_crash_text(&seen, slot->crash, sizeof(slot->crash));
 	return slot->crash;
+}
+
+/* ---- snapshots ---- */
+
+/* What it is handed over in. The shell may keep that, and fill it, until it is gone. */
+static int ready_fork(struct thaw_slot *s, const struct template *t, struct err *err)
+{
+	auto_close int fd = -1;
+	int ret;
+
+	if (s->remote.fork_fd >= 0)
+		return 0;
+	fd = fork_memfd(&t->shape, err);
+	if (fd < 0)
+		return fd;
+	ret = endings_promise(&s->pool->zygote->endings, s->pool->slot_memory,
+			      "a machine's first snapshot", err);
+	if (ret < 0)
+		return ret;
+	s->memory += s->pool->slot_memory;
+	s->remote.fork_fd = fd_take(&fd);
+	return 0;
+}
+
+static int snapshot_take(struct thaw_snapshot *n, struct thaw_slot *s, struct err *err)
+{
+	const struct thaw_template *t = s->admitted->template;
+	nsec_t pause = 0;
+	int ret;
+
+	n->template = handle_hold(t);
+	ret = fork_check(&t->template, err);
+	if (ret == 0)
+		ret = ready_fork(s, &t->template, err);
+	if (ret == 0)
+		ret = remote_fork(&s->remote, &pause, err);
+	if (ret < 0)
+		return ret;
+	ret = fork_receive(&n->fork, &t->host->kvm, &t->template, s->remote.fork_fd, err);
+	n->fork.stats.pause_ns = pause;
+	if (ret == -EPROTO)
+		remote_distrust(&s->remote, ret, err);
+	return ret;
+}
+
+int thaw_slot_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_slot *slot,
+			     struct thaw_err *err)
+{
+	struct thaw_snapshot *s = handle_make(sizeof(*s), err);
+	struct err why = { 0 };
+	int ret;
+
+	*snapshot = NULL;
+	if (!s)
+		return -ENOMEM;
+	ret = snapshot_take(s, slot, &why);
+	if (ret < 0) {
+		if (err)
+			*handle_err(err) = why;
+		thaw_snapshot_close(s);
+		return ret;
+	}
+	*snapshot = s;
+	return 0;
 }

@@ -277,9 +277,7 @@ static int await_ready(const struct zygote *z, struct err *err)
 		return err_set(err, ERR_TIMED_OUT, "the zygote was not ready after %d ms",
 			       READY_PATIENCE_MS);
 	}
-	do
-		ret = packet_recv(z->socket, &msg, NULL, NULL, 0);
-	while (ret == -EINTR);
+	ret = packet_recv(z->socket, &msg, NULL, NULL, 0);
 	if (ret <= 0)
 		return err_set(err, EPIPE, "the zygote died before it was ready");
 	if (msg.ret < 0)
@@ -336,9 +334,7 @@ int zygote_make(const struct zygote *z, int state_fd, int mailbox_fd, struct err
 	parts.fds[PACKET_MAKE_SOCKET] = pair[1];
 	parts.fds[PACKET_MAKE_STATE] = state_fd;
 	parts.fds[PACKET_MAKE_MAILBOX] = mailbox_fd;
-	do
-		ret = packet_send(z->socket, &msg, &parts, 0);
-	while (ret == -EINTR);
+	ret = packet_send(z->socket, &msg, &parts, 0);
 	close(pair[1]);
 	if (ret == 0)
 		return pair[0];

@@ -58,11 +58,45 @@ Test(budget, a_user_with_few_descriptors_gets_all_the_slots_that_they_are_enough
 	struct thaw_err err = { 0 };
 
 	nest_begin(&n, "echo");
-	be_limited(260);
+	be_limited(280);
 	kill(thaw_zygote_pid(n.zygote), SIGSTOP); /* it has others to serve */
 	cr_assert(eq(int, pthread_create(&(pthread_t){ 0 }, NULL, continue_soon, n.zygote), 0));
 	cr_assert(eq(int, thaw_pool_open(&n.pool, n.zygote, n.template, 110, 1, &err), 0), "%s",
 		  err.text);
+	nest_free(&n);
+}
+
+Test(budget, a_fill_does_not_wait_for_shells_that_end_unless_their_memory_is_needed,
+     .timeout = 60)
+{
+	static struct nest n;
+	struct thaw_zygote *small;
+	struct thaw_pool *pool;
+	struct thaw_slot *slot;
+	struct thaw_err err = { 0 };
+	uint64_t templates;
+	pid_t pid;
+
+	nest_begin(&n, "echo");
+	cr_assert(eq(int, thaw_zygote_open(&small, 16 << 20, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_pool_open(&pool, small, n.template, 1, 4 << 20, &err), 0), "%s",
+		  err.text);
+	templates = small->account.used - (1 << 20);
+	for (int i = 0; i < 20; i++) {
+		cr_assert(eq(int, thaw_slot_start(&slot, pool, NULL, NULL, NULL, &err), 0),
+			  "%s", err.text);
+		nest_ask(slot, "one after the other");
+		pid = thaw_slot_pid(slot);
+		thaw_slot_close(slot);
+		cr_expect(ge(u64, small->account.used, templates + (5 << 20)));
+		cr_assert(eq(int, thaw_pool_fill(pool, &err), 1), "%s", err.text);
+		cr_expect(ge(u64, small->account.used,
+			     templates + (1 << 20) + (nest_is_gone(pid) ? 0 : 5 << 20)));
+		cr_expect(le(u64, small->account.used, 16 << 20));
+	}
+	thaw_pool_close(pool);
+	cr_expect(eq(u64, small->account.used, 0));
+	thaw_zygote_close(small);
 	nest_free(&n);
 }
 
@@ -200,6 +234,17 @@ static long memory_used(void)
 	return -kib;
 }
 
+/* Wait until the shells of a pool that is full are all that there are. A fill forgets others. */
+static void settle(const struct nest *n, int shells)
+{
+	for (unsigned int ms = 0;
+	     ms < slow() * 5000 && nest_children(thaw_zygote_pid(n->zygote), NULL, 0) > shells;
+	     ms++)
+		usleep(1000);
+	cr_expect(eq(int, nest_children(thaw_zygote_pid(n->zygote), NULL, 0), shells));
+	cr_expect(eq(int, thaw_pool_fill(n->pool, NULL), shells));
+}
+
 Test(budget, starts_leave_nothing_behind, .timeout = 120)
 {
 	static struct nest n;
@@ -216,16 +261,13 @@ Test(budget, starts_leave_nothing_behind, .timeout = 120)
 		if (i % 4 == 3)
 			cr_assert(eq(int, thaw_pool_fill(n.pool, &err), 4), "%s", err.text);
 		if (i == 11) {
+			settle(&n, 4);
 			mine = count_fds(getpid());
 			zygotes = count_fds(thaw_zygote_pid(n.zygote));
 		}
 	}
+	settle(&n, 4);
 	cr_expect(eq(int, count_fds(getpid()), mine));
-	/* Shells that were closed a moment ago may not have been reaped yet. */
-	for (unsigned int ms = 0;
-	     ms < slow() * 5000 && nest_children(thaw_zygote_pid(n.zygote), NULL, 0) > 4; ms++)
-		usleep(1000);
-	cr_expect(eq(int, nest_children(thaw_zygote_pid(n.zygote), NULL, 0), 4));
 	cr_expect(le(int, count_fds(thaw_zygote_pid(n.zygote)), zygotes + 4));
 	nest_free(&n);
 }

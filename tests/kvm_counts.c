@@ -253,7 +253,7 @@ static unsigned int most_calls(size_t nr)
 		{ SYS_getrandom, 1 },	  /* entropy */
 		{ SYS_timer_settime, 2 }, /* the deadline, and its end */
 		{ SYS_recvmsg, 4 }, /* start and event, what the tracer interrupted, the next */
-		{ SYS_sendmsg, 1 }, /* the reply */
+		{ SYS_sendto, 1 },  /* the reply */
 		{ SYS_restart_syscall, 1 },
 	};
 

@@ -39,6 +39,22 @@ static void receive(void)
 	syscall(SYS_recvmsg, -1, NULL, 0);
 }
 
+static void answer(void)
+{
+	syscall(SYS_sendto, -1, NULL, 0, 0, NULL, 0);
+}
+
+/* On the way, they count as those of the user, who runs out of them. */
+static void send_descriptors(void)
+{
+	syscall(SYS_sendmsg, -1, NULL, 0);
+}
+
+static void send_many_descriptors(void)
+{
+	syscall(SYS_sendmmsg, -1, NULL, 0, 0);
+}
+
 static void control_kvm(void)
 {
 	syscall(SYS_ioctl, -1, KVM_RUN, 0);
@@ -146,12 +162,15 @@ static const struct {
 	{ "to end", nothing, true },
 	{ "to map memory", map_writable, true },
 	{ "to receive", receive, true },
+	{ "to answer", answer, true },
 	{ "KVM", control_kvm, true },
 	{ "to scan pages", scan_pages, true },
 	{ "to look at seals", look_at_seals, true },
 	{ "to signal itself", signal_itself, true },
 	{ "to map code", map_executable, false },
 	{ "to make code", make_executable, false },
+	{ "to send descriptors", send_descriptors, false },
+	{ "to send many of them", send_many_descriptors, false },
 	{ "to open a path", open_path, false },
 	{ "to look a path up", look_up_path, false },
 	{ "a socket", make_socket, false },

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "snapshot/remote.h"
+#include "tests/helpers_image.h"
 #include "tests/helpers_kvm.h"
 
 /* Beyond a deadline, what the caller gives a process to say that it met it, and some. */
@@ -23,7 +24,7 @@ static struct remote remote_in(enum remote_state state)
 
 	cr_assert(eq(int, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0));
 	other = pair[1];
-	return (struct remote){ .socket = pair[0], .pidfd = -1, .state = state };
+	return (struct remote){ .socket = pair[0], .pidfd = -1, .fork_fd = -1, .state = state };
 }
 
 static void say(enum packet_type type, int ret, unsigned int nfds)
@@ -106,29 +107,82 @@ Test(remote, a_shell_that_answers_without_listening_does_not_hold_its_caller, .t
 	remote_close(&s);
 }
 
+/* ---- it is to hand over a snapshot ---- */
+
+static struct remote remote_forked(void)
+{
+	struct remote s = remote_in(REMOTE_IDLE);
+
+	s.fork_fd = bytes_memfd("", 0);
+	return s;
+}
+
+Test(remote, a_shell_that_cannot_be_forked_now_says_so_and_lives, .timeout = 30)
+{
+	struct remote s = remote_forked();
+	struct err err = { 0 };
+	nsec_t pause = 0;
+
+	say(PACKET_LOG, 0, 0);
+	say(PACKET_FORKED, -EBUSY, 0);
+	cr_expect(eq(int, remote_fork(&s, &pause, &err), -EBUSY));
+	cr_expect(eq(int, s.state, REMOTE_IDLE));
+	say(PACKET_FORKED, 0, 0);
+	cr_expect(eq(int, remote_fork(&s, &pause, &err), 0), "%s", err.text);
+	cr_expect(gt(u64, pause, 0));
+	remote_close(&s);
+	close(other);
+}
+
+Test(remote, a_shell_that_hands_over_nonsense_is_not_believed_any_more, .timeout = 30)
+{
+	struct remote s = remote_forked();
+	struct err nonsense, err = { 0 };
+	nsec_t pause;
+	size_t len;
+
+	err_set(&nonsense, EPROTO, "nonsense");
+	remote_distrust(&s, -EPROTO, &nonsense);
+	cr_expect(eq(int, remote_fork(&s, &pause, &err), -EPROTO));
+	cr_expect(eq(str, err.text, "nonsense"));
+	cr_expect(eq(int, remote_wait(&s, &len, &err), -EPROTO));
+	remote_close(&s);
+	close(other);
+}
+
 /* ---- it sends what it was not asked for ---- */
 
-static const enum packet_type types[] = { PACKET_LOG,	 PACKET_REPLY, PACKET_REWOUND,
-					  PACKET_FAILED, PACKET_DIED,  (enum packet_type)77 };
+static const enum packet_type types[] = { PACKET_BORN,	 PACKET_READY,	 PACKET_LOG,
+					  PACKET_REPLY,	 PACKET_REWOUND, PACKET_FAILED,
+					  PACKET_FORKED, PACKET_DIED,	 (enum packet_type)77 };
+
+/* For what it is to answer. */
+static int ask(struct remote *s)
+{
+	nsec_t pause;
+	size_t len;
+
+	if (s->state == REMOTE_MAKING)
+		return remote_await(s, NULL);
+	if (s->state == REMOTE_BUSY)
+		return remote_wait(s, &len, NULL);
+	return s->state == REMOTE_IDLE ? remote_fork(s, &pause, NULL) : remote_settle(s, NULL);
+}
 
 Test(remote, no_descriptor_of_a_shell_gets_into_its_caller, .timeout = 30)
 {
 	static const enum remote_state states[] = { REMOTE_MAKING, REMOTE_BUSY,
-						    REMOTE_REWINDING };
+						    REMOTE_REWINDING, REMOTE_IDLE };
 
 	for (size_t i = 0; i < ARRAY_SIZE(types) * ARRAY_SIZE(states); i++) {
 		struct remote s = remote_in(states[i % ARRAY_SIZE(states)]);
-		int before = count_entries("/proc/self/fd"), ret;
-		size_t len;
+		int before = count_entries("/proc/self/fd") + 1, ret;
 
+		s.fork_fd = dup(other);
 		s.deadline = clock_monotonic() + NSEC_PER_SEC;
 		say(types[i / ARRAY_SIZE(states)], -5, PACKET_MAX_FDS);
 		say(types[i / ARRAY_SIZE(states)], -5, 1);
-		if (s.state == REMOTE_MAKING)
-			ret = remote_await(&s, NULL);
-		else
-			ret = s.state == REMOTE_BUSY ? remote_wait(&s, &len, NULL)
-						     : remote_settle(&s, NULL);
+		ret = ask(&s);
 		cr_expect(lt(int, ret, 0));
 		cr_expect(eq(int, count_entries("/proc/self/fd"), before));
 		cr_expect(eq(int, s.state, REMOTE_DEAD));
