@@ -81,5 +81,6 @@ void pool_release(struct thaw_slot *s);
 /* All at once, and wait until they are gone. What does not end stays counted. */
 void pool_release_all(struct thaw_pool *p);
 
-/* Make a shell for every slot that has none. Under the pool's lock. Errors: as thaw_pool_fill. */
-int pool_fill(struct thaw_pool *p, struct err *err) must_check;
+/* Make shells for slots that have none, until @waiting wait. Under the pool's lock. Errors: as
+ * thaw_pool_fill. */
+int pool_fill(struct thaw_pool *p, uint32_t waiting, struct err *err) must_check;

@@ -80,14 +80,15 @@ void pool_release_all(struct thaw_pool *p)
 
 /* ---- filling: under the pool's lock ---- */
 
-/* Mark what is empty, and have its memory promised. Returns how many, or -errno. */
-static int fill_begin(struct thaw_pool *p, struct err *err)
+/* Mark what is to be filled, and have its memory promised. Returns how many, or -errno. */
+static int fill_begin(struct thaw_pool *p, uint32_t waiting, struct err *err)
 {
+	int most = (int)waiting - __atomic_load_n(&p->nwaiting, __ATOMIC_RELAXED);
 	char what[40];
 	int ret, n = 0;
 
 	for (uint32_t i = 0; i < p->nslots; i++) {
-		p->slots[i].is_filled = !is_held(&p->slots[i]);
+		p->slots[i].is_filled = n < most && !is_held(&p->slots[i]);
 		n += p->slots[i].is_filled;
 	}
 	snprintf(what, sizeof(what), "%d shells", n);
@@ -148,14 +149,14 @@ static int fill_end(struct thaw_pool *p, uint32_t i, struct err *err)
 	return 0;
 }
 
-int pool_fill(struct thaw_pool *p, struct err *err)
+int pool_fill(struct thaw_pool *p, uint32_t waiting, struct err *err)
 {
 	unsigned int left;
 	int ret;
 
 	if (!zygote_lives(&p->zygote->zygote))
 		return err_set(err, EPIPE, "the zygote has died");
-	ret = fill_begin(p, err);
+	ret = fill_begin(p, waiting, err);
 	if (ret < 0)
 		return ret;
 	/* Some are asked for before the first is waited for: the zygote has no pauses. */

@@ -51,6 +51,14 @@ int remote_make(struct remote *s, const struct zygote *z, int state_fd, struct e
 	return 0;
 }
 
+static int answer(struct remote *s, enum packet_type type, struct packet_msg *msg, nsec_t until,
+		  struct err *err)
+{
+	if (s->is_impatient)
+		return remote_answer_now(s, type, msg, until, err);
+	return remote_answer(s, type, msg, NULL, until, err);
+}
+
 int remote_await(struct remote *s, struct err *err)
 {
 	nsec_t until = clock_monotonic() + REMOTE_PATIENCE;
@@ -151,8 +159,9 @@ int remote_wait(struct remote *s, size_t *len, struct err *err)
 	}
 	/* Who comes late still gets what came in time. */
 	if (s->deadline)
-		until = MAX(s->deadline, clock_monotonic()) + REMOTE_GRACE;
-	ret = remote_answer(s, PACKET_REPLY, &msg, NULL, until, err);
+		until = MAX(s->deadline, s->is_impatient ? 0 : clock_monotonic()) +
+			REMOTE_GRACE;
+	ret = answer(s, PACKET_REPLY, &msg, until, err);
 	if (ret < 0)
 		return ret;
 	s->state = REMOTE_IDLE;
@@ -176,9 +185,11 @@ int remote_rewind(struct remote *s, bool verify, struct err *err)
 		ret = remote_settle(s, err);
 	if (ret == 0)
 		ret = remote_tell(s, &msg, NULL, err);
-	if (ret == 0)
-		s->state = REMOTE_REWINDING;
-	return ret;
+	if (ret < 0)
+		return ret;
+	s->state = REMOTE_REWINDING;
+	s->patience = clock_monotonic() + REMOTE_PATIENCE;
+	return 0;
 }
 
 int remote_settle(struct remote *s, struct err *err)
@@ -188,8 +199,7 @@ int remote_settle(struct remote *s, struct err *err)
 
 	if (s->state != REMOTE_REWINDING)
 		return check_idle(s, err);
-	ret = remote_answer(s, PACKET_REWOUND, &msg, NULL, clock_monotonic() + REMOTE_PATIENCE,
-			    err);
+	ret = answer(s, PACKET_REWOUND, &msg, s->patience, err);
 	if (ret < 0)
 		return ret;
 	if (msg.ret < 0) {

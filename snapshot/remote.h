@@ -35,10 +35,12 @@ struct remote {
 	enum remote_state state;
 	uint8_t *window; /* the mailbox's memory, shared with the shell */
 	nsec_t deadline; /* of the event under way; 0: none */
+	nsec_t patience; /* with the rewind under way */
 	struct phases phases;
 	struct rewind_stats rewinds;
-	bool is_rewound; /* and had no event since */
-	bool crashed;	 /* the crash record in the window is of the last event */
+	bool is_rewound;   /* and had no event since */
+	bool is_impatient; /* remote_wait and remote_settle say -EAGAIN in place of waiting */
+	bool crashed;	   /* the crash record in the window is of the last event */
 	void (*log)(void *arg, uint32_t stream, const void *text, size_t len);
 	void *log_arg;
 	int ret; /* when dead: why, and .err */

@@ -12,6 +12,8 @@
 
 /* Ours: far more than the zygote takes to say how a shell ended. */
 #define LAST_WORD (1 * NSEC_PER_SEC)
+/* Ours: packets for one of those that a caller has to look after. */
+#define AT_ONCE 64u
 
 /* ---- what comes from a shell ---- */
 
@@ -99,37 +101,62 @@ static int remote_recv(struct remote *s, struct packet_msg *msg, struct packet_p
 	return ret;
 }
 
-int remote_answer(struct remote *s, enum packet_type type, struct packet_msg *msg, int *fd,
-		  nsec_t until, struct err *err)
+/* One packet: the answer of type @type, with what comes with it, or what the guest prints, which is
+ * passed on. Returns 1 or 0. */
+static int hear_answer(struct remote *s, enum packet_type type, struct packet_msg *msg, int *fd,
+		       nsec_t until, struct err *err)
 {
 	uint8_t buf[PACKET_MAX_DATA];
-	struct packet_parts parts;
-	int ret;
+	struct packet_parts parts = { .nfds = fd ? 1 : 0 };
+	int ret = remote_recv(s, msg, &parts, buf, until, err);
 
-	*msg = (struct packet_msg){ 0 };
-	for (;;) {
-		parts = (struct packet_parts){ .nfds = fd ? 1 : 0 };
-		ret = remote_recv(s, msg, &parts, buf, until, err);
-		if (ret < 0)
-			return ret;
-		if (msg->type == type)
-			break;
-		packet_close_fds(&parts);
-		if (msg->type != PACKET_LOG)
-			return remote_die(s,
-					  err_set(&s->err, EPROTO,
-						  "the machine's process said %u, expected %u",
-						  msg->type, (unsigned int)type),
-					  err);
-		if (s->log)
-			s->log(s->log_arg, (uint32_t)msg->value, parts.data, parts.len);
-	}
-	if (fd && parts.nfds > 0) {
+	if (ret < 0)
+		return ret;
+	if (msg->type == type && fd && parts.nfds > 0) {
 		*fd = parts.fds[0];
 		parts.fds[0] = parts.fds[--parts.nfds];
 	}
 	packet_close_fds(&parts);
+	if (msg->type == type)
+		return 1;
+	if (msg->type != PACKET_LOG)
+		return remote_die(s,
+				  err_set(&s->err, EPROTO,
+					  "the machine's process said %u, expected %u",
+					  msg->type, (unsigned int)type),
+				  err);
+	if (s->log)
+		s->log(s->log_arg, (uint32_t)msg->value, parts.data, parts.len);
 	return 0;
+}
+
+int remote_answer(struct remote *s, enum packet_type type, struct packet_msg *msg, int *fd,
+		  nsec_t until, struct err *err)
+{
+	int ret;
+
+	*msg = (struct packet_msg){ 0 };
+	do
+		ret = hear_answer(s, type, msg, fd, until, err);
+	while (ret == 0);
+	return MIN(ret, 0);
+}
+
+int remote_answer_now(struct remote *s, enum packet_type type, struct packet_msg *msg,
+		      nsec_t until, struct err *err)
+{
+	bool late = until != 0 && clock_monotonic() >= until;
+	int ret = 0;
+
+	*msg = (struct packet_msg){ 0 };
+	for (unsigned int i = 0; i < AT_ONCE && ret == 0; i++) {
+		if (!late && fds_wait_readable(s->socket, 0) == 0)
+			break;
+		ret = hear_answer(s, type, msg, NULL, until, err);
+	}
+	if (ret == 0)
+		return err_set(err, EAGAIN, "the machine's process has not answered yet");
+	return MIN(ret, 0);
 }
 
 /* ---- what a shell is told ---- */

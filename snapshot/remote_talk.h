@@ -20,5 +20,10 @@ int remote_tell(struct remote *s, const struct packet_msg *msg,
 int remote_answer(struct remote *s, enum packet_type type, struct packet_msg *msg, int *fd,
 		  nsec_t until, struct err *err) must_check;
 
+/* The same without waiting: -EAGAIN it has not answered yet, or prints so much that others should
+ * have their turn. */
+int remote_answer_now(struct remote *s, enum packet_type type, struct packet_msg *msg,
+		      nsec_t until, struct err *err) must_check;
+
 /* Not believed any more: killed, and dead for the caller. Returns @ret, of which s->err tells. */
 int remote_die(struct remote *s, int ret, struct err *err);

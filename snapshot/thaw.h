@@ -279,6 +279,10 @@ THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
 THAW_CHECK int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 			      const struct thaw_template *t, unsigned int slots,
 			      uint64_t slot_memory, struct thaw_err *err);
+/* The same, and no shell is made: thaw_pool_fill_to makes as many as are wanted. */
+THAW_CHECK int thaw_pool_open_empty(struct thaw_pool **pool, struct thaw_zygote *zygote,
+				    const struct thaw_template *t, unsigned int slots,
+				    uint64_t slot_memory, struct thaw_err *err);
 /* Machines that are still there end, and their slots with them. */
 THAW_PUBLIC void thaw_pool_close(struct thaw_pool *pool);
 
@@ -296,6 +300,9 @@ THAW_CHECK int thaw_pool_admit(struct thaw_pool *pool, const struct thaw_templat
  * Returns how many shells wait for a machine now, in all. Errors: as thaw_pool_open.
  */
 THAW_CHECK int thaw_pool_fill(struct thaw_pool *pool, struct thaw_err *err);
+/* The same, but no more than it takes for @waiting to wait. */
+THAW_CHECK int thaw_pool_fill_to(struct thaw_pool *pool, unsigned int waiting,
+				 struct thaw_err *err);
 
 /*
  * thaw_slot_start - hand a machine of @t to a shell that waits. Comes back when it is handed
@@ -330,6 +337,10 @@ THAW_CHECK int thaw_slot_send(struct thaw_slot *slot, const void *event, size_t 
 THAW_CHECK int thaw_slot_wait(struct thaw_slot *slot, struct thaw_reply *reply,
 			      struct thaw_err *err);
 THAW_PUBLIC int thaw_slot_fd(const struct thaw_slot *slot);
+/* From now on _wait, _settle and what waits for a rewind do not wait, but say -EAGAIN until
+ * thaw_slot_fd has brought the answer: for one thread that looks after many slots. What a guest prints is
+ * passed on by these calls. */
+THAW_PUBLIC void thaw_slot_wait_not(struct thaw_slot *slot);
 
 /* thaw_slot_send and thaw_slot_wait. */
 THAW_CHECK int thaw_slot_invoke(struct thaw_slot *slot, const void *event, size_t len,

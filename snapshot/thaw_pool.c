@@ -136,10 +136,15 @@ static int check_fds(unsigned int slots, struct err *err)
 
 int thaw_pool_fill(struct thaw_pool *pool, struct thaw_err *err)
 {
+	return thaw_pool_fill_to(pool, pool->nslots, err);
+}
+
+int thaw_pool_fill_to(struct thaw_pool *pool, unsigned int waiting, struct thaw_err *err)
+{
 	int ret;
 
 	pthread_mutex_lock(&pool->lock);
-	ret = pool_fill(pool, handle_err(err));
+	ret = pool_fill(pool, waiting, handle_err(err));
 	pthread_mutex_unlock(&pool->lock);
 	return ret < 0 ? ret : __atomic_load_n(&pool->nwaiting, __ATOMIC_RELAXED);
 }
@@ -183,9 +188,9 @@ static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_temp
 	return p;
 }
 
-int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
-		   const struct thaw_template *t, unsigned int slots, uint64_t slot_memory,
-		   struct thaw_err *err)
+int thaw_pool_open_empty(struct thaw_pool **pool, struct thaw_zygote *zygote,
+			 const struct thaw_template *t, unsigned int slots,
+			 uint64_t slot_memory, struct thaw_err *err)
 {
 	int ret = check_slots(slots, handle_err(err));
 	struct thaw_pool *p;
@@ -197,14 +202,27 @@ int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 	if (!p)
 		return err_set(handle_err(err), ENOMEM, "no memory for %u slots", slots);
 	ret = thaw_pool_admit(p, t, err);
-	if (ret == 0)
-		ret = thaw_pool_fill(p, err);
 	if (ret < 0) {
 		thaw_pool_close(p);
 		return ret;
 	}
 	*pool = p;
 	return 0;
+}
+
+int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
+		   const struct thaw_template *t, unsigned int slots, uint64_t slot_memory,
+		   struct thaw_err *err)
+{
+	int ret = thaw_pool_open_empty(pool, zygote, t, slots, slot_memory, err);
+
+	if (ret == 0)
+		ret = thaw_pool_fill(*pool, err);
+	if (ret >= 0)
+		return 0;
+	thaw_pool_close(*pool);
+	*pool = NULL;
+	return ret;
 }
 
 /* Under the zygote's lock, while @p is one of its pools: two of @p may have one memory. */

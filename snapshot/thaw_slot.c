@@ -94,6 +94,11 @@ int thaw_slot_fd(const struct thaw_slot *slot)
 	return slot->remote.socket;
 }
 
+void thaw_slot_wait_not(struct thaw_slot *slot)
+{
+	slot->remote.is_impatient = true;
+}
+
 int thaw_slot_invoke(struct thaw_slot *slot, const void *event, size_t len,
 		     unsigned int timeout_ms, struct thaw_reply *reply, struct thaw_err *err)
 {
