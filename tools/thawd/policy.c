@@ -99,34 +99,24 @@ void policy_tick(struct policy *p, nsec_t now)
 	p->now = MAX(p->now, now);
 }
 
-/* Is an invocation of @f, which has just arrived, to be refused? */
-static bool is_refused(const struct policy *p, const struct function *f,
-		       enum policy_reason *reason)
+/* Not the one that has just arrived if it need not wait. */
+static bool is_queue_full(const struct policy *p, const struct function *f)
 {
-	bool has_slots = function_live(f) > 0;
-
-	*reason = POLICY_THROTTLED;
-	if (function_cap(f) == 0)
-		return true;
-	if (f->nqueued > f->config.max_queued && (f->n[SLOT_IDLE] == 0 || !policy_may_run(p)))
-		return true;
-	*reason = POLICY_NO_MEMORY;
-	if (!has_slots && (p->pressure == POLICY_CRITICAL || !policy_room_ever_fits(p, f)))
-		return true;
-	*reason = POLICY_DOES_NOT_START;
-	return !has_slots && function_gave_up(f);
+	return f->nqueued > f->config.max_queued &&
+	       (f->n[SLOT_IDLE] == 0 || !policy_may_run(p));
 }
 
 void policy_arrive(struct policy *p, uint32_t function, uint64_t invocation, nsec_t deadline)
 {
 	struct function *f = p->functions[function];
 	struct invocation *i;
-	enum policy_reason reason;
 
 	assert(f && !f->is_removed);
 	i = policy_queue_add(p, f, invocation, deadline);
-	if (is_refused(p, f, &reason))
-		policy_queue_refuse(p, i, reason);
+	if (is_queue_full(p, f))
+		policy_queue_refuse(p, i, POLICY_THROTTLED);
+	else if (p->pressure == POLICY_CRITICAL && function_live(f) == 0)
+		policy_queue_refuse(p, i, POLICY_NO_MEMORY);
 	policy_sort(p, f);
 }
 
@@ -135,7 +125,7 @@ static bool is_unwanted(const struct policy *p, const struct slot *s)
 {
 	const struct function *f = s->f;
 
-	return function_live(f) > function_cap(f) ||
+	return function_live(f) > function_cap(f) || s->memory != f->config.memory ||
 	       (f->config.mode == POLICY_FRESH && s->was_used) ||
 	       (!f->config.is_reserved && policy_room_is_over(p) &&
 		function_live(f) > f->config.provisioned) ||
@@ -191,8 +181,6 @@ static void start_failed(struct policy *p, struct function *f)
 		waits = MIN(f->failures - FAILURES_AT_ONCE, 16u);
 		policy_timer_set(p, &f->retry, p->now + MIN(RETRY_MIN << waits, RETRY_MAX));
 	}
-	if (function_live(f) == 0 && function_gave_up(f))
-		policy_queue_refuse_all(p, f, POLICY_DOES_NOT_START);
 }
 
 bool policy_lose(struct policy *p, struct slot *s)

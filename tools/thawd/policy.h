@@ -125,8 +125,8 @@ void policy_destroy(struct policy *p);
 int policy_add(struct policy *p, const struct policy_function *config,
 	       struct err *err) must_check;
 
-/* Slots that are there keep the memory they count with, and their machine: a new version of a
- * function's image is another function. Errors: as policy_add; nothing has changed then. */
+/* Slots of another memory, or of what @config does not allow, go when they are idle. A new
+ * version of the image is another function. Errors: as policy_add; nothing has changed then. */
 int policy_change(struct policy *p, uint32_t function, const struct policy_function *config,
 		  struct err *err) must_check;
 

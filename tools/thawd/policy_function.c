@@ -133,6 +133,13 @@ static bool wants_ahead(const struct policy *p, const struct function *f)
 	       (f->spare > 0 && function_coming(f) < f->nqueued + p->limits.ahead);
 }
 
+static void sort_first(struct policy *p, struct function *f, bool is_first)
+{
+	p->nfirst += is_first;
+	p->nfirst -= f->is_first;
+	f->is_first = is_first;
+}
+
 static void sort_ahead(struct policy *p, struct function *f, bool is_in)
 {
 	struct functions *ahead = &p->sides[f->config.is_reserved].ahead;
@@ -149,9 +156,10 @@ static void sort_idle(struct policy *p, struct function *f)
 	struct side *side = &p->sides[f->config.is_reserved];
 	uint32_t live = function_live(f);
 	uint32_t kept = MAX(f->config.min, f->config.provisioned);
-	bool has_idle = f->n[SLOT_IDLE] > 0;
-	bool is_takable = has_idle && live > f->config.provisioned;
-	bool expires = has_idle && live > kept && f->config.idle_timeout > 0;
+	/* Those that invocations wait for, because no more may run now, are not to be had. */
+	bool has_spare = f->n[SLOT_IDLE] > f->nqueued;
+	bool is_takable = has_spare && live > f->config.provisioned;
+	bool expires = has_spare && live > kept && f->config.idle_timeout > 0;
 
 	heap_set(&side->oldest, &f->oldest, is_takable);
 	heap_set(&p->richest, &f->richest, is_takable && !f->config.is_reserved);
@@ -159,11 +167,27 @@ static void sort_idle(struct policy *p, struct function *f)
 			 expires ? function_lru(f)->since + f->config.idle_timeout : 0);
 }
 
+/* Nobody waits for a slot that will not come. */
+static void refuse_the_hopeless(struct policy *p, struct function *f)
+{
+	if (f->nqueued == 0 || function_live(f) > 0)
+		return;
+	if (function_cap(f) == 0)
+		policy_queue_refuse_all(p, f, POLICY_THROTTLED);
+	else if (!policy_room_ever_fits(p, f))
+		policy_queue_refuse_all(p, f, POLICY_NO_MEMORY);
+	else if (function_gave_up(f))
+		policy_queue_refuse_all(p, f, POLICY_DOES_NOT_START);
+}
+
 void policy_sort(struct policy *p, struct function *f)
 {
 	struct side *side = &p->sides[f->config.is_reserved];
-	bool is_runnable = f->nqueued > 0 && f->n[SLOT_IDLE] > 0;
-	bool needs = policy_function_needs(p, f);
+	bool is_runnable, needs;
+
+	refuse_the_hopeless(p, f);
+	is_runnable = f->nqueued > 0 && f->n[SLOT_IDLE] > 0;
+	needs = policy_function_needs(p, f);
 
 	if (is_runnable && f->runnable.at == 0 && (int64_t)(p->virtual_time - f->tag) > 0)
 		f->tag = p->virtual_time; /* what it did not use is not saved up */
@@ -171,6 +195,7 @@ void policy_sort(struct policy *p, struct function *f)
 	if (needs && f->needy.at == 0)
 		f->turn_no = p->turns++;
 	heap_set(&side->needy, &f->needy, needs);
+	sort_first(p, f, needs && function_live(f) == 0 && !f->config.is_reserved);
 	sort_ahead(p, f, wants_ahead(p, f));
 	sort_idle(p, f);
 }
@@ -183,6 +208,7 @@ static void unsort(struct policy *p, struct function *f)
 	heap_drop(&side->needy, &f->needy);
 	heap_drop(&side->oldest, &f->oldest);
 	heap_drop(&p->richest, &f->richest);
+	sort_first(p, f, false);
 	sort_ahead(p, f, false);
 	policy_timer_set(p, &f->idle_timer, 0);
 }
@@ -220,7 +246,7 @@ static void doom_idle(struct policy *p, struct function *f, bool is_dirty)
 
 	for (s = TAILQ_FIRST(&f->idle); s; s = next) {
 		next = TAILQ_NEXT(s, link);
-		if (is_dirty && s->was_used)
+		if ((is_dirty && s->was_used) || s->memory != f->config.memory)
 			policy_slot_doom(p, s);
 	}
 	while (f->n[SLOT_IDLE] > 0 && function_live(f) > function_cap(f))

@@ -135,8 +135,6 @@ static struct function *needy_first(struct policy *p, struct side *side)
 
 		if (policy_function_needs(p, f))
 			return f;
-		if (function_live(f) == 0)
-			policy_queue_refuse_all(p, f, POLICY_NO_MEMORY);
 		policy_sort(p, f);
 	}
 	return NULL;

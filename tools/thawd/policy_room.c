@@ -154,20 +154,6 @@ bool policy_room_fits(const struct policy *p, const struct function *f)
 	       part_fits(f->config.is_reserved ? &f->own : &p->shared, bytes);
 }
 
-/* Would it fit if what is ending were gone? */
-static bool will_fit(const struct part *part, uint64_t bytes)
-{
-	struct part then = *part;
-
-	subtract(&then.used, part->ending);
-	return part_fits(&then, bytes);
-}
-
-static bool room_will_fit(const struct policy *p, const struct function *f)
-{
-	return will_fit(&p->total, f->config.memory) && will_fit(&p->shared, f->config.memory);
-}
-
 bool policy_room_ever_fits(const struct policy *p, const struct function *f)
 {
 	struct room r = p->promised;
@@ -197,6 +183,39 @@ bool policy_room_is_over(const struct policy *p)
 
 /* ---- whose room ---- */
 
+/* How many slots of so many bytes there will be room for when what is ending is gone. */
+static uint64_t part_left(const struct part *part, uint64_t bytes)
+{
+	struct room used = part->used;
+
+	subtract(&used, part->ending);
+	if (!is_within(used, &part->limit))
+		return 0;
+	return MIN((part->limit.bytes - used.bytes) / bytes, part->limit.slots - used.slots);
+}
+
+static uint64_t room_left(const struct policy *p, const struct function *f)
+{
+	uint64_t bytes = f->config.memory;
+
+	return MIN(part_left(&p->total, bytes), part_left(&p->shared, bytes));
+}
+
+/* Of others, how many slots @f, the first of the needy, makes room for at once: a slot takes a
+ * while to go, and who comes after @f is not to wait for that one by one. */
+static uint64_t wanted(const struct policy *p, const struct function *f)
+{
+	uint32_t live = function_live(f), limit = p->limits.starting;
+	uint32_t n = MIN(f->nqueued - MIN(f->nqueued, function_coming(f)),
+			 function_cap(f) - MIN(live, function_cap(f)));
+
+	if (live == 0)
+		n = MAX(n, p->nfirst);
+	if (function_lacks_provisioned(f))
+		n = MAX(n, f->config.provisioned - live);
+	return limit > 0 ? MIN(n, limit - MIN(limit, p->n[SLOT_STARTING])) : n;
+}
+
 static uint64_t share_of(uint64_t bytes, const struct function *f)
 {
 	return (bytes << 10) / f->config.weight; /* ten bits for what division loses */
@@ -208,13 +227,16 @@ uint64_t policy_room_share(const struct function *f)
 }
 
 /*
- * Would @taker with one more slot still hold less than @giver does now? Then @giver is not
- * the one with less afterwards, and nothing is taken back.
+ * Would @taker, with what there will be room for and one slot more, still hold less than
+ * @giver does now? Then @giver is not the one with less afterwards, and takes nothing back.
  */
-static bool is_entitled(const struct function *taker, const struct function *giver)
+static bool is_entitled(const struct function *taker, uint64_t left,
+			const struct function *giver)
 {
+	uint64_t then = taker->held + (left + 1) * taker->config.memory;
+
 	return function_lacks_provisioned(taker) ||
-	       share_of(taker->held + taker->config.memory, taker) < policy_room_share(giver);
+	       share_of(then, taker) < policy_room_share(giver);
 }
 
 struct slot *policy_room_victim(const struct policy *p, const struct function *f)
@@ -222,16 +244,37 @@ struct slot *policy_room_victim(const struct policy *p, const struct function *f
 	struct heap_node *oldest = heap_first(&p->sides[SIDE_SHARED].oldest);
 	struct heap_node *richest = heap_first(&p->richest);
 	const struct function *giver;
+	uint64_t left = room_left(p, f);
 
-	if (!oldest || f->config.is_reserved || room_will_fit(p, f))
+	if (!oldest || f->config.is_reserved || left >= wanted(p, f))
 		return NULL;
 	giver = container_of(oldest, struct function, oldest);
 	if (p->now - function_lru(giver)->since >= p->limits.linger)
 		return function_lru(giver);
 	giver = container_of(richest, struct function, richest);
-	if (is_entitled(f, giver) || function_live(f) == 0)
+	if (is_entitled(f, left, giver) || (function_live(f) == 0 && left < p->nfirst))
 		return function_lru(giver);
 	return NULL;
+}
+
+bool policy_room_yields(const struct policy *p, const struct slot *s)
+{
+	const struct function *f = s->f, *taker;
+	struct heap_node *needy = heap_first(&p->sides[SIDE_SHARED].needy);
+	uint64_t left;
+
+	if (!needy || !s->was_used || f->config.is_reserved ||
+	    function_live(f) <= f->config.provisioned)
+		return false; /* unused: it was started to serve one at least */
+	taker = container_of(needy, struct function, needy);
+	if (taker == f || !policy_function_needs(p, taker) || !policy_may_start(p, taker))
+		return false;
+	left = room_left(p, taker);
+	if (left >= wanted(p, taker))
+		return false;
+	return is_entitled(taker, left, f) ||
+	       (function_live(taker) == 0 && left < p->nfirst &&
+		p->now - s->ready_at >= p->limits.turn * f->config.weight);
 }
 
 bool policy_may_start(const struct policy *p, const struct function *f)
@@ -245,20 +288,4 @@ bool policy_may_start(const struct policy *p, const struct function *f)
 	/* One more than may run would only wait; a first one is waited for. */
 	return l->running == 0 || function_live(f) == 0 || function_lacks_provisioned(f) ||
 	       p->n[SLOT_BUSY] + p->n[SLOT_STARTING] < l->running;
-}
-
-bool policy_room_yields(const struct policy *p, const struct slot *s)
-{
-	const struct function *f = s->f, *taker;
-	struct heap_node *needy = heap_first(&p->sides[SIDE_SHARED].needy);
-
-	if (!needy || f->config.is_reserved || function_live(f) <= f->config.provisioned)
-		return false;
-	taker = container_of(needy, struct function, needy);
-	if (taker == f || !policy_function_needs(p, taker) || !policy_may_start(p, taker) ||
-	    room_will_fit(p, taker))
-		return false;
-	return is_entitled(taker, f) ||
-	       (function_live(taker) == 0 &&
-		p->now - s->ready_at >= p->limits.turn * f->config.weight);
 }

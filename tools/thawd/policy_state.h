@@ -96,7 +96,7 @@ struct function {
 	struct heap_node runnable, needy, oldest, richest;
 	struct timer idle_timer, retry;
 	TAILQ_ENTRY(function) ahead;
-	bool is_ahead;
+	bool is_ahead, is_first;
 	uint32_t spare;	   /* slots to be started ahead of need */
 	uint32_t failures; /* to start, one after the other */
 	uint64_t turn_no;  /* among those that hold as little */
@@ -136,6 +136,7 @@ struct policy {
 	struct heap timers, runnable;
 	struct side sides[SIDES];
 	struct heap richest; /* of SIDE_SHARED, have a slot that can be taken */
+	uint32_t nfirst;     /* of SIDE_SHARED, need a slot and have none */
 	uint64_t turns;
 	uint64_t virtual_time; /* may wrap */
 
