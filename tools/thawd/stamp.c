@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/thawd/stamp.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "engine/clock.h"
+#include "engine/err.h"
+
+int64_t stamp_now_ms(void)
+{
+	return (int64_t)(clock_realtime() / NSEC_PER_MSEC);
+}
+
+void stamp_time(char text[STAMP_TIME_SIZE], int64_t ms)
+{
+	time_t s = (time_t)(ms / 1000);
+	char day[24];
+	struct tm tm;
+
+	gmtime_r(&s, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, STAMP_TIME_SIZE, "%s.%03u+0000", day, (unsigned int)(ms % 1000));
+}
+
+int stamp_uuid(char text[STAMP_UUID_SIZE], struct err *err)
+{
+	uint8_t b[16];
+	size_t at = 0;
+
+	if (getrandom(b, sizeof(b), 0) != sizeof(b))
+		return err_sys(err, "getrandom");
+	b[6] = (uint8_t)(0x40 | (b[6] & 0x0f)); /* version 4 */
+	b[8] = (uint8_t)(0x80 | (b[8] & 0x3f)); /* the variant of RFC 9562 */
+	for (size_t i = 0; i < sizeof(b); i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			text[at++] = '-';
+		snprintf(text + at, 3, "%02x", b[i]);
+		at += 2;
+	}
+	return 0;
+}
