@@ -41,6 +41,7 @@ programs = $(patsubst %.c,$O/%,$(wildcard $1))
 lib     := $(call objects,engine/*.c devices/*.c snapshot/*.c)
 main    := $O/tools/thaw/main.o
 parts   := $(filter-out $(main),$(call objects,tools/thaw/*.c tools/measure/*.c))
+daemon  := $(call objects,tools/thawd/*.c)
 parsers := $(call objects,$(addprefix guest/kindling/,elf.c cpio.c text.c))
 helpers := $(call objects,tests/helpers*.c)
 unit    := $(call programs,tests/test_*.c)
@@ -79,9 +80,10 @@ $G/kindling_blob.o: guest/kindling_blob.S $G/kindling.elf
 	$Q$(CC) -Wa,-I$G -c -o $@ $<
 
 # Archives, so that a program takes only what it uses. Tests may also use the parts of the
-# program, and those of kindling's parsers that are plain C.
+# programs, and those of kindling's parsers that are plain C.
 $O/core.a: $(lib) $(blob)
 $O/parts.a: $(parts)
+$O/daemon.a: $(daemon)
 $O/parsers.a: $(parsers)
 $O/helpers.a: $(helpers)
 $O/%.a:
@@ -108,7 +110,7 @@ $(unit) $(kvm): private libs += -lcriterion
 $O/thaw: $(main) $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
-$(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/parts.a $O/core.a
+$(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/daemon.a $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
 
@@ -249,5 +251,5 @@ clean:
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(patsubst %.o,%.d,$(lib) $(main) $(parts) $(parsers) $(helpers)) \
+-include $(patsubst %.o,%.d,$(lib) $(main) $(parts) $(daemon) $(parsers) $(helpers)) \
 	$(addsuffix .d,$(unit) $(kvm) $(fuzzers))

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policy_function.c - functions come, change and go; and where each stands among the others. */
+#include "tools/thawd/policy_state.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "engine/err.h"
+
+#define MAX_QUEUED 1000000u /* ours */
+
+/* ---- orders ---- */
+
+static bool timer_before(struct heap_node *a, struct heap_node *b)
+{
+	return container_of(a, struct timer, node)->at <
+	       container_of(b, struct timer, node)->at;
+}
+
+static bool runnable_before(struct heap_node *a, struct heap_node *b)
+{
+	uint64_t tag_a = container_of(a, struct function, runnable)->tag;
+	uint64_t tag_b = container_of(b, struct function, runnable)->tag;
+
+	return (int64_t)(tag_a - tag_b) < 0;
+}
+
+static bool oldest_before(struct heap_node *a, struct heap_node *b)
+{
+	return function_lru(container_of(a, struct function, oldest))->since <
+	       function_lru(container_of(b, struct function, oldest))->since;
+}
+
+static bool richest_before(struct heap_node *a, struct heap_node *b)
+{
+	const struct function *f = container_of(a, struct function, richest);
+	const struct function *g = container_of(b, struct function, richest);
+	uint64_t share_f = policy_room_share(f), share_g = policy_room_share(g);
+
+	if (share_f != share_g)
+		return share_f > share_g;
+	return function_lru(f)->since < function_lru(g)->since;
+}
+
+static bool needy_before(struct heap_node *a, struct heap_node *b)
+{
+	const struct function *f = container_of(a, struct function, needy);
+	const struct function *g = container_of(b, struct function, needy);
+	uint64_t share_f = policy_room_share(f), share_g = policy_room_share(g);
+
+	if (function_lacks_provisioned(f) != function_lacks_provisioned(g))
+		return function_lacks_provisioned(f);
+	return share_f != share_g ? share_f < share_g : f->turn_no < g->turn_no;
+}
+
+void policy_heaps_init(struct policy *p)
+{
+	p->timers.before = timer_before;
+	p->runnable.before = runnable_before;
+	p->richest.before = richest_before;
+	for (uint32_t i = 0; i < SIDES; i++) {
+		p->sides[i].needy.before = needy_before;
+		p->sides[i].oldest.before = oldest_before;
+		TAILQ_INIT(&p->sides[i].ahead);
+	}
+}
+
+int policy_heaps_reserve(struct policy *p, uint32_t queued)
+{
+	uint32_t n = p->limits.functions;
+	int ret = heap_reserve(&p->timers, queued + p->limits.slots + 2 * n);
+
+	ret = ret < 0 ? ret : heap_reserve(&p->runnable, n);
+	ret = ret < 0 ? ret : heap_reserve(&p->richest, n);
+	for (uint32_t i = 0; i < SIDES && ret == 0; i++) {
+		ret = heap_reserve(&p->sides[i].needy, n);
+		ret = ret < 0 ? ret : heap_reserve(&p->sides[i].oldest, n);
+	}
+	return ret;
+}
+
+void policy_heaps_fini(struct policy *p)
+{
+	heap_fini(&p->timers);
+	heap_fini(&p->runnable);
+	heap_fini(&p->richest);
+	for (uint32_t i = 0; i < SIDES; i++) {
+		heap_fini(&p->sides[i].needy);
+		heap_fini(&p->sides[i].oldest);
+	}
+}
+
+/* ---- where a function stands ---- */
+
+void policy_timer_set(struct policy *p, struct timer *t, nsec_t at)
+{
+	t->at = at;
+	if (at > 0)
+		heap_put(&p->timers, &t->node);
+	else
+		heap_drop(&p->timers, &t->node);
+}
+
+static void heap_set(struct heap *h, struct heap_node *node, bool is_in)
+{
+	if (is_in)
+		heap_put(h, node);
+	else
+		heap_drop(h, node);
+}
+
+static bool may_grow(const struct policy *p, const struct function *f)
+{
+	return !f->is_removed && !function_retries_later(f) && policy_room_may_grow(p, f);
+}
+
+bool policy_function_needs(const struct policy *p, const struct function *f)
+{
+	if (!may_grow(p, f))
+		return false;
+	return function_lacks_provisioned(f) ||
+	       (f->nqueued > function_coming(f) && function_live(f) < function_cap(f));
+}
+
+static bool wants_ahead(const struct policy *p, const struct function *f)
+{
+	uint32_t live = function_live(f);
+
+	if (live >= function_cap(f) || !may_grow(p, f))
+		return false;
+	return live < f->config.min ||
+	       (f->spare > 0 && function_coming(f) < f->nqueued + p->limits.ahead);
+}
+
+static void sort_ahead(struct policy *p, struct function *f, bool is_in)
+{
+	struct functions *ahead = &p->sides[f->config.is_reserved].ahead;
+
+	if (is_in && !f->is_ahead)
+		TAILQ_INSERT_TAIL(ahead, f, ahead);
+	else if (!is_in && f->is_ahead)
+		TAILQ_REMOVE(ahead, f, ahead);
+	f->is_ahead = is_in;
+}
+
+static void sort_idle(struct policy *p, struct function *f)
+{
+	struct side *side = &p->sides[f->config.is_reserved];
+	uint32_t live = function_live(f);
+	uint32_t kept = MAX(f->config.min, f->config.provisioned);
+	bool has_idle = f->n[SLOT_IDLE] > 0;
+	bool is_takable = has_idle && live > f->config.provisioned;
+	bool expires = has_idle && live > kept && f->config.idle_timeout > 0;
+
+	heap_set(&side->oldest, &f->oldest, is_takable);
+	heap_set(&p->richest, &f->richest, is_takable && !f->config.is_reserved);
+	policy_timer_set(p, &f->idle_timer,
+			 expires ? function_lru(f)->since + f->config.idle_timeout : 0);
+}
+
+void policy_sort(struct policy *p, struct function *f)
+{
+	struct side *side = &p->sides[f->config.is_reserved];
+	bool is_runnable = f->nqueued > 0 && f->n[SLOT_IDLE] > 0;
+	bool needs = policy_function_needs(p, f);
+
+	if (is_runnable && f->runnable.at == 0 && (int64_t)(p->virtual_time - f->tag) > 0)
+		f->tag = p->virtual_time; /* what it did not use is not saved up */
+	heap_set(&p->runnable, &f->runnable, is_runnable);
+	if (needs && f->needy.at == 0)
+		f->turn_no = p->turns++;
+	heap_set(&side->needy, &f->needy, needs);
+	sort_ahead(p, f, wants_ahead(p, f));
+	sort_idle(p, f);
+}
+
+static void unsort(struct policy *p, struct function *f)
+{
+	struct side *side = &p->sides[f->config.is_reserved];
+
+	heap_drop(&p->runnable, &f->runnable);
+	heap_drop(&side->needy, &f->needy);
+	heap_drop(&side->oldest, &f->oldest);
+	heap_drop(&p->richest, &f->richest);
+	sort_ahead(p, f, false);
+	policy_timer_set(p, &f->idle_timer, 0);
+}
+
+/* ---- configuration ---- */
+
+static int check(const struct policy *p, const struct function *f,
+		 const struct policy_function *c, struct err *err)
+{
+	if (c->memory == 0 || c->memory > p->limits.memory)
+		return err_set(
+			err, EINVAL, "memory of a slot is %llu bytes, expected 1 to %llu",
+			(unsigned long long)c->memory, (unsigned long long)p->limits.memory);
+	if (c->weight == 0 || c->weight > POLICY_MAX_WEIGHT)
+		return err_set(err, EINVAL, "weight is %u, expected 1 to %u", c->weight,
+			       POLICY_MAX_WEIGHT);
+	if (c->max_queued == 0 || c->max_queued > MAX_QUEUED)
+		return err_set(err, EINVAL, "queue is %u long, expected 1 to %u", c->max_queued,
+			       MAX_QUEUED);
+	if (MAX(c->provisioned, c->is_reserved ? c->reserved : 0) > p->limits.slots)
+		return err_set(err, ENOMEM, "%u slots are all there are", p->limits.slots);
+	if (c->max > 0 && MAX(c->min, c->provisioned) > c->max)
+		return err_set(err, EINVAL, "%u slots are to be kept of %u at most",
+			       MAX(c->min, c->provisioned), c->max);
+	if (c->is_reserved && c->provisioned > c->reserved)
+		return err_set(err, EINVAL, "%u slots are provisioned, but %u reserved",
+			       c->provisioned, c->reserved);
+	return policy_room_admit(p, f, c, err);
+}
+
+/* Slots that may not stay by the new configuration. */
+static void doom_idle(struct policy *p, struct function *f, bool is_dirty)
+{
+	struct slot *s, *next;
+
+	for (s = TAILQ_FIRST(&f->idle); s; s = next) {
+		next = TAILQ_NEXT(s, link);
+		if (is_dirty && s->was_used)
+			policy_slot_doom(p, s);
+	}
+	while (f->n[SLOT_IDLE] > 0 && function_live(f) > function_cap(f))
+		policy_slot_doom(p, function_lru(f));
+}
+
+static void configure(struct policy *p, struct function *f, const struct policy_function *c)
+{
+	/* A slot that only reuse may give again. */
+	bool is_dirty = (f->config.mode == POLICY_REUSE && c->mode != POLICY_REUSE) ||
+			c->mode == POLICY_FRESH;
+
+	unsort(p, f);
+	policy_room_uncount(p, f);
+	p->queue_promised += c->max_queued - f->config.max_queued;
+	f->config = *c;
+	policy_room_count(p, f);
+	while (f->nqueued > c->max_queued)
+		policy_queue_refuse(p, TAILQ_LAST(&f->queue, invocations), POLICY_THROTTLED);
+	doom_idle(p, f, is_dirty);
+	policy_sort(p, f);
+}
+
+int policy_change(struct policy *p, uint32_t function, const struct policy_function *config,
+		  struct err *err)
+{
+	struct function *f = p->functions[function];
+	int ret = check(p, f, config, err);
+
+	if (ret < 0)
+		return ret;
+	if (policy_queue_reserve(p, p->queue_promised + config->max_queued -
+					    f->config.max_queued) < 0)
+		return err_set(err, ENOMEM, "no memory for a queue of %u", config->max_queued);
+	configure(p, f, config);
+	return 0;
+}
+
+static struct function *function_make(struct policy *p, uint32_t number)
+{
+	struct function *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->number = number;
+	f->idle_timer.kind = TIMER_IDLE;
+	f->retry.kind = TIMER_RETRY;
+	f->config.weight = 1;
+	f->tag = p->virtual_time;
+	TAILQ_INIT(&f->idle);
+	TAILQ_INIT(&f->queue);
+	return f;
+}
+
+int policy_add(struct policy *p, const struct policy_function *config, struct err *err)
+{
+	uint32_t number;
+	struct function *f;
+	int ret = check(p, NULL, config, err);
+
+	if (ret < 0)
+		return ret;
+	if (p->nnumbers == 0)
+		return err_set(err, ENOSPC, "%u functions are all there may be",
+			       p->limits.functions);
+	number = p->numbers[p->nnumbers - 1];
+	/* One more: what arrives is in the queue before it is refused. */
+	ret = policy_queue_reserve(p, p->queue_promised + config->max_queued + 1);
+	f = ret == 0 ? function_make(p, number) : NULL;
+	if (!f)
+		return err_set(err, ENOMEM, "no memory for a function");
+	p->nnumbers--;
+	p->queue_promised++;
+	p->functions[number] = f;
+	configure(p, f, config);
+	return (int)number;
+}
+
+void policy_forget(struct policy *p, struct function *f)
+{
+	unsort(p, f);
+	policy_room_uncount(p, f);
+	policy_timer_set(p, &f->retry, 0);
+	p->queue_promised -= f->config.max_queued + 1;
+	p->functions[f->number] = NULL;
+	p->numbers[p->nnumbers++] = f->number;
+	free(f);
+}
+
+void policy_remove(struct policy *p, uint32_t function)
+{
+	struct function *f = p->functions[function];
+	struct policy_function c = f->config;
+
+	c.min = c.provisioned = c.reserved = 0;
+	c.is_reserved = false;
+	policy_queue_refuse_all(p, f, POLICY_REMOVED);
+	policy_timer_set(p, &f->retry, 0);
+	f->is_removed = true;
+	configure(p, f, &c);
+	if (f->own.used.slots == 0)
+		policy_forget(p, f);
+}
