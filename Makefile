@@ -33,7 +33,7 @@ endif
 cflags   = $(std) $(warn) $(hard) $($(MODE)) $(if $(WERROR),-Werror) $(loose) $(CFLAGS)
 ldflags  = -pie -Wl,-z,relro,-z,now,--as-needed $(filter -fsanitize=%,$($(MODE))) $(LDFLAGS)
 needs   := -llz4 -ljansson -lcrypto -lisal -luring -lseccomp
-libs    := $(needs) -larchive -lsqlite3 -lm
+libs    := $(needs) -larchive -lsqlite3 -lmicrohttpd -lgnutls -lm
 
 # Sources are found, not listed: a new file in a folder is part of the build.
 objects  = $(patsubst %.c,$O/%.o,$(wildcard $1))
@@ -133,7 +133,8 @@ $O/flags: FORCE
 	@mkdir -p $O; echo '$(flags)' | cmp -s - $@ || echo '$(flags)' > $@
 
 # One sentence in place of a screen of errors when a library is not installed.
-$O/lib.headers: headers := lz4.h jansson.h liburing.h openssl/evp.h isa-l/crc.h seccomp.h archive.h sqlite3.h
+$O/lib.headers: headers := lz4.h jansson.h liburing.h openssl/evp.h isa-l/crc.h seccomp.h archive.h \
+           sqlite3.h microhttpd.h gnutls/gnutls.h
 $O/test.headers: headers := criterion/criterion.h
 $O/%.headers: $O/flags
 	@printf '#include <%s>\n' $(headers) | $(CC) $(cflags) -E -x c -o /dev/null - 2>$@.log \
