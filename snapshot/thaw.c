@@ -86,6 +86,11 @@ const char *thaw_image_id(const struct thaw_image *image)
 	return image->image.manifest.id;
 }
 
+uint64_t thaw_image_memory(const struct thaw_image *image)
+{
+	return mem_size(&image->image.ram) + ABI_WINDOW_SIZE;
+}
+
 int thaw_image_verify(const struct thaw_image *image, struct thaw_err *err)
 {
 	return image_verify(&image->image, NULL, NULL, handle_err(err));

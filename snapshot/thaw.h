@@ -82,6 +82,9 @@ THAW_PUBLIC void thaw_image_close(struct thaw_image *image);
 /* 32 hex digits; lives as long as @image. */
 THAW_PUBLIC const char *thaw_image_id(const struct thaw_image *image);
 
+/* Bytes that a machine of it may come to use: guest memory and 14 MiB of mailbox. */
+THAW_PUBLIC uint64_t thaw_image_memory(const struct thaw_image *image);
+
 /* Check all of the memory, too, and that of the images below a layer. Errors: -THAW_DAMAGED. */
 THAW_CHECK int thaw_image_verify(const struct thaw_image *image, struct thaw_err *err);
 

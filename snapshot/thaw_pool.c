@@ -159,12 +159,6 @@ static int check_slots(unsigned int slots, struct err *err)
 	return check_fds(slots, err);
 }
 
-/* All that a guest can write to. */
-static uint64_t machine_memory(const struct thaw_template *t)
-{
-	return mem_size(&t->template.shape.mem) + ABI_WINDOW_SIZE;
-}
-
 static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_template *t,
 				   unsigned int slots, uint64_t slot_memory)
 {
@@ -175,7 +169,7 @@ static struct thaw_pool *pool_make(struct thaw_zygote *z, const struct thaw_temp
 	p->zygote = z;
 	p->nslots = slots;
 	pool_init_waiting(p);
-	p->slot_memory = slot_memory ? slot_memory : machine_memory(t);
+	p->slot_memory = slot_memory ? slot_memory : thaw_image_memory(t->image);
 	pthread_mutex_init(&p->lock, NULL);
 	for (uint32_t i = 0; i < slots; i++) {
 		p->slots[i].pool = p;

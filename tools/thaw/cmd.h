@@ -46,6 +46,12 @@ static inline struct err *cmd_err(struct thaw_err *err)
 	return (struct err *)(void *)err;
 }
 
+/* And the other way round. */
+static inline struct thaw_err *cmd_thaw_err(struct err *err)
+{
+	return (struct thaw_err *)(void *)err;
+}
+
 /* Print "thaw: text" on stderr and return exit_code(@ret). */
 int cmd_fail(int ret, const struct err *err);
 

@@ -285,7 +285,8 @@ bool policy_may_start(const struct policy *p, const struct function *f)
 		return false;
 	if (l->starting > 0 && p->n[SLOT_STARTING] >= l->starting)
 		return false;
-	/* One more than may run would only wait; a first one is waited for. */
-	return l->running == 0 || function_live(f) == 0 || function_lacks_provisioned(f) ||
+	/* More than may run would only wait, unless all others of @f are not ready, either. */
+	return l->running == 0 || function_lacks_provisioned(f) ||
+	       function_live(f) == f->n[SLOT_REWINDING] ||
 	       p->n[SLOT_BUSY] + p->n[SLOT_STARTING] < l->running;
 }

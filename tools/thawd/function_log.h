@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * function_log.h - what a function prints, in DIR/NAME.log. A file that has become large is
+ * renamed to NAME.log.1, in place of the one before, so a function that prints without end
+ * has two files' worth of disk.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FUNCTION_LOG_MAX (8u << 20) /* bytes; ours */
+
+struct function_log {
+	int fd; /* -1: it cannot be written; nobody waits for that */
+	uint64_t size;
+	char *path;
+};
+
+void function_log_open(struct function_log *l, const char *dir, const char *name);
+void function_log_close(struct function_log *l);
+void function_log_add(struct function_log *l, const void *text, size_t len);

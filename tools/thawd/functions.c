@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* functions.c - functions that were asked for: found in the store, loaded, handed to the policy. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG "thawd"
+#include "engine/err.h"
+#include "engine/log.h"
+#include "tools/thaw/cmd.h"
+#include "tools/thawd/manager_state.h"
+
+/* Ours: invocations that wait for one function. */
+#define MAX_QUEUED 10000u
+/* Ours: beyond its own timeout, in which a machine stops by itself, before it is killed. */
+#define GRACE (2 * NSEC_PER_SEC)
+/* Ours: for a machine, before a client hears that there are too many of its kind. */
+#define WAIT (10 * NSEC_PER_SEC)
+
+static struct policy_function policy_of(const struct function *f)
+{
+	const struct store_record *r = &f->record;
+	const struct store_config *c = &r->config;
+
+	return (struct policy_function){
+		.memory = c->memory ? c->memory : machines_memory(f->kind),
+		.mode = c->mode,
+		.weight = c->weight,
+		.min = c->min,
+		.max = c->max,
+		.provisioned = r->provisioned,
+		.is_reserved = r->is_reserved,
+		.reserved = r->reserved,
+		.max_queued = MAX_QUEUED,
+		.idle_timeout = c->idle_timeout_ms * NSEC_PER_MSEC,
+		.wait = WAIT,
+		.timeout = c->timeout_ms * NSEC_PER_MSEC + GRACE,
+	};
+}
+
+/* ---- ends ---- */
+
+static void function_free(struct function *f)
+{
+	struct function **at;
+
+	for (at = &f->m->functions; *at != f; at = &(*at)->next)
+		;
+	*at = f->next;
+	f->m->nfunctions--;
+	if (f->kind)
+		machines_unload(f->kind);
+	function_log_close(&f->log);
+	store_release(f->m->config.store, f->record.image);
+	free(f);
+}
+
+static void refuse_waiting(struct function *f, const struct outcome *why)
+{
+	while (f->first) {
+		struct invocation *inv = f->first;
+
+		f->first = inv->next;
+		invocation_end(inv, why);
+	}
+	f->end = &f->first;
+}
+
+void function_remove(struct function *f)
+{
+	const struct outcome gone = { .error = AWS_RESOURCE_CONFLICT,
+				      .message = "the function was changed or removed" };
+	enum function_state state = f->state;
+
+	f->state = FUNCTION_REMOVED;
+	refuse_waiting(f, &gone);
+	if (state == FUNCTION_READY)
+		policy_remove(f->m->policy, f->number);
+	if (f->nslots == 0)
+		function_free(f);
+}
+
+void function_lost_slot(struct function *f)
+{
+	f->nslots--;
+	if (f->state == FUNCTION_REMOVED && f->nslots == 0)
+		function_free(f);
+}
+
+/* ---- beginnings ---- */
+
+static int add_to_policy(struct function *f, struct err *err)
+{
+	const struct policy_function p = policy_of(f);
+	int number = policy_add(f->m->policy, &p, err);
+
+	if (number < 0)
+		return number;
+	f->number = (uint32_t)number;
+	f->m->by_number[number] = f;
+	f->state = FUNCTION_READY;
+	return 0;
+}
+
+void function_loaded(void *kind_data, const struct thaw_err *err, void *data)
+{
+	struct function *f = kind_data;
+	struct outcome why = { .error = AWS_SERVICE };
+	struct err add;
+
+	(void)data;
+	if (!err && add_to_policy(f, &add) == 0) {
+		while (f->first) {
+			struct invocation *inv = f->first;
+
+			f->first = inv->next;
+			f->nwaiting--;
+			invocation_arrive(inv);
+		}
+		f->end = &f->first;
+		return;
+	}
+	why.message = err ? err->text : add.text;
+	log_warn("%s: %s", f->record.name, why.message);
+	/* The next one to ask tries anew. */
+	f->state = FUNCTION_REMOVED;
+	refuse_waiting(f, &why);
+	function_free(f);
+}
+
+static int function_load(struct function *f, struct err *err)
+{
+	struct store *store = f->m->config.store;
+	char path[STORE_PATH_SIZE];
+	int ret = store_hold(store, f->record.image, err);
+
+	if (ret < 0)
+		return ret;
+	store_image_path(store, f->record.image, path);
+	ret = machines_load(&f->kind, f->m->machines, path, f, err);
+	if (ret < 0)
+		store_release(store, f->record.image);
+	return ret;
+}
+
+static int function_make(struct function **out, struct manager *m,
+			 const struct store_record *record, struct err *err)
+{
+	struct function *f;
+	int ret;
+
+	if (m->nfunctions == m->config.limits.functions)
+		return err_set(err, ENOSPC, "%u functions are in use, no more are allowed",
+			       m->nfunctions);
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return err_set(err, ENOMEM, "no memory for a function");
+	f->m = m;
+	f->record = *record;
+	f->end = &f->first;
+	if (record->version == 0)
+		strcpy(f->version, NAMES_LATEST);
+	else
+		snprintf(f->version, sizeof(f->version), "%" PRId64, record->version);
+	ret = function_load(f, err);
+	if (ret < 0) {
+		free(f);
+		return ret;
+	}
+	function_log_open(&f->log, m->config.log_dir, record->name);
+	f->next = m->functions;
+	m->functions = f;
+	m->nfunctions++;
+	*out = f;
+	return 0;
+}
+
+static struct function *find_loaded(struct manager *m, const struct store_record *r)
+{
+	struct function *f = m->functions;
+
+	while (f && (f->state == FUNCTION_REMOVED || f->record.version != r->version ||
+		     strcmp(f->record.name, r->name) != 0))
+		f = f->next;
+	return f;
+}
+
+int function_find(struct function **out, struct manager *m, const char *name,
+		  const char *qualifier, struct err *err)
+{
+	struct store_record record;
+	int ret = store_resolve(m->config.store, name, qualifier[0] ? qualifier : NULL, &record,
+				err);
+
+	if (ret < 0)
+		return ret;
+	*out = find_loaded(m, &record);
+	/* manager_changed() was not heard of yet, or comes next. */
+	if (*out && strcmp((*out)->record.revision, record.revision) != 0) {
+		function_remove(*out);
+		*out = NULL;
+	}
+	return *out ? 0 : function_make(out, m, &record, err);
+}
+
+void manager_changed(struct manager *m, const char *name)
+{
+	struct function *f = m->functions, *next;
+
+	for (; f; f = next) {
+		struct store_record now;
+		char version[NAMES_QUALIFIER_SIZE];
+
+		next = f->next;
+		if (f->state == FUNCTION_REMOVED || strcmp(f->record.name, name) != 0)
+			continue;
+		strcpy(version, f->version);
+		if (store_resolve(m->config.store, name, version, &now, NULL) < 0 ||
+		    strcmp(now.revision, f->record.revision) != 0)
+			function_remove(f);
+	}
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/thawd/manager.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/err.h"
+#include "tools/thawd/manager_state.h"
+
+/* ---- calls ---- */
+
+void invocation_end(struct invocation *inv, const struct outcome *outcome)
+{
+	if (inv->call)
+		call_done(inv->call, outcome);
+	inv->function->m->ninvocations--;
+	free(inv);
+}
+
+void invocation_arrive(struct invocation *inv)
+{
+	struct function *f = inv->function;
+
+	policy_tick(f->m->policy, clock_monotonic());
+	policy_arrive(f->m->policy, f->number, (uintptr_t)inv, 0);
+}
+
+static void refuse(struct call *call, enum aws_error error, const char *message)
+{
+	call_done(call, &(struct outcome){ .error = error, .message = message });
+}
+
+/* Its function's, as soon as that is loaded. */
+static void wait_for_function(struct function *f, struct invocation *inv)
+{
+	inv->next = NULL;
+	*f->end = inv;
+	f->end = &inv->next;
+	f->nwaiting++;
+}
+
+static void invoke(struct manager *m, struct function *f, struct call *call)
+{
+	struct invocation *inv = calloc(1, sizeof(*inv));
+
+	if (!inv) {
+		refuse(call, AWS_SERVICE, "no memory for an invocation");
+		return;
+	}
+	*inv = (struct invocation){ .function = f, .call = call };
+	call->data = inv;
+	m->ninvocations++;
+	if (f->state == FUNCTION_READY)
+		invocation_arrive(inv);
+	else
+		wait_for_function(f, inv);
+}
+
+void manager_invoke(struct call *call, void *data)
+{
+	struct manager *m = data;
+	struct function *f;
+	struct err err;
+	int ret = function_find(&f, m, call->function, call->qualifier, &err);
+
+	if (ret == -ENOENT)
+		refuse(call, AWS_RESOURCE_NOT_FOUND, err.text);
+	else if (ret < 0)
+		refuse(call, ret == -EINVAL ? AWS_INVALID_PARAMETER : AWS_SERVICE, err.text);
+	else if (call->type == CALL_DRY_RUN)
+		call_done(call, &(struct outcome){ .executed_version = f->version });
+	else
+		invoke(m, f, call);
+}
+
+/* The client's bytes go with it; a machine that has them already goes on. */
+void manager_cancel(struct call *call, void *data)
+{
+	struct invocation *inv = call->data;
+
+	(void)data;
+	inv->call = NULL;
+}
+
+/* ---- the loop ---- */
+
+void manager_step(struct manager *m)
+{
+	struct policy_action a;
+
+	policy_tick(m->policy, clock_monotonic());
+	while (policy_next(m->policy, &a))
+		workers_do(m, &a);
+}
+
+nsec_t manager_deadline(const struct manager *m)
+{
+	return policy_wake(m->policy);
+}
+
+bool manager_is_idle(const struct manager *m)
+{
+	return m->ninvocations == 0;
+}
+
+static int prepare(struct manager *m, struct err *err)
+{
+	const struct machines_config machines = { .zygote = m->config.zygote,
+						  .slots = m->config.limits.slots,
+						  .loaded = function_loaded,
+						  .filled = workers_filled,
+						  .data = m };
+	int ret;
+
+	m->workers = calloc(m->config.limits.slots, sizeof(*m->workers));
+	m->by_number = calloc(m->config.limits.functions, sizeof(struct function *));
+	if (!m->workers || !m->by_number)
+		return err_set(err, ENOMEM, "no memory for %u slots", m->config.limits.slots);
+	for (uint32_t i = 0; i < m->config.limits.slots; i++)
+		m->workers[i] = (struct worker){ .m = m, .watch.fd = -1 };
+	ret = policy_create(&m->policy, &m->config.limits, err);
+	if (ret == 0)
+		ret = machines_open(&m->machines, m->config.loop, &machines, err);
+	return ret;
+}
+
+int manager_open(struct manager **out, const struct manager_config *config, struct err *err)
+{
+	struct manager *m = calloc(1, sizeof(*m));
+	int ret;
+
+	*out = NULL;
+	if (!m)
+		return err_set(err, ENOMEM, "no memory for a manager");
+	m->config = *config;
+	ret = prepare(m, err);
+	if (ret < 0)
+		manager_close(m);
+	else
+		*out = m;
+	return ret;
+}
+
+static void end_all(struct manager *m)
+{
+	struct function *f, *next;
+
+	for (f = m->functions; f; f = next) {
+		next = f->next;
+		if (f->state != FUNCTION_REMOVED)
+			function_remove(f);
+	}
+	manager_step(m); /* what waits is refused */
+	for (uint32_t i = 0; i < m->config.limits.slots; i++) {
+		if (m->workers[i].function)
+			worker_end(&m->workers[i]);
+	}
+}
+
+void manager_close(struct manager *m)
+{
+	if (!m)
+		return;
+	if (m->policy)
+		end_all(m);
+	machines_close(m->machines);
+	policy_destroy(m->policy);
+	free(m->by_number);
+	free(m->workers);
+	free(m);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * manager.h - the worker manager: functions of the store, their machines, and the invocations that
+ * these answer. What is done when is the policy's to say (policy.h); this carries it out.
+ *
+ *	for (;;) {
+ *		loop_wait(loop, manager_deadline(m));	// or what is nearer
+ *		manager_step(m);
+ *	}
+ *
+ * One thread, the loop's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/clock.h"
+#include "engine/util.h"
+#include "tools/thawd/call.h"
+#include "tools/thawd/policy.h"
+
+struct err;
+struct loop;
+struct manager;
+struct store;
+struct thaw_zygote;
+
+struct manager_config {
+	struct loop *loop;
+	struct store *store;
+	struct thaw_zygote *zygote; /* outlives the manager */
+	struct policy_limits limits;
+	const char *log_dir; /* what functions print: a file for each */
+};
+
+/* Errors: what machines_open and policy_create say. */
+int manager_open(struct manager **out, const struct manager_config *config,
+		 struct err *err) must_check;
+/* Machines end, whatever they are at; calls that wait are answered with an error. NULL is allowed. */
+void manager_close(struct manager *m);
+
+/* Take what the policy decided after the events of this turn of the loop. */
+void manager_step(struct manager *m);
+nsec_t manager_deadline(const struct manager *m); /* 0: none */
+
+/* For struct call_ops; @data: the manager. CALL_REQUEST_RESPONSE and CALL_DRY_RUN. */
+void manager_invoke(struct call *call, void *data);
+void manager_cancel(struct call *call, void *data);
+
+/* The store has another idea of function @name, or none any more. */
+void manager_changed(struct manager *m, const char *name);
+
+/* Is nothing under way? */
+bool manager_is_idle(const struct manager *m);
+
+/* The text of all metrics (Prometheus), for free(3); NULL: no memory. */
+char *manager_metrics(const struct manager *m, size_t *len);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* manager_state.h - what is behind manager.h, for the files that implement it: manager.c has the
+ * calls, functions.c the functions, workers.c the slots. */
+#pragma once
+
+#include "engine/loop.h"
+#include "tools/thawd/function_log.h"
+#include "tools/thawd/histogram.h"
+#include "tools/thawd/machines.h"
+#include "tools/thawd/manager.h"
+#include "tools/thawd/store.h"
+#include "tools/thawd/tail.h"
+
+struct worker;
+
+/* On its way from a client to the reply. The policy calls it by its address. */
+struct invocation {
+	struct function *function;
+	struct call *call;     /* NULL: the client has gone */
+	struct worker *worker; /* that has it; NULL: it waits */
+	nsec_t given;	       /* to the worker */
+	struct invocation *next;
+};
+
+enum function_state {
+	FUNCTION_LOADING,
+	FUNCTION_READY,	  /* known to the policy */
+	FUNCTION_REMOVED, /* its last slots end, then it goes */
+};
+
+enum function_count {
+	FUNCTION_ANSWERED,
+	FUNCTION_FAILED, /* crashed */
+	FUNCTION_TIMED_OUT,
+	FUNCTION_REFUSED, /* by the policy */
+	FUNCTION_STARTED, /* slots */
+	FUNCTION_REWOUND,
+	FUNCTION_POISONED, /* slots */
+	FUNCTION_COUNTS
+};
+
+enum function_time {
+	TIME_QUEUE,    /* from arrival to a slot */
+	TIME_RESPONSE, /* from there to the reply */
+	TIME_REWIND,
+	TIME_TOTAL, /* from the first byte of the request to the reply */
+	FUNCTION_TIMES
+};
+
+/* One version of a function of the store, or $LATEST as it was at one time. */
+struct function {
+	struct manager *m;
+	struct function *next;
+	struct store_record record;
+	char version[NAMES_QUALIFIER_SIZE]; /* as clients are told */
+	enum function_state state;
+	uint32_t number; /* the policy's */
+	struct kind *kind;
+	struct invocation *first, **end; /* that came while it was loaded */
+	uint32_t nwaiting;
+	uint32_t nslots; /* of the policy */
+	struct function_log log;
+	uint64_t counts[FUNCTION_COUNTS];
+	struct thaw_rewinds rewinds; /* of slots that were closed */
+	struct histogram times[FUNCTION_TIMES];
+};
+
+enum worker_state {
+	WORKER_NONE,
+	WORKER_WANTS_SHELL,
+	WORKER_IDLE,
+	WORKER_BUSY,
+	WORKER_REWINDING,
+};
+
+/* A slot of the policy. */
+struct worker {
+	struct loop_watch watch;
+	struct manager *m;
+	struct function *function;
+	struct thaw_slot *slot;
+	enum worker_state state;
+	struct invocation *invocation;
+	nsec_t since;	  /* a rewind was asked for */
+	struct tail tail; /* of what was printed during this invocation */
+};
+
+struct manager {
+	struct manager_config config;
+	struct policy *policy;
+	struct machines *machines;
+	struct function *functions;
+	uint32_t nfunctions, ninvocations;
+	struct function **by_number; /* limits.functions of them */
+	struct worker *workers;	     /* limits.slots of them */
+};
+
+/* ---- functions.c ---- */
+
+/* What @qualifier ("": none) of @name is; loading may be under way. Errors: -ENOENT; as
+ * store_resolve and machines_load. */
+int function_find(struct function **out, struct manager *m, const char *name,
+		  const char *qualifier, struct err *err) must_check;
+/* No new invocations. Goes, with what is left of it, when its last slot is gone. */
+void function_remove(struct function *f);
+/* One slot less. May free @f. */
+void function_lost_slot(struct function *f);
+void function_loaded(void *kind_data, const struct thaw_err *err, void *data);
+
+/* ---- manager.c ---- */
+
+/* Give @inv its end: exactly once. */
+void invocation_end(struct invocation *inv, const struct outcome *outcome);
+/* Give it to the policy. */
+void invocation_arrive(struct invocation *inv);
+
+/* ---- workers.c ---- */
+
+void workers_do(struct manager *m, const struct policy_action *a);
+/* Shells came for a function, or could not be made. */
+void workers_filled(void *kind_data, const struct thaw_err *err, void *data);
+/* Whatever it is at. May free its function. */
+void worker_end(struct worker *w);
