@@ -41,7 +41,8 @@ programs = $(patsubst %.c,$O/%,$(wildcard $1))
 lib     := $(call objects,engine/*.c devices/*.c snapshot/*.c)
 main    := $O/tools/thaw/main.o
 parts   := $(filter-out $(main),$(call objects,tools/thaw/*.c tools/measure/*.c))
-daemon  := $(call objects,tools/thawd/*.c)
+dmain   := $O/tools/thawd/main.o
+daemon  := $(filter-out $(dmain),$(call objects,tools/thawd/*.c))
 parsers := $(call objects,$(addprefix guest/kindling/,elf.c cpio.c text.c))
 helpers := $(call objects,tests/helpers*.c)
 unit    := $(call programs,tests/test_*.c)
@@ -108,6 +109,9 @@ link = $Q$(CC) $(ldflags) -o $@ $^ $(libs)
 $(fuzzers): private ldflags += -fsanitize=fuzzer
 $(unit) $(kvm): private libs += -lcriterion
 $O/thaw: $(main) $O/parts.a $O/core.a
+	$(call say,LINK)
+	$(link)
+$O/thawd: $(dmain) $O/daemon.a $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
 $(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/daemon.a $O/parts.a $O/core.a
@@ -252,5 +256,5 @@ clean:
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(patsubst %.o,%.d,$(lib) $(main) $(parts) $(daemon) $(parsers) $(helpers)) \
+-include $(patsubst %.o,%.d,$(lib) $(main) $(dmain) $(parts) $(daemon) $(parsers) $(helpers)) \
 	$(addsuffix .d,$(unit) $(kvm) $(fuzzers))

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/thawd/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#define LOG "thawd"
+#include "engine/err.h"
+#include "engine/fds.h"
+#include "engine/log.h"
+#include "engine/loop.h"
+#include "snapshot/account.h"
+#include "tools/thaw/cmd.h"
+#include "tools/thawd/admin.h"
+#include "tools/thawd/catalogue.h"
+#include "tools/thawd/health.h"
+#include "tools/thawd/jobs.h"
+#include "tools/thawd/lambda.h"
+#include "tools/thawd/listen.h"
+#include "tools/thawd/manager.h"
+#include "tools/thawd/store.h"
+
+/* Ours, all of them. */
+#define FUNCTIONS   10000u
+#define CONNECTIONS 4096u
+#define BODIES	    (512ull << 20)
+#define PATIENCE    (60 * NSEC_PER_SEC)
+#define LINGER	    (100 * NSEC_PER_MSEC)
+#define TURN	    (100 * NSEC_PER_MSEC)
+#define START_TIME  (60 * NSEC_PER_SEC) /* for a shell and a machine in it, or a rewind */
+
+enum { TABLE_HEALTH, TABLE_ADMIN, TABLE_LAMBDA, TABLES };
+
+struct daemon {
+	const struct daemon_config *config;
+	char *log_dir;
+	struct thaw_zygote *zygote;
+	struct loop loop;
+	struct loop_watch signals;
+	struct store *store;
+	struct jobs *jobs;
+	struct manager *manager;
+	struct health health;
+	struct admin admin;
+	struct lambda lambda;
+	struct http_routes tables[TABLES];
+	struct http *http;
+	int doors[DAEMON_DOORS];
+	nsec_t stop_by; /* 0: nobody said stop */
+};
+
+void daemon_config_default(struct daemon_config *c)
+{
+	*c = (struct daemon_config){ .slots = 1000, .ahead = 2, .drain_ms = 30000 };
+}
+
+/* ---- what others ask for ---- */
+
+static json_t *get_function(const char *name, const char *qualifier, void *data)
+{
+	const struct daemon *d = data;
+
+	return catalogue_get(d->store, name, qualifier);
+}
+
+static json_t *list_functions(const struct lambda_page *page, void *data)
+{
+	const struct daemon *d = data;
+
+	return catalogue_list(d->store, page);
+}
+
+static void invoke(struct call *call, void *data)
+{
+	const struct daemon *d = data;
+
+	manager_invoke(call, d->manager);
+}
+
+static void cancel(struct call *call, void *data)
+{
+	const struct daemon *d = data;
+
+	manager_cancel(call, d->manager);
+}
+
+static const struct lambda_ops lambda_ops = {
+	.calls = { .invoke = invoke, .cancel = cancel },
+	.get_function = get_function,
+	.list_functions = list_functions,
+};
+
+static const char *not_ready(void *data)
+{
+	const struct daemon *d = data;
+
+	return d->stop_by ? "it stops" : NULL;
+}
+
+static char *metrics(size_t *len, void *data)
+{
+	const struct daemon *d = data;
+
+	return manager_metrics(d->manager, len);
+}
+
+/* ---- opening ---- */
+
+static int on_signal(struct loop_watch *w, uint32_t events)
+{
+	struct daemon *d = container_of(w, struct daemon, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(w->fd, &info, sizeof(info)) != (ssize_t)sizeof(info) || d->stop_by)
+		return 0;
+	log_info("stop: %u requests are under way", http_stats(d->http)->waiting);
+	d->stop_by = clock_monotonic() + d->config->drain_ms * NSEC_PER_MSEC;
+	http_drain(d->http);
+	return 0;
+}
+
+static int watch_signals(struct daemon *d, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	d->signals = (struct loop_watch){ .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+					  .callback = on_signal };
+	if (d->signals.fd < 0)
+		return err_sys(err, "signalfd");
+	return loop_add(&d->loop, &d->signals, EPOLLIN, err);
+}
+
+static int open_dirs(struct daemon *d, struct err *err)
+{
+	int ret = store_open(&d->store, d->config->dir, err);
+
+	if (ret < 0)
+		return ret;
+	if (asprintf(&d->log_dir, "%s/logs", d->config->dir) < 0) {
+		d->log_dir = NULL;
+		return err_set(err, ENOMEM, "no memory for a path");
+	}
+	if (mkdir(d->log_dir, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, "%s", d->log_dir);
+	return 0;
+}
+
+static int open_manager(struct daemon *d, struct err *err)
+{
+	struct manager_config config = { .loop = &d->loop,
+					 .store = d->store,
+					 .zygote = d->zygote,
+					 .limits = { .slots = d->config->slots,
+						     .functions = FUNCTIONS,
+						     .running = d->config->running,
+						     .ahead = d->config->ahead,
+						     .linger = LINGER,
+						     .turn = TURN,
+						     .patience = START_TIME },
+					 .log_dir = d->log_dir };
+	struct account account;
+	int ret = account_init(&account, d->config->memory, err);
+
+	if (ret < 0)
+		return ret;
+	config.limits.memory = account.limit;
+	return manager_open(&d->manager, &config, err);
+}
+
+static int open_http(struct daemon *d, struct err *err)
+{
+	const struct http_config config = { .tables = d->tables,
+					    .ntables = TABLES,
+					    .limits = { .connections = CONNECTIONS,
+							.bodies = BODIES,
+							.patience = PATIENCE },
+					    .refuse = lambda_refuse };
+
+	d->health = (struct health){ .not_ready = not_ready, .metrics = metrics, .data = d };
+	d->admin = (struct admin){
+		.store = d->store, .manager = d->manager, .jobs = d->jobs, .log_dir = d->log_dir
+	};
+	d->lambda = (struct lambda){ .ops = &lambda_ops, .data = d };
+	d->tables[TABLE_HEALTH] = health_routes(&d->health);
+	d->tables[TABLE_ADMIN] = admin_routes(&d->admin);
+	d->tables[TABLE_LAMBDA] = lambda_routes(&d->lambda);
+	return http_create(&d->http, &d->loop, &config, err);
+}
+
+static int open_door(struct daemon *d, uint32_t i, struct err *err)
+{
+	struct listen_address address;
+	struct http_door door = { 0 };
+	int ret = listen_parse(&address, d->config->listen[i], err);
+
+	if (ret < 0)
+		return ret;
+	d->doors[i] = listen_open(&address, false, err);
+	if (d->doors[i] < 0)
+		return d->doors[i];
+	door.fd = d->doors[i];
+	return http_open(d->http, &door, err);
+}
+
+static int daemon_open(struct daemon *d, struct err *err)
+{
+	int ret;
+
+	/* First: what is opened from here on, no shell has. */
+	fds_raise_limit();
+	ret = thaw_zygote_open(&d->zygote, 0, cmd_thaw_err(err));
+	if (ret == 0)
+		ret = loop_init(&d->loop, err);
+	if (ret == 0)
+		ret = watch_signals(d, err);
+	if (ret == 0)
+		ret = open_dirs(d, err);
+	if (ret == 0)
+		ret = jobs_open(&d->jobs, &d->loop, err);
+	if (ret == 0)
+		ret = open_manager(d, err);
+	if (ret == 0)
+		ret = open_http(d, err);
+	for (uint32_t i = 0; i < d->config->nlisten && ret == 0; i++)
+		ret = open_door(d, i, err);
+	return ret;
+}
+
+static void daemon_close(struct daemon *d)
+{
+	/* Requests first, then who answers them. */
+	http_destroy(d->http);
+	manager_close(d->manager);
+	jobs_close(d->jobs);
+	store_close(d->store);
+	for (uint32_t i = 0; i < DAEMON_DOORS; i++)
+		fd_cleanup(&d->doors[i]);
+	fd_cleanup(&d->signals.fd);
+	loop_fini(&d->loop);
+	thaw_zygote_close(d->zygote);
+	free(d->log_dir);
+}
+
+/* ---- the loop ---- */
+
+static nsec_t nearest(nsec_t a, nsec_t b)
+{
+	return a == 0 || b == 0 ? a + b : MIN(a, b);
+}
+
+static bool goes_on(const struct daemon *d)
+{
+	if (d->stop_by == 0)
+		return true;
+	return clock_monotonic() < d->stop_by &&
+	       (http_stats(d->http)->waiting > 0 || !manager_is_idle(d->manager));
+}
+
+static int daemon_loop(struct daemon *d, struct err *err)
+{
+	while (goes_on(d)) {
+		nsec_t until = nearest(http_deadline(d->http), manager_deadline(d->manager));
+		int ret = loop_wait(&d->loop, nearest(until, d->stop_by));
+
+		if (ret < 0 && ret != -EINTR)
+			return err_set(err, -ret, "the loop: %s", strerrordesc_np(-ret));
+		http_tick(d->http);
+		manager_step(d->manager);
+		log_flush(STDERR_FILENO);
+	}
+	return 0;
+}
+
+int daemon_run(const struct daemon_config *c, struct err *err)
+{
+	struct daemon d = { .config = c, .loop.epoll_fd = -1, .signals.fd = -1 };
+	int ret;
+
+	memset(d.doors, -1, sizeof(d.doors));
+	ret = daemon_open(&d, err);
+	if (ret == 0) {
+		printf("thawd: ready\n");
+		fflush(stdout);
+		ret = daemon_loop(&d, err);
+	}
+	daemon_close(&d);
+	return ret;
+}

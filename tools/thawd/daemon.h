@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* daemon.h - all of thawd put together, and its loop. */
+#pragma once
+
+#include <stdint.h>
+
+#include "engine/util.h"
+
+struct err;
+
+#define DAEMON_DOORS 8u /* addresses to listen at; ours */
+
+struct daemon_config {
+	const char *dir; /* of the store, the queue and the logs */
+	const char *listen[DAEMON_DOORS];
+	uint32_t nlisten;
+	const char *auth;   /* file of keys for Signature Version 4; NULL: none */
+	const char *tls[3]; /* certificate, key, trust: PEM files; NULL: none */
+	uint64_t memory;    /* bytes for machines; 0: seven eighths of what is available */
+	uint32_t slots;	    /* machines at once */
+	uint32_t running;   /* invocations at once; 0: any number */
+	uint32_t ahead;	    /* machines started ahead of a function's need */
+	uint32_t drain_ms;  /* for what is under way, when told to stop */
+};
+
+void daemon_config_default(struct daemon_config *c);
+
+/*
+ * daemon_run - until SIGTERM or SIGINT: then nobody is let in any more, what is under way gets its
+ * end, and 0 is returned.
+ * Errors: what cannot be opened, each with a sentence.
+ */
+int daemon_run(const struct daemon_config *c, struct err *err) must_check;
