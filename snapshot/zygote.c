@@ -199,13 +199,17 @@ static void bury(struct nursery *n, pid_t pid, int status)
 	}
 }
 
+/* In this order: when a process is there no more, its socket says so. */
 static void reap(struct nursery *n)
 {
-	int status;
-	pid_t pid;
+	siginfo_t ended = { 0 };
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		bury(n, pid, status);
+	while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
+		bury(n, ended.si_pid,
+		     ended.si_code == CLD_EXITED ? ended.si_status << 8 : ended.si_status);
+		waitpid(ended.si_pid, NULL, 0);
+		ended.si_pid = 0;
+	}
 }
 
 static void on_child(int sig)
