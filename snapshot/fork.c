@@ -187,7 +187,7 @@ static int find_different(struct fork *f, struct err *err)
 	if (!f->different)
 		return err_set(err, ENOMEM, "no memory for a list of %llu pages",
 			       (unsigned long long)f->stats.pages_copied);
-	origin = mmap(NULL, ram, PROT_READ, MAP_SHARED | MAP_NORESERVE, f->template->memory_fd,
+	origin = mmap(NULL, ram, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, f->template->memory_fd,
 		      0);
 	if (origin == MAP_FAILED)
 		return err_sys(err, "map a template to compare with");

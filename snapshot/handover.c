@@ -135,7 +135,7 @@ int handover_map(struct handover *h, int fd, struct err *err)
 			       "a state that was handed over has %zu bytes, at least %zu are "
 			       "expected",
 			       (size_t)end, sizeof(struct flat));
-	map = mmap(NULL, (size_t)end, PROT_READ, MAP_SHARED, fd, 0);
+	map = mmap(NULL, (size_t)end, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(err, "map a state that was handed over");
 	h->map = map;

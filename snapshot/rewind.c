@@ -43,7 +43,7 @@ int rewind_open_with(struct rewind *r, struct machine *m, const struct template 
 		return err_set(err, EINVAL,
 			       "a machine of this tier cannot be rewound: its template's "
 			       "memory is not mapped");
-	memory = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, t->memory_fd, 0);
+	memory = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, t->memory_fd, 0);
 	if (memory == MAP_FAILED)
 		return err_sys(err, "map a template to rewind to");
 	r->memory = memory;
