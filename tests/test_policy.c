@@ -206,6 +206,28 @@ Test(policy, idle_slots_expire_the_least_recently_used_first)
 	world_close(&w);
 }
 
+Test(policy, a_slot_that_came_too_late_is_kept_no_longer_than_those_before_it)
+{
+	struct policy_function c = world_plain();
+
+	open_world(100);
+	c.idle_timeout = 10 * MS;
+	world_add(&w, &c);
+	occupy(0, 1);
+	world_arrive(&w, 0, 0);
+	cr_assert(eq(u32, w.n[WORLD_STARTING], 1));
+	for (uint64_t v = 0; v < 2; v++) {
+		reply(v);
+		world_rewound(&w, w.last_slot);
+	}
+	world_pass(&w, 5 * MS);
+	world_settle(&w);
+	cr_expect(eq(u32, w.n[WORLD_IDLE], 2));
+	world_pass(&w, 5 * MS);
+	cr_expect(eq(u32, w.n[WORLD_ENDING], 2));
+	world_close(&w);
+}
+
 Test(policy, pressure_takes_more_each_time_but_nothing_provisioned)
 {
 	struct policy_function c = world_plain();
