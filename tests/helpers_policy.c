@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/helpers_policy.h"
 
-#include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 
 #include "engine/err.h"
-
-/* cr_assert takes a microsecond also when it holds, and here are millions. */
-#define must(holds, ...)                                                                       \
-	do {                                                                                   \
-		if (!(holds))                                                                  \
-			cr_assert(false, "%s " __VA_ARGS__, #holds);                           \
-	} while (0)
 
 void world_open(struct world *w, const struct policy_limits *limits)
 {
@@ -56,15 +48,6 @@ static uint32_t cap(const struct world_function *f)
 	return f->config.is_reserved ? MIN(cap, f->config.reserved) : cap;
 }
 
-static uint32_t nslots(const struct world_function *f)
-{
-	uint32_t n = 0;
-
-	for (int i = WORLD_STARTING; i < WORLD_STATES; i++)
-		n += f->n[i];
-	return n;
-}
-
 static void set(struct world *w, uint32_t slot, enum world_state state)
 {
 	struct world_slot *s = &w->slots[slot];
@@ -76,32 +59,6 @@ static void set(struct world *w, uint32_t slot, enum world_state state)
 	s->since = w->now;
 	f->n[state]++;
 	w->n[state]++;
-}
-
-/* ---- the budget ---- */
-
-static uint64_t set_aside(const struct world *w)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < w->limits.functions; i++) {
-		const struct policy_function *c = &w->functions[i].config;
-
-		if (w->functions[i].is_there && c->is_reserved)
-			sum += c->reserved * c->memory;
-	}
-	return sum;
-}
-
-static uint64_t shared_memory(const struct world *w)
-{
-	uint64_t sum = w->memory;
-
-	for (uint32_t i = 0; i < w->limits.functions; i++) {
-		if (w->functions[i].is_there && w->functions[i].config.is_reserved)
-			sum -= w->functions[i].memory;
-	}
-	return sum;
 }
 
 /* ---- actions ---- */
@@ -177,7 +134,7 @@ static void do_start(struct world *w, const struct policy_action *a)
 	must(world_live(w, a->function) < cap(f));
 	must(w->memory + memory <= w->limits.memory);
 	if (!w->is_large && !f->config.is_reserved)
-		must(shared_memory(w) + memory <= w->limits.memory - set_aside(w));
+		must(world_shared_memory(w) + memory <= w->limits.memory - world_set_aside(w));
 	*s = (struct world_slot){ .function = a->function, .memory = memory };
 	f->n[WORLD_FREE]++;
 	f->memory += memory;
@@ -274,109 +231,6 @@ static void act(struct world *w, const struct policy_action *a)
 	}
 }
 
-/* ---- what must be so when there is nothing more to do ---- */
-
-static void check_counts(const struct world *w)
-{
-	struct policy_counts all = policy_count_all(w->p);
-
-	must(w->n[WORLD_REPLIED] == 0);
-	must(w->n[WORLD_POISONED] == 0);
-	must(all.memory == w->memory);
-	must(all.starting == w->n[WORLD_STARTING]);
-	must(all.idle == w->n[WORLD_IDLE]);
-	must(all.busy == w->n[WORLD_BUSY]);
-	must(all.rewinding == w->n[WORLD_REWINDING]);
-	must(all.ending == w->n[WORLD_ENDING]);
-	must(w->nover + all.queued + all.busy == w->ninvocations);
-	must(w->memory <= w->limits.memory);
-}
-
-static void check_times(const struct world *w)
-{
-	for (uint32_t i = 0; i < w->limits.slots; i++) {
-		const struct world_slot *s = &w->slots[i];
-
-		if (s->state == WORLD_BUSY)
-			must(s->end == 0 || s->end > w->now);
-		if (s->state == WORLD_STARTING || s->state == WORLD_REWINDING)
-			must(w->limits.patience == 0 || w->now - s->since < w->limits.patience);
-	}
-	for (uint32_t i = 0; i < w->ninvocations; i++) {
-		const struct world_invocation *v = &w->invocations[i];
-
-		must(v->is_over || v->is_running || v->last_moment == 0 ||
-			     v->last_moment > w->now,
-		     "it waits too long");
-	}
-}
-
-/* Is there an idle slot that @function, which has none, may have destroyed? */
-static bool has_victim(const struct world *w)
-{
-	for (uint32_t i = 0; i < w->limits.functions; i++) {
-		const struct world_function *f = &w->functions[i];
-
-		if (f->n[WORLD_IDLE] > f->queued &&
-		    (!f->is_there ||
-		     (!f->config.is_reserved && world_live(w, i) > f->config.provisioned)))
-			return true;
-	}
-	return false;
-}
-
-static uint64_t ending_memory(const struct world *w)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < w->limits.slots; i++)
-		sum += w->slots[i].state == WORLD_ENDING ? w->slots[i].memory : 0;
-	return sum;
-}
-
-/* How many slots of one byte the functions that share may have in all. */
-static uint64_t shared_limit(const struct world *w)
-{
-	return MIN(w->limits.memory, w->limits.slots) - set_aside(w);
-}
-
-/* Nobody waits for a first slot while there is room for one, or somebody who could make it. */
-static void check_first_slot(const struct world *w, const struct world_function *f)
-{
-	if (f->config.is_reserved) {
-		must(w->was_lowered || nslots(f) >= f->config.reserved,
-		     "what is reserved is not given");
-	} else if (w->is_uniform && !w->was_lowered) {
-		must(shared_memory(w) >= shared_limit(w), "there is room");
-		must(ending_memory(w) > 0 || !has_victim(w), "somebody could make room");
-	}
-}
-
-static void check_functions(const struct world *w)
-{
-	const struct policy_limits *l = &w->limits;
-	bool may_start = w->pressure != POLICY_CRITICAL &&
-			 (l->starting == 0 || w->n[WORLD_STARTING] < l->starting);
-
-	for (uint32_t i = 0; i < l->functions; i++) {
-		const struct world_function *f = &w->functions[i];
-		struct policy_counts c;
-
-		if (!f->is_there)
-			continue;
-		c = policy_count(w->p, i);
-		must(c.queued == f->queued);
-		must(c.idle == f->n[WORLD_IDLE]);
-		must(c.memory == f->memory);
-		must(f->queued <= f->config.max_queued);
-		if (l->running == 0 || w->n[WORLD_BUSY] < l->running)
-			must(f->queued == 0 || f->n[WORLD_IDLE] == 0,
-			     "an invocation waits beside an idle slot");
-		if (f->queued > 0 && world_live(w, i) == 0 && may_start && !f->has_failed)
-			check_first_slot(w, f);
-	}
-}
-
 static void drain(struct world *w)
 {
 	struct policy_action a;
@@ -385,11 +239,7 @@ static void drain(struct world *w)
 	while (policy_next(w->p, &a))
 		act(w, &a);
 	must(!policy_next(w->p, &a));
-	check_counts(w);
-	if (!w->is_large) {
-		check_times(w);
-		check_functions(w);
-	}
+	world_check(w);
 }
 
 /* @slot may be idle now, or given up: that is said last. */
@@ -602,4 +452,51 @@ uint32_t world_slot_of(const struct world *w, uint64_t invocation)
 			return i;
 	}
 	return WORLD_NONE;
+}
+
+const struct policy_limits world_ample = {
+	.memory = 100,
+	.slots = 100,
+	.functions = 10,
+	.linger = NSEC_PER_SEC,
+	.turn = 10 * NSEC_PER_MSEC,
+};
+
+void world_open_small(struct world *w, uint32_t memory)
+{
+	struct policy_limits limits = world_ample;
+
+	limits.memory = memory;
+	world_open(w, &limits);
+}
+
+uint32_t world_add_plain(struct world *w)
+{
+	struct policy_function c = world_plain();
+
+	return world_add(w, &c);
+}
+
+void world_occupy(struct world *w, uint32_t function, uint32_t n)
+{
+	while (n-- > 0)
+		world_arrive(w, function, 0);
+	world_settle(w);
+}
+
+void world_reply_to(struct world *w, uint64_t invocation)
+{
+	uint32_t slot = world_slot_of(w, invocation);
+
+	must(slot != WORLD_NONE);
+	world_reply(w, slot);
+}
+
+void world_reply_all(struct world *w, uint32_t function)
+{
+	for (uint32_t i = 0; i < w->limits.slots; i++) {
+		if (w->slots[i].state == WORLD_BUSY && w->slots[i].function == function)
+			world_reply(w, i);
+	}
+	world_settle(w);
 }

@@ -5,7 +5,16 @@
  */
 #pragma once
 
+#include <criterion/criterion.h>
+
 #include "tools/thawd/policy.h"
+
+/* cr_assert takes a microsecond also when it holds, and here are millions. */
+#define must(holds, ...)                                                                       \
+	do {                                                                                   \
+		if (!(holds))                                                                  \
+			cr_assert(false, "%s " __VA_ARGS__, #holds);                           \
+	} while (0)
 
 #define WORLD_NONE UINT32_MAX
 
@@ -102,3 +111,18 @@ void world_finish(struct world *w);
 
 uint32_t world_slot_of(const struct world *w, uint64_t invocation); /* WORLD_NONE: in none */
 uint32_t world_live(const struct world *w, uint32_t function);
+
+/* The room that is set aside for functions, and what all others take. */
+uint64_t world_set_aside(const struct world *w);
+uint64_t world_shared_memory(const struct world *w);
+void world_check(const struct world *w);
+
+/* 100 slots of one byte and 10 functions; linger 1 s, turn 10 ms. */
+extern const struct policy_limits world_ample;
+void world_open_small(struct world *w, uint32_t memory); /* the same with less */
+uint32_t world_add_plain(struct world *w);
+/* @n more invocations, and a slot for each if there can be one. */
+void world_occupy(struct world *w, uint32_t function, uint32_t n);
+void world_reply_to(struct world *w, uint64_t invocation);
+/* To whatever runs of @function now, and settle. */
+void world_reply_all(struct world *w, uint32_t function);

@@ -18,7 +18,7 @@
  *	START > ready ------> (busy) ------------> [REWIND > rewound] > ready ...
  *	any of these > DESTROY or KILL > gone
  *
- * The rules, each with its test in tests/test_policy.c:
+ * The rules, each with its tests in tests/test_policy*.c:
  *
  * sticky	The idle slot that was used last is given first, and a queue that slots will serve
  *		that are starting or rewinding starts no more, so load stays on few slots.

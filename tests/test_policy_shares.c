@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules of the pool policy by which functions share what there is. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+
+#include "tests/helpers_policy.h"
+
+#define MS NSEC_PER_MSEC
+
+static struct world w;
+
+/* ---- shares ---- */
+
+Test(policy_shares, a_full_house_gives_a_starving_function_a_slot_of_the_flood)
+{
+	uint32_t flood, other;
+	uint64_t v;
+
+	world_open_small(&w, 10);
+	flood = world_add_plain(&w);
+	other = world_add_plain(&w);
+	world_occupy(&w, flood, 60);
+	cr_assert(eq(u32, world_live(&w, flood), 10));
+	v = world_arrive(&w, other, 0);
+	cr_expect(eq(u32, w.n[WORLD_ENDING], 0), "nobody is killed for that");
+	world_reply_to(&w, 0);
+	cr_expect(eq(u32, w.n[WORLD_ENDING], 1), "the first that replies makes room");
+	world_reply_to(&w, 1);
+	cr_expect(eq(u32, w.n[WORLD_ENDING], 1), "and no other");
+	world_settle(&w);
+	cr_expect(w.invocations[v].is_running);
+	world_finish(&w);
+	world_close(&w);
+}
+
+Test(policy_shares, two_floods_share_by_weight)
+{
+	struct policy_function c = world_plain();
+
+	world_open_small(&w, 12);
+	world_add(&w, &c);
+	c.weight = 3;
+	world_add(&w, &c);
+	world_occupy(&w, 0, 12);
+	for (int i = 0; i < 40; i++) {
+		for (uint32_t f = 0; f < 2; f++) {
+			while (w.functions[f].queued < 50)
+				world_arrive(&w, f, 0);
+			world_reply_all(&w, f);
+		}
+	}
+	cr_expect(eq(u32, world_live(&w, 0), 3));
+	cr_expect(eq(u32, world_live(&w, 1), 9));
+	world_close(&w);
+}
+
+Test(policy_shares, a_slot_in_use_is_kept_from_a_flood_and_one_forgotten_is_not)
+{
+	uint32_t flood, other;
+
+	world_open_small(&w, 10);
+	other = world_add_plain(&w);
+	flood = world_add_plain(&w);
+	world_occupy(&w, other, 1);
+	world_occupy(&w, flood, 50);
+	for (int i = 0; i < 100; i++) {
+		world_reply_all(&w, other);
+		world_pass(&w, 5 * MS);
+		world_reply_all(&w, flood);
+		cr_assert(eq(u32, world_live(&w, other), 1));
+		while (w.functions[flood].queued < 20)
+			world_arrive(&w, flood, 0);
+		world_occupy(&w, other, 1);
+	}
+	cr_expect(eq(u32, w.functions[other].touched, 1));
+	world_reply_all(&w, other);
+	world_pass(&w, world_ample.linger);
+	world_settle(&w);
+	cr_expect(eq(u32, world_live(&w, other), 0));
+	world_close(&w);
+}
+
+Test(policy_shares, more_functions_than_slots_take_turns)
+{
+	uint32_t served[10] = { 0 };
+
+	world_open_small(&w, 3);
+	for (uint32_t f = 0; f < 10; f++)
+		world_add_plain(&w);
+	for (int round = 0; round < 400; round++) {
+		for (uint32_t f = 0; f < 10; f++) {
+			while (w.functions[f].queued < 3)
+				world_arrive(&w, f, 0);
+		}
+		world_pass(&w, MS);
+		for (uint32_t i = 0; i < 3; i++) {
+			if (w.slots[i].state != WORLD_BUSY)
+				continue;
+			served[w.slots[i].function]++;
+			world_reply(&w, i);
+		}
+		world_settle(&w);
+	}
+	for (uint32_t f = 0; f < 10; f++)
+		cr_expect(served[f] >= 100 && served[f] <= 140, "%u: %u", f, served[f]);
+	cr_expect(lt(u32, w.nstarts, 150), "a slot is kept for a turn");
+	world_close(&w);
+}
+
+Test(policy_shares, room_for_many_is_made_at_once)
+{
+	uint32_t idle, other;
+
+	world_open_small(&w, 20);
+	idle = world_add_plain(&w);
+	other = world_add_plain(&w);
+	world_occupy(&w, idle, 20);
+	world_reply_all(&w, idle);
+	world_pass(&w, world_ample.linger);
+	for (int i = 0; i < 8; i++)
+		world_arrive(&w, other, 0);
+	cr_expect(eq(u32, w.n[WORLD_ENDING], 8));
+	world_settle(&w);
+	cr_expect(eq(u32, w.n[WORLD_BUSY], 8));
+	world_close(&w);
+}
+
+/* ---- running ---- */
+
+Test(policy_shares, time_to_run_is_shared_by_weight_however_long_one_takes)
+{
+	struct policy_limits limits = world_ample;
+	struct policy_function c = world_plain();
+	nsec_t ran[2] = { 0 };
+
+	limits.running = 1;
+	world_open(&w, &limits);
+	world_add(&w, &c); /* takes 9 ms each time */
+	c.weight = 2;
+	world_add(&w, &c); /* takes 1 ms */
+	for (int i = 0; i < 3000; i++) {
+		uint32_t busy = 0, f;
+
+		for (f = 0; f < 2; f++) {
+			while (w.functions[f].queued < 3)
+				world_arrive(&w, f, 0);
+		}
+		world_settle(&w);
+		while (w.slots[busy].state != WORLD_BUSY)
+			busy++;
+		f = w.slots[busy].function;
+		world_pass(&w, f == 0 ? 9 * MS : MS);
+		ran[f] += f == 0 ? 9 : 1;
+		world_reply(&w, busy);
+	}
+	cr_expect(ran[1] > ran[0] * 19 / 10 && ran[1] < ran[0] * 21 / 10, "%llu and %llu ms",
+		  (unsigned long long)ran[0], (unsigned long long)ran[1]);
+	world_close(&w);
+}
+
+Test(policy_shares, slots_that_could_not_run_are_not_started)
+{
+	struct policy_limits limits = world_ample;
+
+	limits.running = 4;
+	world_open(&w, &limits);
+	world_add_plain(&w);
+	world_add_plain(&w);
+	world_occupy(&w, 0, 50);
+	cr_expect(eq(u32, world_live(&w, 0), 4));
+	world_occupy(&w, 1, 50);
+	cr_expect(eq(u32, world_live(&w, 1), 1), "but the first one is");
+	world_finish(&w);
+	world_close(&w);
+}
+
+/* ---- reserved and provisioned ---- */
+
+Test(policy_shares, what_is_reserved_is_there_and_no_more)
+{
+	struct policy_function c = world_plain();
+	uint32_t flood, other;
+
+	world_open_small(&w, 10);
+	c.is_reserved = true;
+	c.reserved = 3;
+	other = world_add(&w, &c);
+	flood = world_add_plain(&w);
+	world_occupy(&w, flood, 50);
+	cr_expect(eq(u32, world_live(&w, flood), 7));
+	world_occupy(&w, other, 10);
+	cr_expect(eq(u32, w.functions[other].n[WORLD_BUSY], 3));
+	world_finish(&w);
+	world_close(&w);
+}
+
+Test(policy_shares, a_function_with_nothing_reserved_to_it_may_not_run)
+{
+	struct policy_function c = world_plain();
+	uint64_t v;
+
+	world_open_small(&w, 10);
+	c.is_reserved = true;
+	world_add(&w, &c);
+	v = world_arrive(&w, 0, 0);
+	cr_expect(w.invocations[v].was_refused);
+	cr_expect(eq(int, w.invocations[v].reason, POLICY_THROTTLED));
+	world_close(&w);
+}
+
+Test(policy_shares, provisioned_slots_come_first_and_stay)
+{
+	struct policy_function c = world_plain();
+	uint32_t flood, other;
+
+	world_open_small(&w, 10);
+	flood = world_add_plain(&w);
+	world_occupy(&w, flood, 50);
+	c.provisioned = 4;
+	c.idle_timeout = MS;
+	other = world_add(&w, &c);
+	world_reply_all(&w, flood);
+	cr_expect(eq(u32, world_live(&w, other), 4));
+	world_pass(&w, 10 * world_ample.linger);
+	world_reply_all(&w, flood);
+	world_settle(&w);
+	cr_expect(eq(u32, w.functions[other].n[WORLD_IDLE], 4));
+	world_close(&w);
+}
+
+Test(policy_shares, refuses_to_promise_what_others_were_promised)
+{
+	static const struct {
+		struct policy_function c;
+		int ret;
+		const char *why;
+	} cases[] = {
+		{ { .memory = 0, .weight = 1, .max_queued = 1 }, -EINVAL, "memory" },
+		{ { .memory = 11, .weight = 1, .max_queued = 1 }, -EINVAL, "memory" },
+		{ { .memory = 1, .weight = 0, .max_queued = 1 }, -EINVAL, "weight" },
+		{ { .memory = 1, .weight = 1001, .max_queued = 1 }, -EINVAL, "weight" },
+		{ { .memory = 1, .weight = 1, .max_queued = 0 }, -EINVAL, "queue" },
+		{ { .memory = 1, .weight = 1, .max_queued = 1, .min = 3, .max = 2 },
+		  -EINVAL,
+		  "min" },
+		{ { .memory = 1,
+		    .weight = 1,
+		    .max_queued = 1,
+		    .provisioned = 2,
+		    .is_reserved = true,
+		    .reserved = 1 },
+		  -EINVAL,
+		  "reserved" },
+		{ { .memory = 2, .weight = 1, .max_queued = 1, .provisioned = 3 },
+		  -ENOMEM,
+		  "provisioned" },
+		{ { .memory = 6, .weight = 1, .max_queued = 1 }, -ENOMEM, "one slot" },
+		{ { .memory = 5, .weight = 1, .max_queued = 1 }, 1, "one slot" },
+	};
+	struct policy_function c = world_plain();
+
+	world_open_small(&w, 10);
+	c.is_reserved = true;
+	c.reserved = 5;
+	world_add(&w, &c);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		cr_expect(eq(int, policy_add(w.p, &cases[i].c, NULL), cases[i].ret), "%s",
+			  cases[i].why);
+	world_close(&w);
+}
