@@ -174,13 +174,14 @@ fuzz:
 fuzz-run: $(fuzzers)
 	$(run) $(fuzzers)
 # What takes minutes: ten thousand rewinds of machines that do their worst, each verified; five
-# hundred kills of zygotes, shells and callers; a thousand machines alive at once; a
-# million random calls of 2,000 machines, under ASan.
+# hundred kills of zygotes, shells and callers, and of a store and a queue; a thousand machines alive
+# at once; a million random calls of 2,000 machines, under ASan.
 soak:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) soak-run
 	+$Q$(sub) MODE=asan soak-asan-run
-soak_tests := $(addprefix $O/tests/kvm_,rewind fork slot_fork kills shells)
+soak_tests := $(addprefix $O/tests/,kvm_rewind kvm_fork kvm_slot_fork kvm_kills kvm_shells \
+             test_store_images test_queue_deaths)
 soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 PAUSE_PERCENT=20 KILLS=500 SLOTS=1000 sh tests/run.sh $(soak_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)

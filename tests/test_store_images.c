@@ -23,7 +23,7 @@
 #include "tests/helpers_image.h"
 #include "tests/helpers_store.h"
 
-TestSuite(store_images, .init = depot_make, .fini = depot_remove, .timeout = 120);
+TestSuite(store_images, .init = depot_make, .fini = depot_remove, .timeout = 600);
 
 /* ---- images ---- */
 

@@ -92,7 +92,8 @@ struct store_alias {
 };
 
 /*
- * store_open - make @dir or go on with what is there: what a process left half-done goes.
+ * store_open - make @dir or go on with what is there: what a process left half-done goes. @dir is
+ * used by this name as long as the store is open.
  * Errors: also -EBUSY another process has it; -ENAMETOOLONG; the file system's.
  */
 int store_open(struct store **store, const char *dir, struct err *err) must_check;
