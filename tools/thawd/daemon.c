@@ -24,6 +24,7 @@
 #include "tools/thawd/lambda.h"
 #include "tools/thawd/listen.h"
 #include "tools/thawd/manager.h"
+#include "tools/thawd/queue.h"
 #include "tools/thawd/store.h"
 
 /* Ours, all of them. */
@@ -44,6 +45,7 @@ struct daemon {
 	struct loop loop;
 	struct loop_watch signals;
 	struct store *store;
+	struct queue *queue;
 	struct jobs *jobs;
 	struct manager *manager;
 	struct health health;
@@ -123,6 +125,7 @@ static int on_signal(struct loop_watch *w, uint32_t events)
 	log_info("stop: %u requests are under way", http_stats(d->http)->waiting);
 	d->stop_by = clock_monotonic() + d->config->drain_ms * NSEC_PER_MSEC;
 	http_drain(d->http);
+	manager_stop(d->manager);
 	return 0;
 }
 
@@ -156,10 +159,28 @@ static int open_dirs(struct daemon *d, struct err *err)
 	return 0;
 }
 
+static int open_queue(struct daemon *d, struct err *err)
+{
+	auto_free char *path = NULL, *letters = NULL;
+	struct queue_config config;
+
+	if (asprintf(&path, "%s/queue.db", d->config->dir) < 0)
+		path = NULL;
+	if (asprintf(&letters, "%s/dead-letters.jsonl", d->config->dir) < 0)
+		letters = NULL;
+	if (!path || !letters)
+		return err_set(err, ENOMEM, "no memory for a path");
+	queue_config_default(&config);
+	config.path = path;
+	config.dead_letters = letters;
+	return queue_open(&d->queue, &config, err);
+}
+
 static int open_manager(struct daemon *d, struct err *err)
 {
 	struct manager_config config = { .loop = &d->loop,
 					 .store = d->store,
+					 .queue = d->queue,
 					 .zygote = d->zygote,
 					 .limits = { .slots = d->config->slots,
 						     .functions = FUNCTIONS,
@@ -229,6 +250,8 @@ static int daemon_open(struct daemon *d, struct err *err)
 	if (ret == 0)
 		ret = jobs_open(&d->jobs, &d->loop, err);
 	if (ret == 0)
+		ret = open_queue(d, err);
+	if (ret == 0)
 		ret = open_manager(d, err);
 	if (ret == 0)
 		ret = open_http(d, err);
@@ -243,6 +266,7 @@ static void daemon_close(struct daemon *d)
 	http_destroy(d->http);
 	manager_close(d->manager);
 	jobs_close(d->jobs);
+	queue_close(d->queue);
 	store_close(d->store);
 	for (uint32_t i = 0; i < DAEMON_DOORS; i++)
 		fd_cleanup(&d->doors[i]);

@@ -5,14 +5,17 @@
 #include <stdlib.h>
 
 #include "engine/err.h"
+#include "tools/thawd/events.h"
 #include "tools/thawd/manager_state.h"
 
-/* ---- calls ---- */
+/* ---- invocations ---- */
 
 void invocation_end(struct invocation *inv, const struct outcome *outcome)
 {
 	if (inv->call)
 		call_done(inv->call, outcome);
+	if (inv->event)
+		events_end(inv, outcome);
 	inv->function->m->ninvocations--;
 	free(inv);
 }
@@ -25,11 +28,6 @@ void invocation_arrive(struct invocation *inv)
 	policy_arrive(f->m->policy, f->number, (uintptr_t)inv, 0);
 }
 
-static void refuse(struct call *call, enum aws_error error, const char *message)
-{
-	call_done(call, &(struct outcome){ .error = error, .message = message });
-}
-
 /* Its function's, as soon as that is loaded. */
 static void wait_for_function(struct function *f, struct invocation *inv)
 {
@@ -39,21 +37,40 @@ static void wait_for_function(struct function *f, struct invocation *inv)
 	f->nwaiting++;
 }
 
-static void invoke(struct manager *m, struct function *f, struct call *call)
+int invocation_begin(struct function *f, const struct invocation *from)
 {
-	struct invocation *inv = calloc(1, sizeof(*inv));
+	struct invocation *inv = malloc(sizeof(*inv));
 
-	if (!inv) {
-		refuse(call, AWS_SERVICE, "no memory for an invocation");
-		return;
-	}
-	*inv = (struct invocation){ .function = f, .call = call };
-	call->data = inv;
-	m->ninvocations++;
+	if (!inv)
+		return -ENOMEM;
+	*inv = *from;
+	inv->function = f;
+	inv->arrived = clock_monotonic();
+	if (inv->call)
+		inv->call->data = inv;
+	f->m->ninvocations++;
 	if (f->state == FUNCTION_READY)
 		invocation_arrive(inv);
 	else
 		wait_for_function(f, inv);
+	return 0;
+}
+
+/* ---- calls ---- */
+
+static void refuse(struct call *call, enum aws_error error, const char *message)
+{
+	call_done(call, &(struct outcome){ .error = error, .message = message });
+}
+
+static void invoke(struct function *f, struct call *call)
+{
+	const struct invocation inv = {
+		.call = call, .id = call->id, .payload = call->payload, .len = call->len
+	};
+
+	if (invocation_begin(f, &inv) < 0)
+		refuse(call, AWS_SERVICE, "no memory for an invocation");
 }
 
 void manager_invoke(struct call *call, void *data)
@@ -69,8 +86,10 @@ void manager_invoke(struct call *call, void *data)
 		refuse(call, ret == -EINVAL ? AWS_INVALID_PARAMETER : AWS_SERVICE, err.text);
 	else if (call->type == CALL_DRY_RUN)
 		call_done(call, &(struct outcome){ .executed_version = f->version });
+	else if (call->type == CALL_EVENT)
+		events_put(m, call);
 	else
-		invoke(m, f, call);
+		invoke(f, call);
 }
 
 /* The client's bytes go with it; a machine that has them already goes on. */
@@ -79,7 +98,12 @@ void manager_cancel(struct call *call, void *data)
 	struct invocation *inv = call->data;
 
 	(void)data;
+	if (call->type == CALL_EVENT) {
+		events_forget(call);
+		return;
+	}
 	inv->call = NULL;
+	inv->id = "-";
 }
 
 /* ---- the loop ---- */
@@ -91,6 +115,12 @@ void manager_step(struct manager *m)
 	policy_tick(m->policy, clock_monotonic());
 	while (policy_next(m->policy, &a))
 		workers_do(m, &a);
+	events_take(m); /* there may be room again */
+}
+
+void manager_stop(struct manager *m)
+{
+	m->is_stopping = true;
 }
 
 nsec_t manager_deadline(const struct manager *m)
@@ -121,7 +151,7 @@ static int prepare(struct manager *m, struct err *err)
 	ret = policy_create(&m->policy, &m->config.limits, err);
 	if (ret == 0)
 		ret = machines_open(&m->machines, m->config.loop, &machines, err);
-	return ret;
+	return ret < 0 ? ret : events_open(m, err);
 }
 
 int manager_open(struct manager **out, const struct manager_config *config, struct err *err)
@@ -133,6 +163,7 @@ int manager_open(struct manager **out, const struct manager_config *config, stru
 	if (!m)
 		return err_set(err, ENOMEM, "no memory for a manager");
 	m->config = *config;
+	m->queue_watch.fd = -1;
 	ret = prepare(m, err);
 	if (ret < 0)
 		manager_close(m);
@@ -161,6 +192,8 @@ void manager_close(struct manager *m)
 {
 	if (!m)
 		return;
+	manager_stop(m);
+	events_close(m);
 	if (m->policy)
 		end_all(m);
 	machines_close(m->machines);

@@ -24,12 +24,14 @@
 struct err;
 struct loop;
 struct manager;
+struct queue;
 struct store;
 struct thaw_zygote;
 
 struct manager_config {
 	struct loop *loop;
-	struct store *store;
+	struct store *store; /* these two outlive it, too */
+	struct queue *queue;
 	struct thaw_zygote *zygote; /* outlives the manager */
 	struct policy_limits limits;
 	const char *log_dir; /* what functions print: a file for each */
@@ -45,12 +47,15 @@ void manager_close(struct manager *m);
 void manager_step(struct manager *m);
 nsec_t manager_deadline(const struct manager *m); /* 0: none */
 
-/* For struct call_ops; @data: the manager. CALL_REQUEST_RESPONSE and CALL_DRY_RUN. */
+/* For struct call_ops; @data: the manager. */
 void manager_invoke(struct call *call, void *data);
 void manager_cancel(struct call *call, void *data);
 
 /* The store has another idea of function @name, or none any more. */
 void manager_changed(struct manager *m, const char *name);
+
+/* Begin with no more events of the queue, and take it for nobody's fault what is cut short. */
+void manager_stop(struct manager *m);
 
 /* Is nothing under way? */
 bool manager_is_idle(const struct manager *m);

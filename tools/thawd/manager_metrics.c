@@ -19,7 +19,7 @@ static const struct { const char *name, *help; } counts[FUNCTION_COUNTS] = {
 	[TIME_QUEUE]    = { "queue_seconds", "From arrival to a machine." },
 	[TIME_RESPONSE] = { "response_seconds", "From the machine's event to its reply." },
 	[TIME_REWIND]   = { "rewind_seconds", "Rewinds, at release." },
-	[TIME_TOTAL]    = { "total_seconds", "From the request's headers to the reply." },
+	[TIME_TOTAL]    = { "total_seconds", "From arrival to the reply." },
 };
 /* clang-format on */
 

@@ -13,12 +13,16 @@
 
 struct worker;
 
-/* On its way from a client to the reply. The policy calls it by its address. */
+/* On its way to a machine and back. The policy calls it by its address. */
 struct invocation {
 	struct function *function;
-	struct call *call;     /* NULL: the client has gone */
-	struct worker *worker; /* that has it; NULL: it waits */
-	nsec_t given;	       /* to the worker */
+	struct call *call;		 /* whose client waits; NULL: none, or it has gone */
+	const struct queue_event *event; /* that it is of; NULL: of none */
+	const char *id;			 /* of the request. What these three point to ... */
+	const uint8_t *payload; /* ... is the call's or the event's, and goes with it */
+	size_t len;
+	nsec_t arrived;
+	nsec_t given; /* to a machine */
 	struct invocation *next;
 };
 
@@ -91,6 +95,8 @@ struct manager {
 	struct machines *machines;
 	struct function *functions;
 	uint32_t nfunctions, ninvocations;
+	bool is_stopping; /* no more of the queue's events, and what is cut short is nobody's fault */
+	struct loop_watch queue_watch;
 	struct function **by_number; /* limits.functions of them */
 	struct worker *workers;	     /* limits.slots of them */
 };
@@ -111,6 +117,8 @@ void function_loaded(void *kind_data, const struct thaw_err *err, void *data);
 
 /* Give @inv its end: exactly once. */
 void invocation_end(struct invocation *inv, const struct outcome *outcome);
+/* A copy of @from is for the policy, or waits until @f is loaded. Errors: -ENOMEM. */
+int invocation_begin(struct function *f, const struct invocation *from) must_check;
 /* Give it to the policy. */
 void invocation_arrive(struct invocation *inv);
 

@@ -43,14 +43,13 @@ static double ms_since(nsec_t from)
 /* The lines that Lambda has for each invocation, which its users look for. */
 static void report(struct worker *w, const struct invocation *inv)
 {
-	const char *id = inv->call ? inv->call->id : "-";
 	double ms = ms_since(inv->given);
 
-	tell(w, "END RequestId: %s\n", id);
+	tell(w, "END RequestId: %s\n", inv->id);
 	tell(w,
 	     "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f ms\tMemory Size: "
 	     "%" PRIu64 " MB\n",
-	     id, ms, ms + 0.999, machines_memory(w->function->kind) >> 20);
+	     inv->id, ms, ms + 0.999, machines_memory(w->function->kind) >> 20);
 }
 
 /* The worker's invocation has ended in @outcome, but for what was printed. */
@@ -62,8 +61,7 @@ static void finish(struct worker *w, struct outcome *outcome)
 
 	report(w, inv);
 	histogram_add(&f->times[TIME_RESPONSE], now - inv->given);
-	if (inv->call)
-		histogram_add(&f->times[TIME_TOTAL], now - inv->call->received);
+	histogram_add(&f->times[TIME_TOTAL], now - inv->arrived);
 	outcome->log = w->tail.text;
 	outcome->log_len = w->tail.len;
 	outcome->executed_version = f->version;
@@ -74,23 +72,20 @@ static void finish(struct worker *w, struct outcome *outcome)
 /* It failed with @ret, in the words of @why. */
 static void fail(struct worker *w, int ret, const char *why)
 {
-	const struct invocation *inv = w->invocation;
 	char message[sizeof(((struct err *)0)->text) + 100];
 	struct outcome o = { .function_error = "Unhandled", .message = message };
-	const char *id = inv->call ? inv->call->id : "-";
 
 	if (ret == -THAW_TIMED_OUT) {
 		w->function->counts[FUNCTION_TIMED_OUT]++;
 		o.error_type = "Sandbox.Timedout";
-		snprintf(message, sizeof(message),
-			 "RequestId: %s Error: Task timed out after %.2f seconds", id,
+		snprintf(message, sizeof(message), "Task timed out after %.2f seconds",
 			 w->function->record.config.timeout_ms / 1e3);
 	} else {
 		w->function->counts[FUNCTION_FAILED]++;
 		o.error_type = "Runtime.ExitError";
-		snprintf(message, sizeof(message), "RequestId: %s Error: %s", id, why);
+		snprintf(message, sizeof(message), "%s", why);
 	}
-	tell(w, "%s\n", message);
+	tell(w, "%s %s\n", w->invocation->id, message);
 	finish(w, &o);
 }
 
@@ -179,19 +174,18 @@ static void give(struct worker *w, struct invocation *inv)
 	int ret;
 
 	/* Whoever asked has gone: what is not begun is not done. */
-	if (!inv->call) {
+	if (!inv->call && !inv->event) {
 		invocation_end(inv, &(struct outcome){ .error = AWS_SERVICE });
 		policy_replied(w->m->policy, number_of(w));
 		return;
 	}
 	inv->given = clock_monotonic();
-	inv->worker = w;
 	w->invocation = inv;
 	w->tail.len = 0;
-	histogram_add(&w->function->times[TIME_QUEUE], inv->given - inv->call->received);
-	tell(w, "START RequestId: %s Version: %s\n", inv->call->id, f->version);
-	ret = thaw_slot_send(w->slot, inv->call->payload, inv->call->len,
-			     f->record.config.timeout_ms, &err);
+	histogram_add(&w->function->times[TIME_QUEUE], inv->given - inv->arrived);
+	tell(w, "START RequestId: %s Version: %s\n", inv->id, f->version);
+	ret = thaw_slot_send(w->slot, inv->payload, inv->len, f->record.config.timeout_ms,
+			     &err);
 	if (ret == 0) {
 		w->state = WORKER_BUSY;
 		return;
