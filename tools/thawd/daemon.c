@@ -24,6 +24,7 @@
 #include "tools/thawd/lambda.h"
 #include "tools/thawd/listen.h"
 #include "tools/thawd/manager.h"
+#include "tools/thawd/pressure.h"
 #include "tools/thawd/queue.h"
 #include "tools/thawd/store.h"
 
@@ -44,6 +45,7 @@ struct daemon {
 	struct thaw_zygote *zygote;
 	struct loop loop;
 	struct loop_watch signals;
+	struct pressure pressure;
 	struct store *store;
 	struct queue *queue;
 	struct jobs *jobs;
@@ -254,6 +256,10 @@ static int daemon_open(struct daemon *d, struct err *err)
 	if (ret == 0)
 		ret = open_manager(d, err);
 	if (ret == 0)
+		ret = manager_preload(d->manager, err);
+	if (ret == 0)
+		ret = pressure_open(&d->pressure, &d->loop, err);
+	if (ret == 0)
 		ret = open_http(d, err);
 	for (uint32_t i = 0; i < d->config->nlisten && ret == 0; i++)
 		ret = open_door(d, i, err);
@@ -265,6 +271,7 @@ static void daemon_close(struct daemon *d)
 	/* Requests first, then who answers them. */
 	http_destroy(d->http);
 	manager_close(d->manager);
+	pressure_close(&d->pressure);
 	jobs_close(d->jobs);
 	queue_close(d->queue);
 	store_close(d->store);
@@ -295,11 +302,17 @@ static int daemon_loop(struct daemon *d, struct err *err)
 {
 	while (goes_on(d)) {
 		nsec_t until = nearest(http_deadline(d->http), manager_deadline(d->manager));
-		int ret = loop_wait(&d->loop, nearest(until, d->stop_by));
+		enum policy_pressure pressure;
+		int ret;
+
+		until = nearest(nearest(until, pressure_deadline(&d->pressure)), d->stop_by);
+		ret = loop_wait(&d->loop, until);
 
 		if (ret < 0 && ret != -EINTR)
 			return err_set(err, -ret, "the loop: %s", strerrordesc_np(-ret));
 		http_tick(d->http);
+		if (pressure_changed(&d->pressure, &pressure))
+			manager_pressure(d->manager, pressure);
 		manager_step(d->manager);
 		log_flush(STDERR_FILENO);
 	}

@@ -204,6 +204,68 @@ int function_find(struct function **out, struct manager *m, const char *name,
 	return *out ? 0 : function_make(out, m, &record, err);
 }
 
+/* ---- ahead of the first call ---- */
+
+#define PAGE 64 /* records at once; ours */
+
+static int preload(struct manager *m, const struct store_record *r, struct err *err)
+{
+	char version[NAMES_QUALIFIER_SIZE] = NAMES_LATEST;
+	struct function *f;
+
+	if (r->config.min == 0 && r->provisioned == 0)
+		return 0;
+	if (r->version != 0)
+		snprintf(version, sizeof(version), "%" PRId64, r->version);
+	return function_find(&f, m, r->name, version, err);
+}
+
+/* All versions of function @name. @r: room for a page. Returns how many, or -errno. */
+static int preload_versions(struct manager *m, const char *name, struct store_record *r,
+			    struct err *err)
+{
+	int64_t marker = -1;
+	int n, ret = 0;
+
+	do {
+		n = store_list_versions(m->config.store, name, marker, PAGE, r, err);
+		for (int i = 0; i < n && ret == 0; i++)
+			ret = preload(m, &r[i], err);
+		marker = n > 0 ? r[n - 1].version : marker;
+	} while (n == PAGE && ret == 0);
+	return MIN(n, ret);
+}
+
+/* Of one that was changed: the next one to ask for it hears what is wrong. */
+static void preload_function(struct manager *m, const char *name)
+{
+	auto_free struct store_record *r = calloc(PAGE, sizeof(*r));
+	struct err err = { "no memory for a list of versions" };
+
+	if (!r || preload_versions(m, name, r, &err) < 0)
+		log_warn("%s: %s", name, err.text);
+}
+
+int manager_preload(struct manager *m, struct err *err)
+{
+	auto_free struct store_record *r = calloc(2 * (size_t)PAGE, sizeof(*r));
+	char marker[NAMES_FUNCTION_SIZE] = "";
+	int n, ret = 0;
+
+	if (!r)
+		return err_set(err, ENOMEM, "no memory for a list of functions");
+	do {
+		n = store_list(m->config.store, marker, PAGE, r, err);
+		for (int i = 0; i < n && ret >= 0; i++)
+			ret = preload_versions(m, r[i].name, r + PAGE, err);
+		if (n > 0)
+			strcpy(marker, r[n - 1].name);
+	} while (n == PAGE && ret >= 0);
+	return MIN(MIN(n, ret), 0);
+}
+
+/* ---- changes ---- */
+
 void manager_changed(struct manager *m, const char *name)
 {
 	struct function *f = m->functions, *next;
@@ -220,4 +282,5 @@ void manager_changed(struct manager *m, const char *name)
 		    strcmp(now.revision, f->record.revision) != 0)
 			function_remove(f);
 	}
+	preload_function(m, name);
 }

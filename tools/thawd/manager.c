@@ -118,6 +118,12 @@ void manager_step(struct manager *m)
 	events_take(m); /* there may be room again */
 }
 
+void manager_pressure(struct manager *m, enum policy_pressure pressure)
+{
+	policy_tick(m->policy, clock_monotonic());
+	policy_pressure(m->policy, pressure);
+}
+
 void manager_stop(struct manager *m)
 {
 	m->is_stopping = true;

@@ -43,6 +43,12 @@ int manager_open(struct manager **out, const struct manager_config *config,
 /* Machines end, whatever they are at; calls that wait are answered with an error. NULL is allowed. */
 void manager_close(struct manager *m);
 
+/* Load the functions of the store that have slots when nobody asks for them. Errors: as store_list. */
+int manager_preload(struct manager *m, struct err *err) must_check;
+
+/* How short of memory the host is; to be said again while it is. */
+void manager_pressure(struct manager *m, enum policy_pressure pressure);
+
 /* Take what the policy decided after the events of this turn of the loop. */
 void manager_step(struct manager *m);
 nsec_t manager_deadline(const struct manager *m); /* 0: none */
