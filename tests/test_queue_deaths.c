@@ -111,7 +111,7 @@ _Noreturn static void live(uint32_t n)
 	if (queue_open(&trunk.queue, &trunk.config, &trunk.err) < 0)
 		_exit(6);
 	for (;;) {
-		for (int i = 0; i < 20; i++)
+		for (int i = 0; i < 20 && stats().events < 500; i++)
 			put_number(n++);
 		usleep(500);
 		queue_dispatch(trunk.queue);

@@ -106,6 +106,15 @@ Test(store_images, damaged_images_are_refused_and_leave_nothing)
 	depot_expect_error(depot_resolve("f", NULL), ENOENT, "no function f");
 }
 
+static void damage_stored_image(void)
+{
+	char path[STORE_PATH_SIZE + 16];
+
+	store_image_path(depot.store, depot.rec.image, path);
+	strcat(path, "/state.bin");
+	bytes_write(path, "oops", 4);
+}
+
 Test(store_images, another_image_of_the_same_id_is_refused)
 {
 	struct state_writer state;
@@ -121,17 +130,15 @@ Test(store_images, another_image_of_the_same_id_is_refused)
 	depot_expect_error(depot_put("f", "two", NULL), EEXIST, "another image with the id ");
 	cr_expect(eq(int, depot_resolve("f", NULL), 0));
 	depot_expect_whole();
+	damage_stored_image();
+	depot_expect_error(depot_put("f", "two", NULL), EEXIST, "another image with the id ");
 }
 
 Test(store_images, an_image_that_was_damaged_here_can_be_put_again)
 {
-	char path[STORE_PATH_SIZE + 16];
-
 	depot_image("one", false);
 	depot_must_put("f", "one", NULL);
-	store_image_path(depot.store, depot.rec.image, path);
-	strcat(path, "/state.bin");
-	bytes_write(path, "oops", 4);
+	damage_stored_image();
 	depot_must_put("f", "one", NULL);
 	depot_expect_whole();
 	cr_expect(eq(int, depot_images(), 1));

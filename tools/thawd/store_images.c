@@ -20,17 +20,24 @@
 
 /* ---- what is there ---- */
 
-/* The bytes of manifest.json in the directory @dirfd, and how many. */
-static int manifest_digest(int dirfd, struct digest *digest, uint64_t *size, struct err *err)
+/* What an image's code is called: the digest of manifest.json, which has those of all other files. And
+ * the bytes of that file. */
+static int code_digest(int dirfd, char sha256[STORE_SHA256_SIZE], uint64_t *size,
+		       struct err *err)
 {
 	auto_close int fd =
 		openat(dirfd, MANIFEST_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct digest digest;
 	int ret;
 
 	if (fd < 0)
 		return err_sys(err, "open " MANIFEST_NAME);
 	ret = io_file_size(fd, size, err);
-	return ret < 0 ? ret : digest_file(digest, fd, *size, NULL, err);
+	if (ret == 0)
+		ret = digest_file(&digest, fd, *size, NULL, err);
+	if (ret == 0)
+		EVP_EncodeBlock((unsigned char *)sha256, digest.bytes, sizeof(digest.bytes));
+	return ret;
 }
 
 /* The id of the image that the one in @dir is a layer on; "": none, or not to be found out: who
@@ -131,29 +138,39 @@ static int verify_copy(const struct store *s, const struct image *img, struct er
 	return ret;
 }
 
-/* Is it there already? Returns 1; 0: no, or what is there cannot be used; -EEXIST: another one. */
-static int is_there(const struct store *s, const struct image *img, struct err *err)
+/* Is what is written down of an image with that id true of @img? Returns 1; 0: nothing is. */
+static int is_known(struct store *s, const struct image *img, struct err *err)
+{
+	char sha256[STORE_SHA256_SIZE];
+	uint64_t size;
+	int ret = code_digest(img->dirfd, sha256, &size, err);
+
+	if (ret == 0)
+		ret = DB_QUERY(&s->write, STORE_GET_IMAGE, err, DB_TEXT(img->manifest.id));
+	if (ret == 1 && strcmp(db_text(&s->write, STORE_GET_IMAGE, 0), sha256) != 0)
+		ret = err_set(err, EEXIST, "%s: the store has another image with the id %s",
+			      img->name, img->manifest.id);
+	db_end(&s->write, STORE_GET_IMAGE);
+	return ret;
+}
+
+/* Is it there already? Returns 1, or 0: no, or what is there cannot be used. */
+static int is_there(struct store *s, const struct image *img, struct err *err)
 {
 	char path[STORE_PATH_SIZE];
-	struct digest ours, theirs;
 	struct image there;
-	uint64_t size;
-	int ret;
+	int ret = is_known(s, img, err);
 
+	if (ret <= 0)
+		return ret;
 	store_image_path(s, img->manifest.id, path);
 	if (image_open(&there, path, NULL) < 0)
 		return 0;
-	ret = manifest_digest(there.dirfd, &ours, &size, err);
-	if (ret == 0)
-		ret = manifest_digest(img->dirfd, &theirs, &size, err);
-	if (ret == 0 && !digest_equal(&ours, &theirs))
-		ret = err_set(err, EEXIST, "%s: the store has another image with the id %s",
-			      img->name, img->manifest.id);
 	image_close(&there);
-	return ret < 0 ? ret : 1;
+	return 1;
 }
 
-/* From tmp/ to its place. Whatever is there is damaged, and ends in tmp/. */
+/* From tmp/ to its place. Whatever is there is of no use, and ends in tmp/. */
 static int put_in_place(struct store *s, const char *id, struct err *err)
 {
 	int ret = renameat2(s->tmp_fd, id, s->images_fd, id, RENAME_NOREPLACE);
@@ -187,16 +204,14 @@ static int write_down(struct store *s, const struct image *img, struct err *err)
 	const struct manifest *m = &img->manifest;
 	char path[STORE_PATH_SIZE], sha256[STORE_SHA256_SIZE];
 	auto_close int dirfd = -1;
-	struct digest digest;
 	uint64_t size = 0;
 	int ret;
 
 	store_image_path(s, m->id, path);
 	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = manifest_digest(dirfd, &digest, &size, err);
+	ret = code_digest(dirfd, sha256, &size, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", path);
-	EVP_EncodeBlock((unsigned char *)sha256, digest.bytes, sizeof(digest.bytes));
 	for (unsigned int i = 0; i < MANIFEST_NMEMBERS; i++)
 		size += m->files[i].size;
 	ret = DB_RUN(&s->write, STORE_PUT_IMAGE, err, DB_TEXT(m->id),
@@ -293,8 +308,8 @@ static int sweep_unknown(struct store *s, struct err *err)
 	while (ret >= 0 && (entry = readdir(stream))) { /* NOLINT(concurrency-mt-unsafe) */
 		if (entry->d_name[0] == '.')
 			continue;
-		ret = DB_QUERY(&s->write, STORE_HAS_IMAGE, err, DB_TEXT(entry->d_name));
-		db_end(&s->write, STORE_HAS_IMAGE);
+		ret = DB_QUERY(&s->write, STORE_GET_IMAGE, err, DB_TEXT(entry->d_name));
+		db_end(&s->write, STORE_GET_IMAGE);
 		if (ret == 0)
 			ret = store_take_away(s, entry->d_name, err);
 	}

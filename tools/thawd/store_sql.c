@@ -107,7 +107,7 @@ const char *const store_statements[STORE_NSTATEMENTS] = {
 	[STORE_PROVISION_ALIAS] =
 		"UPDATE alias SET provisioned=?3 WHERE function=?1 AND name=?2",
 	[STORE_PUT_IMAGE] = "INSERT OR IGNORE INTO image VALUES(?1, ?2, ?3, ?4)",
-	[STORE_HAS_IMAGE] = "SELECT 1 FROM image WHERE id=?1",
+	[STORE_GET_IMAGE] = "SELECT sha256 FROM image WHERE id=?1",
 	[STORE_UNUSED_IMAGES] = "SELECT id FROM image i WHERE NOT EXISTS(SELECT 1 FROM version "
 				"WHERE image=i.id)"
 				" AND NOT EXISTS(SELECT 1 FROM image WHERE parent=i.id)",

@@ -36,7 +36,7 @@ enum store_statement {
 	STORE_PROVISION,       /* function, number, slots */
 	STORE_PROVISION_ALIAS, /* function, name, slots */
 	STORE_PUT_IMAGE,       /* id, parent, sha256, size */
-	STORE_HAS_IMAGE,       /* id */
+	STORE_GET_IMAGE,       /* id: its digest */
 	STORE_UNUSED_IMAGES,   /* those that no version and no layer uses */
 	STORE_DELETE_IMAGE,    /* id */
 	STORE_NSTATEMENTS
@@ -74,10 +74,8 @@ int store_check_revision(const char *is, const char *wanted, struct err *err) mu
 /* ---- store_record.c ---- */
 
 /* What STORE_GET_VERSION and its like have found. */
-void store_record_load(struct store_record *r, const struct db *db,
-		       enum store_statement id);
-void store_alias_load(struct store_alias *a, const struct db *db,
-		      enum store_statement id);
+void store_record_load(struct store_record *r, const struct db *db, enum store_statement id);
+void store_alias_load(struct store_alias *a, const struct db *db, enum store_statement id);
 
 /* Of one connection, whose lock is held. Errors: -ENOENT. */
 int store_find_version(struct db *db, const char *name, int64_t version,
