@@ -50,6 +50,7 @@ kvm     := $(call programs,tests/kvm_*.c)
 threads := $(call programs,tests/thread_*.c)
 fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
 e2e     := $(wildcard tests/e2e_*.sh)
+servers := $(call programs,tests/e2e/*.c)
 folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench bench/*
 ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
 scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh .ci/run)
@@ -111,10 +112,14 @@ $(unit) $(kvm): private libs += -lcriterion
 $O/thaw: $(main) $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
+<<<<<<< HEAD
 $O/thawd: $(dmain) $O/daemon.a $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
 $(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/daemon.a $O/parts.a $O/core.a
+=======
+$(unit) $(kvm) $(threads) $(fuzzers) $(servers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/daemon.a $O/parts.a $O/core.a
+>>>>>>> h-front
 	$(call say,LINK)
 	$(link)
 
@@ -152,12 +157,12 @@ test: $(unit)
 	$(run) $(unit)
 kvm-test: $(thaw) $(kvm) $(samples) $(guest_tests)
 	$(run) $(kvm)
-e2e: all $(samples) $(guest_tests)
+e2e: all $(servers) $(samples) $(guest_tests)
 	$(run) $(e2e)
 check:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) check-run
-check-run: all $(unit) $(kvm) $(samples) $(guest_tests)
+check-run: all $(unit) $(kvm) $(servers) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
 asan:
 	+$Q$(sub) MODE=asan asan-run
@@ -257,5 +262,10 @@ clean:
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
+<<<<<<< HEAD
 -include $(patsubst %.o,%.d,$(lib) $(main) $(dmain) $(parts) $(daemon) $(parsers) $(helpers)) \
 	$(addsuffix .d,$(unit) $(kvm) $(fuzzers))
+=======
+-include $(patsubst %.o,%.d,$(lib) $(main) $(parts) $(daemon) $(parsers) $(helpers)) \
+	$(addsuffix .d,$(unit) $(kvm) $(fuzzers) $(servers))
+>>>>>>> h-front

@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What is before the first @separator, or all; @rest becomes what is behind it. */
-static struct uri_part cut(struct uri_part *rest, char separator)
+struct uri_part uri_cut(struct uri_part *rest, char separator)
 {
 	struct uri_part first = *rest;
 	const char *at = memchr(rest->at, separator, rest->len);
@@ -21,7 +20,7 @@ int uri_split(struct uri *u, const char *target)
 {
 	struct uri_part rest = { target, strlen(target) };
 
-	*u = (struct uri){ .path = cut(&rest, '?') };
+	*u = (struct uri){ .path = uri_cut(&rest, '?') };
 	u->query = rest;
 	if (u->path.len == 0 || u->path.at[0] != '/')
 		return -EINVAL;
@@ -31,7 +30,7 @@ int uri_split(struct uri *u, const char *target)
 
 		if (u->nsegments == URI_MAX_SEGMENTS)
 			return -E2BIG;
-		u->segments[u->nsegments] = cut(&rest, '/');
+		u->segments[u->nsegments] = uri_cut(&rest, '/');
 		/* "/a/" has an empty segment behind its last "/". */
 		if (u->segments[u->nsegments].at + u->segments[u->nsegments].len == end)
 			break;
@@ -44,8 +43,8 @@ int uri_split(struct uri *u, const char *target)
 bool uri_next_pair(struct uri_part *rest, struct uri_part *name, struct uri_part *value)
 {
 	while (rest->len > 0) {
-		*value = cut(rest, '&');
-		*name = cut(value, '=');
+		*value = uri_cut(rest, '&');
+		*name = uri_cut(value, '=');
 		if (name->len > 0)
 			return true;
 	}

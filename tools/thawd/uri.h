@@ -33,6 +33,9 @@ int uri_split(struct uri *u, const char *target) must_check;
 /* The next "name=value" of a query, or false. @rest begins as the query. "=" may be missing. */
 bool uri_next_pair(struct uri_part *rest, struct uri_part *name, struct uri_part *value);
 
+/* What is before the first @separator, or all; @rest becomes what is behind it. */
+struct uri_part uri_cut(struct uri_part *rest, char separator);
+
 /* Whether @part is @text, byte for byte. */
 bool uri_is(struct uri_part part, const char *text);
 
