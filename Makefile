@@ -112,14 +112,10 @@ $(unit) $(kvm): private libs += -lcriterion
 $O/thaw: $(main) $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
-<<<<<<< HEAD
 $O/thawd: $(dmain) $O/daemon.a $O/parts.a $O/core.a
 	$(call say,LINK)
 	$(link)
-$(unit) $(kvm) $(threads) $(fuzzers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/daemon.a $O/parts.a $O/core.a
-=======
 $(unit) $(kvm) $(threads) $(fuzzers) $(servers): %: %.o $O/helpers.a $O/parsers.a $O/bench.a $O/daemon.a $O/parts.a $O/core.a
->>>>>>> h-front
 	$(call say,LINK)
 	$(link)
 
@@ -262,10 +258,5 @@ clean:
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
-<<<<<<< HEAD
 -include $(patsubst %.o,%.d,$(lib) $(main) $(dmain) $(parts) $(daemon) $(parsers) $(helpers)) \
-	$(addsuffix .d,$(unit) $(kvm) $(fuzzers))
-=======
--include $(patsubst %.o,%.d,$(lib) $(main) $(parts) $(daemon) $(parsers) $(helpers)) \
 	$(addsuffix .d,$(unit) $(kvm) $(fuzzers) $(servers))
->>>>>>> h-front

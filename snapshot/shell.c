@@ -104,14 +104,9 @@ static int shell_make(struct shell *s, const struct shell_birth *b, struct err *
 				     b->mailbox_fd, err);
 	for (uint32_t i = 0; i < s->machine.vm.nvcpus && ret == 0; i++)
 		ret = vcpu_adopt(&s->machine.vm.vcpus[i], err);
-<<<<<<< HEAD
 	/* A VM's first KVM_RUN makes a thread of KVM's own, also one that comes back at once. */
 	if (ret == 0)
 		ret = vcpu_complete(&s->machine.vm.vcpus[0], err);
-	if (ret == 0)
-		ret = pages_open(&s->pages, err);
-=======
->>>>>>> h-cell
 	if (ret < 0)
 		return ret;
 	close(b->state_fd);

@@ -26,8 +26,13 @@
 #include "tools/thawd/manager.h"
 #include "tools/thawd/pressure.h"
 #include "tools/thawd/queue.h"
+#include "tools/thawd/sigv4.h"
 #include "tools/thawd/store.h"
 
+/* Users that systemd and its containers leave alone (systemd, docs/UIDS-GIDS.md). Twice as many as
+ * there may be slots. */
+#define CELLS_FIRST 1879048192u
+#define CELLS	    131072u
 /* Ours, all of them. */
 #define FUNCTIONS   10000u
 #define CONNECTIONS 4096u
@@ -56,12 +61,20 @@ struct daemon {
 	struct http_routes tables[TABLES];
 	struct http *http;
 	int doors[DAEMON_DOORS];
+	struct listen_tls tls;
+	struct http_tls pem;
+	struct sigv4_keys *keys;
+	struct sigv4 sigv4;
+	struct http_guard guard;
 	nsec_t stop_by; /* 0: nobody said stop */
 };
 
 void daemon_config_default(struct daemon_config *c)
 {
-	*c = (struct daemon_config){ .slots = 1000, .ahead = 2, .drain_ms = 30000 };
+	*c = (struct daemon_config){ .slots = 1000,
+				     .ahead = 2,
+				     .drain_ms = 30000,
+				     .cells = { .first_id = CELLS_FIRST, .count = CELLS } };
 }
 
 /* ---- what others ask for ---- */
@@ -221,20 +234,57 @@ static int open_http(struct daemon *d, struct err *err)
 	return http_create(&d->http, &d->loop, &config, err);
 }
 
+/* ---- who may come in ---- */
+
+static int read_secrets(struct daemon *d, struct err *err)
+{
+	const struct daemon_config *c = d->config;
+	int ret = 0;
+
+	if (c->tls[0])
+		ret = listen_tls_read(&d->tls, c->tls, err);
+	if (ret == 0 && c->tls[0])
+		d->pem = listen_tls_pem(&d->tls);
+	if (ret == 0 && c->keys)
+		ret = sigv4_keys_read(&d->keys, c->keys, err);
+	d->sigv4 = (struct sigv4){ .keys = d->keys,
+				   .service = "lambda",
+				   .is_tls = c->tls[0] != NULL };
+	d->guard = sigv4_guard(&d->sigv4);
+	return ret;
+}
+
 static int open_door(struct daemon *d, uint32_t i, struct err *err)
 {
-	struct listen_address address;
+	const struct daemon_config *c = d->config;
+	bool knows_clients = c->keys || c->tls[0];
 	struct http_door door = { 0 };
-	int ret = listen_parse(&address, d->config->listen[i], err);
+	struct listen_address address;
+	int ret = listen_parse(&address, c->listen[i], err);
 
 	if (ret < 0)
 		return ret;
-	d->doors[i] = listen_open(&address, false, err);
+	d->doors[i] = listen_open(&address, knows_clients, err);
 	if (d->doors[i] < 0)
 		return d->doors[i];
 	door.fd = d->doors[i];
+	if (!address.path) { /* the file system says who may connect there */
+		door.tls = c->tls[0] ? &d->pem : NULL;
+		door.guard = c->keys ? &d->guard : NULL;
+	}
 	return http_open(d->http, &door, err);
 }
+
+static int open_doors(struct daemon *d, struct err *err)
+{
+	int ret = read_secrets(d, err);
+
+	for (uint32_t i = 0; i < d->config->nlisten && ret == 0; i++)
+		ret = open_door(d, i, err);
+	return ret;
+}
+
+/* ---- all of it ---- */
 
 static int daemon_open(struct daemon *d, struct err *err)
 {
@@ -242,7 +292,8 @@ static int daemon_open(struct daemon *d, struct err *err)
 
 	/* First: what is opened from here on, no shell has. */
 	fds_raise_limit();
-	ret = thaw_zygote_open(&d->zygote, 0, cmd_thaw_err(err));
+	ret = thaw_zygote_open(&d->zygote, 0, d->config->cells.count ? &d->config->cells : NULL,
+			       cmd_thaw_err(err));
 	if (ret == 0)
 		ret = loop_init(&d->loop, err);
 	if (ret == 0)
@@ -261,9 +312,7 @@ static int daemon_open(struct daemon *d, struct err *err)
 		ret = pressure_open(&d->pressure, &d->loop, err);
 	if (ret == 0)
 		ret = open_http(d, err);
-	for (uint32_t i = 0; i < d->config->nlisten && ret == 0; i++)
-		ret = open_door(d, i, err);
-	return ret;
+	return ret < 0 ? ret : open_doors(d, err);
 }
 
 static void daemon_close(struct daemon *d)
@@ -279,6 +328,8 @@ static void daemon_close(struct daemon *d)
 		fd_cleanup(&d->doors[i]);
 	fd_cleanup(&d->signals.fd);
 	loop_fini(&d->loop);
+	listen_tls_free(&d->tls);
+	sigv4_keys_free(d->keys);
 	thaw_zygote_close(d->zygote);
 	free(d->log_dir);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "engine/util.h"
+#include "snapshot/thaw.h"
 
 struct err;
 
@@ -14,13 +15,17 @@ struct daemon_config {
 	const char *dir; /* of the store, the queue and the logs */
 	const char *listen[DAEMON_DOORS];
 	uint32_t nlisten;
-	const char *auth;   /* file of keys for Signature Version 4; NULL: none */
-	const char *tls[3]; /* certificate, key, trust: PEM files; NULL: none */
-	uint64_t memory;    /* bytes for machines; 0: seven eighths of what is available */
-	uint32_t slots;	    /* machines at once */
-	uint32_t running;   /* invocations at once; 0: any number */
-	uint32_t ahead;	    /* machines started ahead of a function's need */
-	uint32_t drain_ms;  /* for what is under way, when told to stop */
+	/* For clients that do not come by a Unix socket. Without one of the two only those of this
+	 * host may come in. */
+	const char *keys; /* file of keys for AWS Signature Version 4; NULL: none */
+	const char *tls
+		[3]; /* certificate, key, and trust for clients' ones: PEM files; NULL: none */
+	struct thaw_cells cells; /* for shells; .count 0: none */
+	uint64_t memory;	 /* bytes for machines; 0: seven eighths of what is available */
+	uint32_t slots;		 /* machines at once */
+	uint32_t running;	 /* invocations at once; 0: any number */
+	uint32_t ahead;		 /* machines started ahead of a function's need */
+	uint32_t drain_ms;	 /* for what is under way, when told to stop */
 };
 
 void daemon_config_default(struct daemon_config *c);

@@ -16,6 +16,9 @@ static const struct cmd self = {
 	.options = "  --dir DIR          functions, their images, events and logs\n"
 		   "  --listen ADDRESS   127.0.0.1:9001, [::1]:9001 or unix:/PATH; repeatable\n"
 		   "                     (127.0.0.1:9001 and unix:DIR/thawd.sock)\n"
+		   "  --auth sigv4:FILE  who comes by TCP signs with a key of FILE\n"
+		   "  --tls CERTIFICATE,KEY,TRUST  TCP is TLS, clients have a certificate\n"
+		   "  --no-cells         do without a cell for each machine (else: root)\n"
 		   "  --memory SIZE      for machines (seven eighths of what is available)\n"
 		   "  --slots N          machines at once (1000)\n"
 		   "  --running N        invocations at once (as many as there are slots)\n"
@@ -26,17 +29,23 @@ static const struct cmd self = {
 enum {
 	OPT_DIR = 1,
 	OPT_LISTEN,
+	OPT_AUTH,
+	OPT_TLS,
+	OPT_NO_CELLS,
 	OPT_MEMORY,
 	OPT_SLOTS,
 	OPT_RUNNING,
 	OPT_AHEAD,
 	OPT_DRAIN,
-	OPT_HELP
+	OPT_HELP,
 };
 
 static const struct option options[] = {
 	{ "dir", required_argument, NULL, OPT_DIR },
 	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "auth", required_argument, NULL, OPT_AUTH },
+	{ "tls", required_argument, NULL, OPT_TLS },
+	{ "no-cells", no_argument, NULL, OPT_NO_CELLS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "slots", required_argument, NULL, OPT_SLOTS },
 	{ "running", required_argument, NULL, OPT_RUNNING },
@@ -69,6 +78,28 @@ static int take_listen(struct daemon_config *c)
 	return EXIT_OK;
 }
 
+static int take_auth(struct daemon_config *c)
+{
+	static const char scheme[] = "sigv4:";
+
+	if (strncmp(optarg, scheme, strlen(scheme)) != 0)
+		return cmd_usage(&self, "--auth '%s': expected sigv4:FILE", optarg);
+	c->keys = optarg + strlen(scheme);
+	return EXIT_OK;
+}
+
+static int take_tls(struct daemon_config *c)
+{
+	char *rest = optarg;
+
+	for (size_t i = 0; i < ARRAY_SIZE(c->tls); i++) {
+		c->tls[i] = strsep(&rest, ",");
+		if (!c->tls[i] || !*c->tls[i])
+			return cmd_usage(&self, "--tls: expected CERTIFICATE,KEY,TRUST");
+	}
+	return rest ? cmd_usage(&self, "--tls: expected three files") : EXIT_OK;
+}
+
 static int take_option(struct daemon_config *c, int opt)
 {
 	switch (opt) {
@@ -77,6 +108,13 @@ static int take_option(struct daemon_config *c, int opt)
 		return EXIT_OK;
 	case OPT_LISTEN:
 		return take_listen(c);
+	case OPT_AUTH:
+		return take_auth(c);
+	case OPT_TLS:
+		return take_tls(c);
+	case OPT_NO_CELLS:
+		c->cells.count = 0;
+		return EXIT_OK;
 	case OPT_MEMORY:
 		return opt_size(&self, "memory", optarg, &c->memory);
 	case OPT_SLOTS:
