@@ -60,13 +60,15 @@ struct daemon {
 	struct lambda lambda;
 	struct http_routes tables[TABLES];
 	struct http *http;
-	int doors[DAEMON_DOORS];
+	struct doors inherited;
+	int doors[DOORS_MAX];
 	struct listen_tls tls;
 	struct http_tls pem;
 	struct sigv4_keys *keys;
 	struct sigv4 sigv4;
 	struct http_guard guard;
 	nsec_t stop_by; /* 0: nobody said stop */
+	bool goes_on_anew;
 };
 
 void daemon_config_default(struct daemon_config *c)
@@ -137,7 +139,9 @@ static int on_signal(struct loop_watch *w, uint32_t events)
 	(void)events;
 	if (read(w->fd, &info, sizeof(info)) != (ssize_t)sizeof(info) || d->stop_by)
 		return 0;
-	log_info("stop: %u requests are under way", http_stats(d->http)->waiting);
+	d->goes_on_anew = info.ssi_signo == SIGUSR2;
+	log_info("%s: %u requests are under way", d->goes_on_anew ? "begin anew" : "stop",
+		 http_stats(d->http)->waiting);
 	d->stop_by = clock_monotonic() + d->config->drain_ms * NSEC_PER_MSEC;
 	http_drain(d->http);
 	manager_stop(d->manager);
@@ -151,6 +155,8 @@ static int watch_signals(struct daemon *d, struct err *err)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	if (d->config->program)
+		sigaddset(&set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	d->signals = (struct loop_watch){ .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
 					  .callback = on_signal };
@@ -264,7 +270,9 @@ static int open_door(struct daemon *d, uint32_t i, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	d->doors[i] = listen_open(&address, knows_clients, err);
+	d->doors[i] = doors_inherit(&d->inherited, c->listen[i]);
+	if (d->doors[i] < 0)
+		d->doors[i] = listen_open(&address, knows_clients, err);
 	if (d->doors[i] < 0)
 		return d->doors[i];
 	door.fd = d->doors[i];
@@ -281,6 +289,7 @@ static int open_doors(struct daemon *d, struct err *err)
 
 	for (uint32_t i = 0; i < d->config->nlisten && ret == 0; i++)
 		ret = open_door(d, i, err);
+	doors_close(&d->inherited);
 	return ret;
 }
 
@@ -324,8 +333,6 @@ static void daemon_close(struct daemon *d)
 	jobs_close(d->jobs);
 	queue_close(d->queue);
 	store_close(d->store);
-	for (uint32_t i = 0; i < DAEMON_DOORS; i++)
-		fd_cleanup(&d->doors[i]);
 	fd_cleanup(&d->signals.fd);
 	loop_fini(&d->loop);
 	listen_tls_free(&d->tls);
@@ -370,12 +377,28 @@ static int daemon_loop(struct daemon *d, struct err *err)
 	return 0;
 }
 
+/* Returns only if it cannot. */
+static int begin_anew(const struct daemon *d, struct err *err)
+{
+	const struct daemon_config *c = d->config;
+	sigset_t none;
+	int ret = doors_bequeath(d->doors, c->listen, c->nlisten, err);
+
+	if (ret < 0)
+		return ret;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(c->program, c->argv);
+	return err_sys(err, "execute %s", c->program);
+}
+
 int daemon_run(const struct daemon_config *c, struct err *err)
 {
 	struct daemon d = { .config = c, .loop.epoll_fd = -1, .signals.fd = -1 };
 	int ret;
 
 	memset(d.doors, -1, sizeof(d.doors));
+	doors_take(&d.inherited);
 	ret = daemon_open(&d, err);
 	if (ret == 0) {
 		printf("thawd: ready\n");
@@ -383,5 +406,9 @@ int daemon_run(const struct daemon_config *c, struct err *err)
 		ret = daemon_loop(&d, err);
 	}
 	daemon_close(&d);
+	if (ret == 0 && d.goes_on_anew)
+		ret = begin_anew(&d, err);
+	for (uint32_t i = 0; i < DOORS_MAX; i++)
+		fd_cleanup(&d.doors[i]);
 	return ret;
 }

@@ -2,18 +2,23 @@
 /* daemon.h - all of thawd put together, and its loop. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/util.h"
 #include "snapshot/thaw.h"
+#include "tools/thawd/doors.h"
 
 struct err;
 
-#define DAEMON_DOORS 8u /* addresses to listen at; ours */
 
 struct daemon_config {
+	bool wants_help; /* and nothing else */
+	const char
+		*program; /* executed in place of this one by SIGUSR2; NULL: no such signal */
+	char **argv;
 	const char *dir; /* of the store, the queue and the logs */
-	const char *listen[DAEMON_DOORS];
+	const char *listen[DOORS_MAX];
 	uint32_t nlisten;
 	/* For clients that do not come by a Unix socket. Without one of the two only those of this
 	 * host may come in. */
@@ -32,7 +37,8 @@ void daemon_config_default(struct daemon_config *c);
 
 /*
  * daemon_run - until SIGTERM or SIGINT: then nobody is let in any more, what is under way gets its
- * end, and 0 is returned.
+ * end, and 0 is returned. SIGUSR2: the same, but that the program is executed anew, with the doors that
+ * are open: whoever knocks meanwhile waits, and is not refused.
  * Errors: what cannot be opened, each with a sentence.
  */
 int daemon_run(const struct daemon_config *c, struct err *err) must_check;
