@@ -36,11 +36,11 @@ int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(stderr, "thaw %s: ", cmd->name);
+	fprintf(stderr, cmd->run ? "thaw %s: " : "%s: ", cmd->name);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "; try 'thaw help %s'\n", cmd->name);
+	fprintf(stderr, cmd->run ? "; try 'thaw help %s'\n" : "; try '%s --help'\n", cmd->name);
 	return EXIT_USAGE;
 }
 

@@ -27,7 +27,8 @@ enum {
 
 struct cmd {
 	const char *name;
-	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns an exit code */
+	/* argv[0] is the subcommand; returns an exit code. NULL: a program of its own */
+	int (*run)(int argc, char **argv);
 	const char *usage;		   /* what follows the name */
 	const char *summary;		   /* a line; NULL: not listed by help */
 	const char *options;		   /* a line each; NULL: none */

@@ -32,7 +32,7 @@ static int run(struct daemon_config *c)
 	c->program = program; /* by its name: what is installed there by then is executed */
 	ret = daemon_run(c, &err);
 	log_flush(STDERR_FILENO);
-	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
+	return ret < 0 ? options_fail(ret, &err) : EXIT_OK;
 }
 
 int main(int argc, char **argv)

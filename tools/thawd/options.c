@@ -100,6 +100,12 @@ static int take_tls(struct daemon_config *c)
 	return rest ? cmd_usage(&options_cmd, "--tls: expected three files") : EXIT_OK;
 }
 
+int options_fail(int ret, const struct err *err)
+{
+	fprintf(stderr, "%s: %s\n", options_cmd.name, err->text);
+	return exit_code(ret);
+}
+
 static int take_option(struct daemon_config *c, int opt);
 
 static char *trim(char *text)
@@ -141,17 +147,17 @@ static int take_line(struct daemon_config *c, const char *file, unsigned int num
 /* What the values point to stays as long as the process. */
 static int take_config(struct daemon_config *c, const char *path)
 {
-	struct blob text;
+	struct blob text = { 0 };
 	struct err err;
 	char *rest, *line;
 	int code = EXIT_OK, ret = blob_read(&text, path, CONFIG_MAX, &err);
 
 	if (ret < 0)
-		return cmd_fail(ret, &err);
+		return options_fail(ret, &err);
 	rest = strndup(text.data ? (const char *)text.data : "", text.size);
 	blob_free(&text);
 	if (!rest)
-		return cmd_fail(-ENOMEM, &(struct err){ "no memory for a configuration" });
+		return options_fail(-ENOMEM, &(struct err){ "no memory for a configuration" });
 	for (unsigned int n = 1; code == EXIT_OK && (line = strsep(&rest, "\n")); n++) {
 		line = trim(line);
 		if (*line != '\0' && *line != '#')

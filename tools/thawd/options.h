@@ -8,8 +8,12 @@
 
 struct cmd;
 struct daemon_config;
+struct err;
 
 extern const struct cmd options_cmd; /* for usage texts */
+
+/* Print "thawd: text" and return exit_code(@ret). */
+int options_fail(int ret, const struct err *err);
 
 /* Later ones count, where an option is not repeatable. Returns an exit code, after saying what is
  * wrong. */
