@@ -39,7 +39,8 @@ enum function_count {
 	FUNCTION_REFUSED, /* by the policy */
 	FUNCTION_STARTED, /* slots */
 	FUNCTION_REWOUND,
-	FUNCTION_POISONED, /* slots */
+	FUNCTION_POISONED,  /* slots */
+	FUNCTION_DESTROYED, /* slots, for whatever reason */
 	FUNCTION_COUNTS
 };
 
@@ -47,7 +48,13 @@ enum function_time {
 	TIME_QUEUE,    /* from arrival to a slot */
 	TIME_RESPONSE, /* from there to the reply */
 	TIME_REWIND,
-	TIME_TOTAL, /* from the first byte of the request to the reply */
+	TIME_TOTAL, /* from arrival to the reply */
+	/* The stamps of thaw.h, from its "request" on: the first three once in the life of a slot. */
+	TIME_SHELL,
+	TIME_MEMORY,
+	TIME_STATE,
+	TIME_FIRST_INSTRUCTION,
+	TIME_FIRST_RESPONSE,
 	FUNCTION_TIMES
 };
 
@@ -85,6 +92,7 @@ struct worker {
 	struct thaw_slot *slot;
 	enum worker_state state;
 	struct invocation *invocation;
+	bool is_used;	  /* has replied since it was started or rewound */
 	nsec_t since;	  /* a rewind was asked for */
 	struct tail tail; /* of what was printed during this invocation */
 };
@@ -127,5 +135,7 @@ void invocation_arrive(struct invocation *inv);
 void workers_do(struct manager *m, const struct policy_action *a);
 /* Shells came for a function, or could not be made. */
 void workers_filled(void *kind_data, const struct thaw_err *err, void *data);
+/* Add what the rewinds of @slot came to. */
+void workers_rewinds(struct thaw_rewinds *sum, const struct thaw_slot *slot);
 /* Whatever it is at. May free its function. */
 void worker_end(struct worker *w);

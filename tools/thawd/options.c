@@ -184,18 +184,18 @@ static int take_option(struct daemon_config *c, int opt)
 		c->cells.count = 0;
 		return EXIT_OK;
 	case OPT_MEMORY:
-		return opt_size(&options_cmd, "memory", optarg, &c->memory);
+		return opt_size(&options_cmd, "--memory", optarg, &c->memory);
 	case OPT_SLOTS:
-		return take_number("slots", 65536, &c->slots);
+		return take_number("--slots", 65536, &c->slots);
 	case OPT_RUNNING:
-		return take_number("running", UINT32_MAX, &c->running);
+		return take_number("--running", UINT32_MAX, &c->running);
 	case OPT_AHEAD:
-		return take_number("ahead", 65536, &c->ahead);
+		return take_number("--ahead", 65536, &c->ahead);
 	case OPT_HELP:
 		c->wants_help = true;
 		return EXIT_OK;
 	case OPT_DRAIN:
-		return take_number("drain", UINT32_MAX, &c->drain_ms);
+		return take_number("--drain", UINT32_MAX, &c->drain_ms);
 	default:
 		return cmd_usage(&options_cmd, "unknown option, or one without its value");
 	}

@@ -102,6 +102,29 @@ static void poisoned(struct worker *w)
 	policy_poisoned(w->m->policy, number_of(w));
 }
 
+/* Of a start, or of the first event after a rewind. */
+static void note_stamps(struct function *f, const struct thaw_slot *slot)
+{
+	struct thaw_stamps s;
+
+	thaw_slot_stamps(slot, &s);
+	const struct {
+		enum function_time time;
+		uint64_t at;
+	} stamps[] = {
+		{ TIME_SHELL, s.shell },
+		{ TIME_MEMORY, s.memory },
+		{ TIME_STATE, s.state },
+		{ TIME_FIRST_INSTRUCTION, s.first_instruction },
+		{ TIME_FIRST_RESPONSE, s.first_response },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(stamps); i++) {
+		if (stamps[i].at > s.request)
+			histogram_add(&f->times[stamps[i].time], stamps[i].at - s.request);
+	}
+}
+
 static void hear_reply(struct worker *w)
 {
 	struct thaw_reply reply;
@@ -115,6 +138,9 @@ static void hear_reply(struct worker *w)
 		struct outcome o = { .body = reply.data, .len = reply.len };
 
 		w->function->counts[FUNCTION_ANSWERED]++;
+		if (!w->is_used)
+			note_stamps(w->function, w->slot);
+		w->is_used = true;
 		finish(w, &o);
 		policy_replied(w->m->policy, number_of(w));
 		return;
@@ -136,6 +162,7 @@ static void hear_rewound(struct worker *w)
 		poisoned(w);
 		return;
 	}
+	w->is_used = false;
 	w->function->counts[FUNCTION_REWOUND]++;
 	histogram_add(&w->function->times[TIME_REWIND], clock_monotonic() - w->since);
 	policy_rewound(w->m->policy, number_of(w));
@@ -246,17 +273,17 @@ static void start(struct worker *w, struct function *f)
 	try_start(w);
 }
 
-static void sum_up(struct function *f, const struct thaw_slot *slot)
+void workers_rewinds(struct thaw_rewinds *sum, const struct thaw_slot *slot)
 {
 	struct thaw_rewinds r;
 
 	thaw_slot_rewinds(slot, &r);
-	f->rewinds.rewinds += r.rewinds;
-	f->rewinds.pages_compared += r.pages_compared;
-	f->rewinds.pages_copied += r.pages_copied;
-	f->rewinds.pages_given_back += r.pages_given_back;
-	f->rewinds.flushes += r.flushes;
-	f->rewinds.full_loads += r.full_loads;
+	sum->rewinds += r.rewinds;
+	sum->pages_compared += r.pages_compared;
+	sum->pages_copied += r.pages_copied;
+	sum->pages_given_back += r.pages_given_back;
+	sum->flushes += r.flushes;
+	sum->full_loads += r.full_loads;
 }
 
 static void worker_close(struct worker *w)
@@ -264,7 +291,7 @@ static void worker_close(struct worker *w)
 	if (w->watch.fd >= 0)
 		loop_remove(w->m->config.loop, &w->watch);
 	if (w->slot) {
-		sum_up(w->function, w->slot);
+		workers_rewinds(&w->function->rewinds, w->slot);
 		thaw_slot_close(w->slot);
 	}
 	*w = (struct worker){ .m = w->m, .watch.fd = -1 };
@@ -278,6 +305,7 @@ static void destroy(struct worker *w, bool timed_out)
 		fail(w, -THAW_TIMED_OUT, "");
 	else if (w->invocation)
 		fail(w, -THAW_CRASHED, "the machine was taken away");
+	f->counts[FUNCTION_DESTROYED]++;
 	worker_close(w);
 	policy_gone(w->m->policy, number_of(w));
 	function_lost_slot(f);
