@@ -105,23 +105,37 @@ static size_t whole(const char *text)
 	       (length && length < end ? strtoul(length + 17, NULL, 10) : 0);
 }
 
+/* Append what @fd has, at most @len bytes, before the NUL. Returns what recv says. */
+static ssize_t append(struct blob *b, int fd, size_t len)
+{
+	static char bytes[65536];
+	ssize_t n = recv(fd, bytes, MIN(len, sizeof(bytes)), 0);
+
+	if (n <= 0)
+		return n;
+	b->size--;
+	cr_assert(eq(int, blob_append(b, bytes, (size_t)n, 16u << 20, NULL), 0));
+	cr_assert(eq(int, blob_append(b, "", 1, 16u << 20, NULL), 0));
+	return n;
+}
+
 char *http_host_receive(struct http_host *h, int fd)
 {
 	nsec_t deadline = clock_deadline(PATIENCE_MS);
 	struct blob b = { 0 };
+	size_t size = 0; /* of the answer; 0: not known yet */
 	ssize_t n = -1;
-	char c;
 
 	cr_assert(eq(int, blob_append(&b, "", 1, 1, NULL), 0));
-	while (n != 0 && (whole((char *)b.data) == 0 || b.size - 1 < whole((char *)b.data))) {
-		n = recv(fd, &c, 1, 0);
-		if (n == 1) {
-			b.data[b.size - 1] = (uint8_t)c;
-			cr_assert(eq(int, blob_append(&b, "", 1, 16u << 20, NULL), 0));
+	while (n != 0 && (size == 0 || b.size - 1 < size)) {
+		/* Byte by byte up to the end of the headers: behind it may be the next answer. */
+		n = append(&b, fd, size == 0 ? 1 : size - (b.size - 1));
+		if (n > 0 && size == 0) {
+			size = whole((char *)b.data);
 		} else if (n < 0 && errno == EAGAIN) {
 			cr_assert(clock_monotonic() < deadline, "no answer");
 			http_host_turn(h, 10);
-		} else {
+		} else if (n < 0) {
 			n = 0;
 		}
 	}

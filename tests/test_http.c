@@ -166,8 +166,8 @@ Test(http, one_connection_serves_many_also_pipelined, .init = start, .fini = sto
 Test(http, an_answer_may_come_later, .init = start, .fini = stop)
 {
 	static const char first[] = "POST /hold HTTP/1.1\r\n" HEAD "Content-Length: 1\r\n\r\n1";
-	static const char second[] = "POST /echo/a HTTP/1.1\r\n" HEAD
-				     "Content-Length: 1\r\n\r\n2";
+	static const char second[] =
+		"POST /echo/a HTTP/1.1\r\n" HEAD "Content-Length: 1\r\n\r\n2";
 	int fd = http_host_connect(&host), other = http_host_connect(&host);
 
 	cr_assert(http_host_send(&host, fd, first, strlen(first)));

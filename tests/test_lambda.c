@@ -509,8 +509,8 @@ Test(json_check, knows_json_from_what_is_none)
 		cr_expect(json_check((const uint8_t *)good[i], strlen(good[i]), &where), "%s",
 			  good[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		cr_expect(not(json_check((const uint8_t *)bad[i], strlen(bad[i]), &where)), "%s",
-			  bad[i]);
+		cr_expect(not(json_check((const uint8_t *)bad[i], strlen(bad[i]), &where)),
+			  "%s", bad[i]);
 	memset(deep, '[', JSON_CHECK_DEPTH + 1);
 	memset(deep + JSON_CHECK_DEPTH + 1, ']', JSON_CHECK_DEPTH + 1);
 	cr_expect(not(json_check((uint8_t *)deep, sizeof(deep), &where)));

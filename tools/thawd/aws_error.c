@@ -43,14 +43,15 @@ const char *aws_error_name(enum aws_error error)
 json_t *aws_text(const char *text)
 {
 	json_t *s = json_string(text);
-	auto_free char *copy = s ? NULL : strdup(text);
+	char *copy = s ? NULL : strdup(text);
 
-	if (s || !copy)
-		return s;
-	for (char *at = copy; *at; at++)
+	for (char *at = copy; at && *at; at++)
 		if ((unsigned char)*at >= 0x80)
 			*at = '?';
-	return json_string(copy);
+	if (copy)
+		s = json_string(copy);
+	free(copy);
+	return s;
 }
 
 static void answer_text(struct http_request *r, unsigned status, const char *text,

@@ -18,6 +18,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
 	return http_request_create(cls, c, target);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are libmicrohttpd's */
 static enum MHD_Result on_step(void *cls, struct MHD_Connection *c, const char *url,
 			       const char *method, const char *version, const char *upload,
 			       size_t *len, void **request)
@@ -140,14 +141,12 @@ void http_tick(struct http *h)
 int http_create(struct http **out, struct loop *loop, const struct http_config *config,
 		struct err *err)
 {
-	auto_free struct http *h = calloc(1, sizeof(*h));
 	auto_close int fd = epoll_create1(EPOLL_CLOEXEC);
+	auto_free struct http *h = fd < 0 ? NULL : calloc(1, sizeof(*h));
 	int ret;
 
 	if (!h)
-		return err_set(err, ENOMEM, "no memory for a server");
-	if (fd < 0)
-		return err_sys(err, "epoll_create1");
+		return err_sys(err, "epoll for a server");
 	h->loop = loop;
 	h->config = *config;
 	h->gone = (struct loop_watch){ .fd = fd, .callback = on_gone };
@@ -215,19 +214,17 @@ static struct MHD_Daemon *start(struct http_entry *e, int fd, const struct http_
 
 int http_open(struct http *h, const struct http_door *door, struct err *err)
 {
-	auto_free struct http_entry *e = calloc(1, sizeof(*e));
-	int fd = fcntl(door->fd, F_DUPFD_CLOEXEC, 0);
+	auto_close int fd = fcntl(door->fd, F_DUPFD_CLOEXEC, 0);
+	auto_free struct http_entry *e = fd < 0 ? NULL : calloc(1, sizeof(*e));
 	int ret;
 
 	if (!e)
-		return err_set(err, ENOMEM, "no memory for a server");
-	if (fd < 0)
-		return err_sys(err, "duplicate descriptor %d", door->fd);
+		return err_sys(err, "open a door at descriptor %d", door->fd);
 	e->http = h;
 	if (door->guard)
 		e->guard = *door->guard;
-	e->daemon = start(e, fd, door->tls);
-	if (!e->daemon) /* which has closed fd, or not: nothing tells */
+	e->daemon = start(e, fd_take(&fd), door->tls);
+	if (!e->daemon) /* which has closed the descriptor, or not: nothing tells */
 		return err_set(err, EINVAL, "libmicrohttpd does not start%s",
 			       door->tls ? ": are certificate and key PEM, and a pair?" : "");
 	e->watch = (struct loop_watch){

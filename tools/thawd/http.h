@@ -32,8 +32,8 @@ struct http;
 struct http_request;
 struct loop;
 
-#define HTTP_HEADERS_MAX (32u * 1024) /* ours: bytes of request line and headers, about */
-#define HTTP_ID_SIZE	 37u	      /* a UUID and a NUL */
+#define HTTP_HEADERS_MAX 32768u /* ours: bytes of request line and headers, about */
+#define HTTP_ID_SIZE	 37u	/* a UUID and a NUL */
 
 struct http_route {
 	const char *method;

@@ -46,7 +46,7 @@ static bool grow(struct http_request *r, size_t len)
 	while (cap - r->len < len)
 		cap *= 2;
 	cap = MIN(cap, most(r));
-	if (h->stats.body_bytes - r->cap + cap > h->config.limits.bodies)
+	if (cap == 0 || h->stats.body_bytes - r->cap + cap > h->config.limits.bodies)
 		return false;
 	body = realloc(r->body, cap);
 	if (!body)

@@ -25,7 +25,7 @@ static bool take(struct text *t, int c)
 
 static void blanks(struct text *t)
 {
-	while (t->at < t->end && memchr(" \t\n\r", *t->at, 4))
+	while (t->at < t->end && *t->at && strchr(" \t\n\r", *t->at))
 		t->at++;
 }
 

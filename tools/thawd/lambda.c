@@ -44,17 +44,15 @@ static const char *log_tail(const struct call *call, const struct outcome *o,
 /* {"errorMessage": "RequestId: ID Error: MESSAGE", "errorType": TYPE}, as Lambda's runtime */
 static char *failure(const struct call *call, const struct outcome *o)
 {
-	static const char *const pattern = "RequestId: %s Error: %s";
 	const char *why = o->message ? o->message : "unknown";
-	size_t size = strlen(pattern) + sizeof(call->id) + strlen(why);
-	auto_free char *message = malloc(size);
+	auto_free char *message = NULL;
 	json_t *doc;
 	char *text;
 
-	if (!message)
-		return NULL;
-	snprintf(message, size, pattern, call->id, why);
-	doc = json_pack("{s:o*, s:o*}", "errorMessage", aws_text(message), "errorType",
+	if (asprintf(&message, "RequestId: %s Error: %s", call->id, why) < 0)
+		message = NULL;
+	doc = json_pack("{s:o*, s:o*}", "errorMessage", aws_text(message ? message : ""),
+			"errorType",
 			aws_text(o->error_type ? o->error_type : "Runtime.Unknown"));
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);

@@ -22,8 +22,8 @@
 #include "tools/thawd/call.h"
 #include "tools/thawd/http.h"
 
-#define LAMBDA_EVENT_MAX (256u * 1024) /* bytes of an Event's payload; Lambda's */
-#define LAMBDA_PAGE_MAX	 50u	       /* functions in one answer; Lambda's */
+#define LAMBDA_EVENT_MAX 262144u /* bytes of an Event's payload; Lambda's */
+#define LAMBDA_PAGE_MAX	 50u	 /* functions in one answer; Lambda's */
 
 struct lambda_page {
 	const char *marker; /* of the page before; "": the first */

@@ -85,22 +85,25 @@ static int make_pair(struct pair *p, struct uri_part name, struct uri_part value
 		     struct err *err)
 {
 	size_t len = name.len + value.len;
-	auto_free char *scratch = malloc(len + 2), *text = malloc(3 * len + 4);
-	char *at;
+	/* Escaped, a byte takes three; behind that is room for one part decoded. */
+	size_t text_size = 3 * len + 2;
+	char *at, *scratch;
 
-	if (!scratch || !text)
+	p->text = malloc(text_size + len + 1);
+	if (!p->text)
 		return err_set(err, ENOMEM, "no memory for a query");
-	at = append(text, name, scratch);
+	scratch = p->text + text_size;
+	at = append(p->text, name, scratch);
 	if (at) {
-		p->name_len = (size_t)(at - text);
+		p->name_len = (size_t)(at - p->text);
 		*at++ = '=';
 		at = append(at, value, scratch);
 	}
-	if (!at)
+	if (!at) {
+		free(p->text);
 		return err_set(err, EINVAL, "The query string is escaped badly");
+	}
 	*at = '\0';
-	p->text = text;
-	text = NULL;
 	return 0;
 }
 
