@@ -186,7 +186,7 @@ soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
 -include tests/tcg/tcg.mk
--include bench/bench.mk
+-include bench/bench.mk bench/thawd/thawd.mk
 
 demo:
 	$Qsh tools/deps.sh build
