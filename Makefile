@@ -50,6 +50,7 @@ kvm     := $(call programs,tests/kvm_*.c)
 threads := $(call programs,tests/thread_*.c)
 fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
 e2e     := $(wildcard tests/e2e_*.sh)
+load    := $O/bench/thawd/thawd_load
 folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench bench/*
 ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
 scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh .ci/run)
@@ -60,12 +61,14 @@ sub  := $(MAKE) --no-print-directory
 need  = command -v $1 >/dev/null || { echo "$1 is not installed: run 'make deps'"; exit 1; }
 
 # Programs are left in bin/; other modes than release keep theirs to themselves.
-thaw := $(if $(filter release,$(MODE)),bin/thaw,$O/thaw)
+left  = $(if $(filter release,$(MODE)),bin/$1,$O/$1)
+thaw  := $(call left,thaw)
+thawd := $(call left,thawd)
 version := $(shell sed -n 's/.*THAW_VERSION "\(.*\)"/\1/p' snapshot/version.h)
 soname  := libthaw.so.0
-all: $(thaw) $(if $(filter release,$(MODE)),$O/libthaw.a $O/$(soname))
+all: $(thaw) $(thawd) $(if $(filter release,$(MODE)),$O/libthaw.a $O/$(soname))
 
-bin/thaw: $O/thaw
+bin/thaw bin/thawd: bin/%: $O/%
 	$Qinstall -D -m 755 $< $@
 
 # What runs inside machines is built once, in $G, whatever MODE is. The fragments list what
@@ -147,17 +150,17 @@ $O/%.headers: $O/flags
 
 # ---- tests ----
 
-run := $QTHAW=$(thaw) sh tests/run.sh
+run := $QTHAW=$(thaw) THAWD=$(thawd) LOAD=$(load) sh tests/run.sh
 test: $(unit)
 	$(run) $(unit)
 kvm-test: $(thaw) $(kvm) $(samples) $(guest_tests)
 	$(run) $(kvm)
-e2e: all $(samples) $(guest_tests)
+e2e: all $(load) $(samples) $(guest_tests)
 	$(run) $(e2e)
 check:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) check-run
-check-run: all $(unit) $(kvm) $(samples) $(guest_tests)
+check-run: all $(load) $(unit) $(kvm) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
 asan:
 	+$Q$(sub) MODE=asan asan-run

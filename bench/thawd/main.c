@@ -16,6 +16,7 @@
 
 static const struct cmd self = {
 	.name = "thawd_load",
+	.is_program = true,
 	.usage = "--to ADDRESS [OPTION]...",
 	.options = "  --to ADDRESS       127.0.0.1:9001, [::1]:9001 or unix:/PATH\n"
 		   "  --function NAME    invoke it; repeatable: each in turn\n"

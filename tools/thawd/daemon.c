@@ -120,7 +120,7 @@ static int on_signal(struct loop_watch *w, uint32_t events)
 	(void)events;
 	if (read(w->fd, &info, sizeof(info)) != (ssize_t)sizeof(info) || d->stop_by)
 		return 0;
-	log_info("stop: %u requests are under way", http_stats(d->http)->waiting);
+	log_info("stop: %u requests are under way", http_stats(d->http)->unfinished);
 	d->stop_by = clock_monotonic() + d->config->drain_ms * NSEC_PER_MSEC;
 	http_drain(d->http);
 	return 0;
@@ -264,7 +264,7 @@ static bool goes_on(const struct daemon *d)
 	if (d->stop_by == 0)
 		return true;
 	return clock_monotonic() < d->stop_by &&
-	       (http_stats(d->http)->waiting > 0 || !manager_is_idle(d->manager));
+	       (http_stats(d->http)->unfinished > 0 || !manager_is_idle(d->manager));
 }
 
 static int daemon_loop(struct daemon *d, struct err *err)

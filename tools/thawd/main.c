@@ -11,6 +11,7 @@
 
 static const struct cmd self = {
 	.name = "thawd",
+	.is_program = true,
 	.usage = "--dir DIR [OPTION]...",
 	.summary = "keep functions, and answer invocations of them",
 	.options = "  --dir DIR          functions, their images, events and logs\n"
@@ -106,7 +107,10 @@ static int run(struct daemon_config *c)
 	}
 	ret = daemon_run(c, &err);
 	log_flush(STDERR_FILENO);
-	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
+	if (ret == 0)
+		return EXIT_OK;
+	fprintf(stderr, "thawd: %s\n", err.text);
+	return exit_code(ret);
 }
 
 int main(int argc, char **argv)

@@ -174,7 +174,7 @@ static int on_slot(struct loop_watch *watch, uint32_t events)
 
 static void give(struct worker *w, struct invocation *inv)
 {
-	const struct function *f = w->function;
+	struct function *f = w->function;
 	struct thaw_err err;
 	int ret;
 
@@ -188,7 +188,9 @@ static void give(struct worker *w, struct invocation *inv)
 	inv->worker = w;
 	w->invocation = inv;
 	w->tail.len = 0;
-	histogram_add(&w->function->times[TIME_QUEUE], inv->given - inv->call->received);
+	f->counts[FUNCTION_USED] += !w->is_used;
+	w->is_used = true;
+	histogram_add(&f->times[TIME_QUEUE], inv->given - inv->call->received);
 	tell(w, "START RequestId: %s Version: %s\n", inv->call->id, f->version);
 	ret = thaw_slot_send(w->slot, inv->call->payload, inv->call->len,
 			     f->record.config.timeout_ms, &err);
