@@ -51,6 +51,7 @@ threads := $(call programs,tests/thread_*.c)
 fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
 e2e     := $(wildcard tests/e2e_*.sh)
 servers := $(call programs,tests/e2e/*.c)
+load    := $O/bench/thawd/thawd_load
 folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench bench/*
 ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
 scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh .ci/run)
@@ -61,12 +62,14 @@ sub  := $(MAKE) --no-print-directory
 need  = command -v $1 >/dev/null || { echo "$1 is not installed: run 'make deps'"; exit 1; }
 
 # Programs are left in bin/; other modes than release keep theirs to themselves.
-thaw := $(if $(filter release,$(MODE)),bin/thaw,$O/thaw)
+left  = $(if $(filter release,$(MODE)),bin/$1,$O/$1)
+thaw  := $(call left,thaw)
+thawd := $(call left,thawd)
 version := $(shell sed -n 's/.*THAW_VERSION "\(.*\)"/\1/p' snapshot/version.h)
 soname  := libthaw.so.0
-all: $(thaw) $(if $(filter release,$(MODE)),$O/libthaw.a $O/$(soname))
+all: $(thaw) $(thawd) $(if $(filter release,$(MODE)),$O/libthaw.a $O/$(soname))
 
-bin/thaw: $O/thaw
+bin/thaw bin/thawd: bin/%: $O/%
 	$Qinstall -D -m 755 $< $@
 
 # What runs inside machines is built once, in $G, whatever MODE is. The fragments list what
@@ -148,17 +151,17 @@ $O/%.headers: $O/flags
 
 # ---- tests ----
 
-run := $QTHAW=$(thaw) sh tests/run.sh
+run := $QTHAW=$(thaw) THAWD=$(thawd) LOAD=$(load) sh tests/run.sh
 test: $(unit)
 	$(run) $(unit)
 kvm-test: $(thaw) $(kvm) $(samples) $(guest_tests)
 	$(run) $(kvm)
-e2e: all $(servers) $(samples) $(guest_tests)
+e2e: all $(servers) $(load) $(samples) $(guest_tests)
 	$(run) $(e2e)
 check:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) check-run
-check-run: all $(unit) $(kvm) $(servers) $(samples) $(guest_tests)
+check-run: all $(unit) $(kvm) $(servers) $(load) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
 asan:
 	+$Q$(sub) MODE=asan asan-run
@@ -188,7 +191,7 @@ soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
 -include tests/tcg/tcg.mk
--include bench/bench.mk
+-include bench/bench.mk bench/thawd/thawd.mk
 
 demo:
 	$Qsh tools/deps.sh build

@@ -36,11 +36,14 @@ int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(stderr, cmd->run ? "thaw %s: " : "%s: ", cmd->name);
+	fprintf(stderr, "%s%s: ", cmd->is_program ? "" : "thaw ", cmd->name);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, cmd->run ? "; try 'thaw help %s'\n" : "; try '%s --help'\n", cmd->name);
+	if (cmd->is_program)
+		fprintf(stderr, "; try '%s --help'\n", cmd->name);
+	else
+		fprintf(stderr, "; try 'thaw help %s'\n", cmd->name);
 	return EXIT_USAGE;
 }
 

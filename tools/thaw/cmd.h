@@ -27,11 +27,11 @@ enum {
 
 struct cmd {
 	const char *name;
-	/* argv[0] is the subcommand; returns an exit code. NULL: a program of its own */
-	int (*run)(int argc, char **argv);
+	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns an exit code */
 	const char *usage;		   /* what follows the name */
 	const char *summary;		   /* a line; NULL: not listed by help */
 	const char *options;		   /* a line each; NULL: none */
+	bool is_program;		   /* of its own, not a subcommand */
 };
 
 extern const struct cmd cmd_build, cmd_boot, cmd_run, cmd_inspect, cmd_verify, cmd_version,
@@ -56,7 +56,7 @@ static inline struct thaw_err *cmd_thaw_err(struct err *err)
 /* Print "thaw: text" on stderr and return exit_code(@ret). */
 int cmd_fail(int ret, const struct err *err);
 
-/* Print "thaw CMD: text" and how to get help. Returns EXIT_USAGE. */
+/* Print "thaw CMD: text", or "PROGRAM: text", and how to get help. Returns EXIT_USAGE. */
 int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

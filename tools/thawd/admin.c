@@ -104,6 +104,8 @@ static int make_alias(struct change *c, struct err *err)
 {
 	struct store_alias alias = { .version = c->ask.version };
 
+	if (!alias.version)
+		return err_set(err, EINVAL, "version is missing");
 	strcpy(alias.name, c->ask.alias);
 	return store_put_alias(c->admin->store, c->ask.function, STORE_EITHER, &alias, NULL,
 			       err);

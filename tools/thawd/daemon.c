@@ -141,7 +141,7 @@ static int on_signal(struct loop_watch *w, uint32_t events)
 		return 0;
 	d->goes_on_anew = info.ssi_signo == SIGUSR2;
 	log_info("%s: %u requests are under way", d->goes_on_anew ? "begin anew" : "stop",
-		 http_stats(d->http)->waiting);
+		 http_stats(d->http)->unfinished);
 	d->stop_by = clock_monotonic() + d->config->drain_ms * NSEC_PER_MSEC;
 	http_drain(d->http);
 	manager_stop(d->manager);
@@ -353,7 +353,7 @@ static bool goes_on(const struct daemon *d)
 	if (d->stop_by == 0)
 		return true;
 	return clock_monotonic() < d->stop_by &&
-	       (http_stats(d->http)->waiting > 0 || !manager_is_idle(d->manager));
+	       (http_stats(d->http)->unfinished > 0 || !manager_is_idle(d->manager));
 }
 
 static int daemon_loop(struct daemon *d, struct err *err)

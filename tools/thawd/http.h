@@ -109,6 +109,7 @@ struct http_stats {
 	uint64_t timed_out;	   /* connections cut for their slowness */
 	uint32_t open_connections; /* now */
 	uint32_t waiting;	   /* requests whose answer is awaited, now */
+	uint32_t unfinished;	   /* with whole headers, whose answer is not all sent, now */
 	size_t body_bytes;	   /* held, now */
 };
 const struct http_stats *http_stats(const struct http *h);

@@ -2,6 +2,7 @@
 #include "tools/thawd/http_peer.h"
 
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 void http_peer_stop(struct http_peers *list, struct http_peer *p)
@@ -37,13 +38,21 @@ unsigned http_peers_expire(struct http_peers *list, nsec_t now)
 	return n;
 }
 
+/* A request that nobody has looked at yet: its client may take it for accepted. */
+static bool has_unread(const struct http_peer *p)
+{
+	int n;
+
+	return ioctl(p->fd, FIONREAD, &n) == 0 && n > 0;
+}
+
 void http_peers_cut_idle(struct http_peers *list)
 {
 	struct http_peer *next;
 
 	for (struct http_peer *p = TAILQ_FIRST(list); p; p = next) {
 		next = TAILQ_NEXT(p, link);
-		if (p->is_idle)
+		if (p->is_idle && !has_unread(p))
 			cut(list, p);
 	}
 }

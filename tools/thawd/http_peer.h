@@ -15,7 +15,7 @@ struct http_peer {
 	nsec_t deadline;
 	int fd;	       /* of the connection; libmicrohttpd closes it */
 	bool is_timed; /* it is in the list */
-	bool is_idle;  /* between two requests, or before the first */
+	bool is_idle;  /* no request has begun since the last one, if any, ended */
 };
 
 TAILQ_HEAD(http_peers, http_peer);
@@ -29,5 +29,5 @@ void http_peer_stop(struct http_peers *list, struct http_peer *p);
  */
 unsigned http_peers_expire(struct http_peers *list, nsec_t now);
 
-/* Cut those that are idle. */
+/* Cut those that are idle and have sent nothing. */
 void http_peers_cut_idle(struct http_peers *list);

@@ -108,6 +108,7 @@ struct http_request *http_request_create(struct http_entry *e, struct MHD_Connec
 		http_request_destroy(r);
 		return NULL;
 	}
+	r->peer->is_idle = false;
 	make_id(r->id);
 	return r;
 }
@@ -117,6 +118,7 @@ void http_request_destroy(struct http_request *r)
 	struct http *h = r->entry->http;
 
 	drop_body(r);
+	h->stats.unfinished -= r->has_headers;
 	digest_drop(&r->digest);
 	if (r->response)
 		MHD_destroy_response(r->response);
@@ -158,9 +160,9 @@ static enum MHD_Result headers_came(struct http_request *r, const char *method)
 	r->has_headers = true;
 	r->method = method;
 	r->received = clock_monotonic();
-	r->peer->is_idle = false;
 	http_peer_start(&h->peers, r->peer, h->config.limits.patience);
 	h->stats.requests++;
+	h->stats.unfinished++;
 	if (uri_split(&r->uri, r->target) == 0)
 		r->route = http_find_route(&h->config, method, &r->uri, &r->route_data);
 	if (r->entry->guard.admit && digest_begin(&r->digest, NULL) < 0)

@@ -15,6 +15,7 @@ static const struct { const char *name, *help; } counts[FUNCTION_COUNTS] = {
 	[FUNCTION_TIMED_OUT] = { "invocations_timed_out", "Invocations that did not end in time." },
 	[FUNCTION_REFUSED]   = { "invocations_refused", "Invocations that got no machine." },
 	[FUNCTION_STARTED]   = { "machines_started", "Machines that were started." },
+	[FUNCTION_USED]      = { "machines_used", "Machines that got an invocation." },
 	[FUNCTION_REWOUND]   = { "machines_rewound", "Rewinds between two invocations." },
 	[FUNCTION_DESTROYED] = { "machines_destroyed", "Machines that were ended." },
 	[FUNCTION_POISONED]  = { "machines_poisoned", "Machines given up as not to be trusted." },

@@ -38,6 +38,7 @@ enum function_count {
 	FUNCTION_TIMED_OUT,
 	FUNCTION_REFUSED, /* by the policy */
 	FUNCTION_STARTED, /* slots */
+	FUNCTION_USED,	  /* slots that got an invocation */
 	FUNCTION_REWOUND,
 	FUNCTION_POISONED,  /* slots */
 	FUNCTION_DESTROYED, /* slots, for whatever reason */
@@ -91,8 +92,9 @@ struct worker {
 	struct function *function;
 	struct thaw_slot *slot;
 	enum worker_state state;
+	bool is_used; /* it got an invocation */
 	struct invocation *invocation;
-	bool is_used;	  /* has replied since it was started or rewound */
+	bool has_replied; /* has replied since it was started or rewound */
 	nsec_t since;	  /* a rewind was asked for */
 	struct tail tail; /* of what was printed during this invocation */
 };

@@ -14,6 +14,7 @@
 
 const struct cmd options_cmd = {
 	.name = "thawd",
+	.is_program = true,
 	.usage = "--dir DIR [OPTION]...",
 	.summary = "keep functions, and answer invocations of them",
 	.options = "  --dir DIR          functions, their images, events and logs\n"

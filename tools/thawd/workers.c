@@ -138,9 +138,9 @@ static void hear_reply(struct worker *w)
 		struct outcome o = { .body = reply.data, .len = reply.len };
 
 		w->function->counts[FUNCTION_ANSWERED]++;
-		if (!w->is_used)
+		if (!w->has_replied)
 			note_stamps(w->function, w->slot);
-		w->is_used = true;
+		w->has_replied = true;
 		finish(w, &o);
 		policy_replied(w->m->policy, number_of(w));
 		return;
@@ -162,7 +162,7 @@ static void hear_rewound(struct worker *w)
 		poisoned(w);
 		return;
 	}
-	w->is_used = false;
+	w->has_replied = false;
 	w->function->counts[FUNCTION_REWOUND]++;
 	histogram_add(&w->function->times[TIME_REWIND], clock_monotonic() - w->since);
 	policy_rewound(w->m->policy, number_of(w));
@@ -196,7 +196,7 @@ static int on_slot(struct loop_watch *watch, uint32_t events)
 
 static void give(struct worker *w, struct invocation *inv)
 {
-	const struct function *f = w->function;
+	struct function *f = w->function;
 	struct thaw_err err;
 	int ret;
 
@@ -209,7 +209,9 @@ static void give(struct worker *w, struct invocation *inv)
 	inv->given = clock_monotonic();
 	w->invocation = inv;
 	w->tail.len = 0;
-	histogram_add(&w->function->times[TIME_QUEUE], inv->given - inv->arrived);
+	f->counts[FUNCTION_USED] += !w->is_used;
+	w->is_used = true;
+	histogram_add(&f->times[TIME_QUEUE], inv->given - inv->arrived);
 	tell(w, "START RequestId: %s Version: %s\n", inv->id, f->version);
 	ret = thaw_slot_send(w->slot, inv->payload, inv->len, f->record.config.timeout_ms,
 			     &err);

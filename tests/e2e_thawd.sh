@@ -1,0 +1,214 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# thawd as its users meet it: options, its own calls, Lambda's, wrong input, and how it stops.
+# What takes long is in tests/e2e_thawd_drills.sh.
+# shellcheck source=tests/e2e.sh
+. tests/e2e.sh
+# shellcheck source=tests/thawd/daemon.sh
+. tests/thawd/daemon.sh
+
+# ---- options ----
+
+expect_status 0 "help" "$THAWD" --help
+expect_match "help shows the options" "$(cat "$E2E_OUT")" '^  --dir DIR'
+while IFS='|' read -r name arguments; do
+	# shellcheck disable=SC2086 # words are meant to be split
+	expect_status 2 "usage: $name" "$THAWD" $arguments
+	expect_match "usage: $name: how to get help" "$(cat "$E2E_ERR")" "^thawd: .*; try 'thawd --help'$"
+done <<END
+no directory|
+an unknown option|--dir $WORK/x --frobnicate
+an option without its value|--dir
+an argument|--dir $WORK/x y
+--slots no number|--dir $WORK/x --slots many
+--slots too large|--dir $WORK/x --slots 65537
+--memory no size|--dir $WORK/x --memory lots
+--drain no number|--dir $WORK/x --drain -1
+too many addresses|--dir $WORK/x $(printf -- '--listen unix:/x %.0s' 1 2 3 4 5 6 7 8 9)
+END
+need_kvm
+need_program curl
+
+while IFS='|' read -r name pattern arguments; do
+	# shellcheck disable=SC2086
+	expect_status 1 "refused: $name" timeout 10 "$THAWD" --dir "$WORK/x" $arguments
+	expect_match "refused: $name: why" "$(cat "$E2E_ERR")" "$pattern"
+done <<END
+an address that others reach|not a loopback address|--listen 0.0.0.0:9001
+such an address, IPv6|not a loopback address|--listen [::]:9001
+a name for an address|expected 127.0.0.1:PORT|--listen localhost:9001
+no port|expected 127.0.0.1:PORT|--listen 127.0.0.1
+a port that is none|expected 127.0.0.1:PORT|--listen 127.0.0.1:65536
+a path that is not absolute|expected 127.0.0.1:PORT|--listen unix:x
+a socket in no directory|$WORK/none|--listen unix:$WORK/none/s
+a socket that is a file|thawd.log|--listen unix:$WORK/thawd.log
+no slots|slots|--slots 0 --listen unix:$WORK/x/s
+END
+expect_status 1 "refused: a directory that is a file" "$THAWD" --dir "$WORK/thawd.log"
+
+# ---- functions ----
+
+image echo "$GUEST/echo"
+image moody "$GUEST/tests/moody"
+image keeper "$GUEST/tests/keeper"
+if ! thawd_start --slots 64; then
+	not_ok "it starts" "$(cat "$WORK/thawd.log")"
+	finish
+fi
+ok "it starts"
+expect_status 1 "not twice in one directory" timeout 10 "$THAWD" --dir "$WORK/thawd" --listen "unix:$WORK/y"
+expect_equal "it lives" "$(ask GET /healthz)" ok
+expect_equal "it is ready" "$(ask GET /readyz)" ok
+expect_status 0 "a function is put" put echo echo
+expect_equal "and is described" "$(jq -r .FunctionName "$WORK/body")" echo
+expect_equal "it answers" "$(invoke echo '"hello"')" '"hello"'
+expect_equal "a reply may have 6 MB" \
+	"$(head -c 6291456 /dev/zero | ask POST /2015-03-31/functions/echo/invocations --data-binary @- |
+		wc -c | tr -d ' ')" 6291456
+expect_equal "a version is published" "$(ask POST /thaw/functions/echo/versions | jq -r .Version)" 1
+expect_equal "an alias is put" "$(ask_status PUT /thaw/functions/echo/aliases/live -d '{"version": 1}')" 200
+expect_equal "and invoked" \
+	"$(ask_status POST '/2015-03-31/functions/echo/invocations?Qualifier=live' -d 1)" 200
+expect_match "as the version that it is" "$(cat "$WORK/head")" '^X-Amz-Executed-Version: 1'
+expect_equal "an alias is deleted" "$(ask_status DELETE /thaw/functions/echo/aliases/live)" 200
+expect_equal "and gone" "$(ask_status POST '/2015-03-31/functions/echo/invocations?Qualifier=live' -d 1)" \
+	"404 ResourceNotFoundException"
+expect_match "its log is shown" "$(ask GET /thaw/functions/echo/log)" '^REPORT RequestId: .*Duration'
+put gone echo
+expect_equal "a function is deleted" "$(ask_status DELETE /thaw/functions/gone)" 200
+expect_equal "and gone" "$(ask_status POST /2015-03-31/functions/gone/invocations -d 1)" \
+	"404 ResourceNotFoundException"
+
+# ---- wrong input ----
+
+while IFS='|' read -r status method path body; do
+	expect_equal "$method $path $body" "$(ask_status "$method" "$path" -d "$body")" "$status"
+	expect_equal "$method $path $body: as Lambda says it" \
+		"$(jq -r 'has("Type") and (has("message") or has("Message"))' "$WORK/body")" true
+done <<END
+400 InvalidParameterValueException|PUT|/thaw/functions/new|
+400 InvalidParameterValueException|PUT|/thaw/functions/new|{
+400 InvalidParameterValueException|PUT|/thaw/functions/new|[]
+400 InvalidParameterValueException|PUT|/thaw/functions/new|"text"
+400 InvalidParameterValueException|PUT|/thaw/functions/new|{"image": "relative"}
+400 InvalidParameterValueException|PUT|/thaw/functions/new|{"image": 7}
+404 ResourceNotFoundException|PUT|/thaw/functions/new|{"image": "/no/such/directory"}
+404 ResourceNotFoundException|PUT|/thaw/functions/new|{"image": "$WORK"}
+400 InvalidParameterValueException|PUT|/thaw/functions/new|{"image": "$WORK/thawd.log"}
+400 InvalidParameterValueException|PUT|/thaw/functions/new|{"timeout_ms": 100}
+400 InvalidParameterValueException|PUT|/thaw/functions/new|{"image": "$WORK/echo", "image": "$WORK/echo"}
+400 InvalidParameterValueException|PUT|/thaw/functions/new|{"image": "$WORK/echo", "color": "red"}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"timeout_ms": 0}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"timeout_ms": 99999999999}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"timeout_ms": 1.5}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"min": -1}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"weight": 0}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"mode": "sometimes"}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"mode": null}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"environment": []}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"min": 5, "max": 2}
+400 InvalidParameterValueException|PUT|/thaw/functions/a%20b|{"image": "$WORK/echo"}
+400 InvalidParameterValueException|PUT|/thaw/functions/%2e%2e%2fx|{"image": "$WORK/echo"}
+400 InvalidParameterValueException|PUT|/thaw/functions/$(printf 'a%.0s' $(seq 65))|{"image": "$WORK/echo"}
+400 InvalidParameterValueException|PUT|/thaw/functions/%zz|{"image": "$WORK/echo"}
+404 ResourceNotFoundException|DELETE|/thaw/functions/nobody|
+404 ResourceNotFoundException|POST|/thaw/functions/nobody/versions|
+404 ResourceNotFoundException|PUT|/thaw/functions/nobody/aliases/live|{"version": 1}
+404 ResourceNotFoundException|PUT|/thaw/functions/echo/aliases/live|{"version": 77}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/live|{"version": 0}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/live|{}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/1|{"version": 1}
+404 ResourceNotFoundException|DELETE|/thaw/functions/echo/aliases/nobody|
+404 ResourceNotFoundException|POST|/2015-03-31/functions/nobody/invocations|1
+404 UnknownOperationException|POST|/nowhere|
+404 UnknownOperationException|PATCH|/thaw/functions/echo|
+END
+expect_equal "the function is as it was" "$(invoke echo '"still"')" '"still"'
+expect_equal "too large an event" "$(head -c 6291457 /dev/zero |
+	ask_status POST /2015-03-31/functions/echo/invocations --data-binary @-)" "413 RequestTooLargeException"
+expect_equal "too large a body of our own" "$(head -c 70000 /dev/zero |
+	ask_status PUT /thaw/functions/new --data-binary @-)" "413 RequestTooLargeException"
+
+# ---- functions that fail ----
+
+put moody moody '"timeout_ms": 300'
+for event in crash abort exit hang; do
+	expect_equal "$event" "$(ask_status POST /2015-03-31/functions/moody/invocations -d $event)" 200
+	expect_match "$event: a function's error" "$(cat "$WORK/head")" '^X-Amz-Function-Error: Unhandled'
+	expect_equal "$event: with its type" "$(jq -r .errorType "$WORK/body")" \
+		"$([ $event = hang ] && echo Sandbox.Timedout || echo Runtime.ExitError)"
+	expect_equal "$event: the next one is answered" "$(invoke moody fine)" "moody: fine"
+done
+expect_equal "machines that failed are given up" "$(metric machines_poisoned_total moody)" 4
+
+# ---- modes ----
+
+put rewound keeper
+put reused keeper '"mode": "reuse"'
+put fresh keeper '"mode": "fresh"'
+for name in rewound fresh; do
+	expect_status 0 "$name: nothing of others is found" load --function $name --requests 20
+	expect_equal "$name: in 20 right replies" "$(jq .right "$E2E_OUT")" 20
+done
+expect_equal "a machine for all that is rewound" "$(metric machines_used_total rewound)" 1
+expect_equal "one for each that is fresh" "$(metric machines_used_total fresh)" 20
+expect_status 1 "reused: everything is" load --function reused --requests 20
+expect_equal "reused: by all but the first" "$(jq -c '[.right, .wrong]' "$E2E_OUT")" '[1,19]'
+
+# ---- few machines for low load ----
+
+put low keeper
+expect_status 0 "low load" load --function low --rate 40 --seconds 2
+expect_equal "touches one machine" "$(metric machines_used_total low)" 1
+put low4 keeper
+expect_status 0 "four at once" load --function low4 --verb 'nap 50' --connections 4 --requests 80
+expect_equal "touch four" "$(metric machines_used_total low4)" 4
+expect_equal "four at once: all right" "$(jq .right "$E2E_OUT")" 80
+put wide keeper
+expect_status 0 "from none to fifty at once" load --function wide --verb 'nap 300' --connections 50 --requests 50
+expect_equal "fifty right replies" "$(jq .right "$E2E_OUT")" 50
+
+# ---- other clients ----
+
+if command -v aws >/dev/null; then
+	port=$((20000 + $$ % 20000))
+	thawd_stop
+	thawd_start --slots 64 --listen "127.0.0.1:$port" || not_ok "it starts again"
+	export AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_DEFAULT_REGION=local
+	printf '"from aws"' >"$WORK/event"
+	expect_status 0 "aws lambda invoke" aws lambda invoke --endpoint-url "http://127.0.0.1:$port" \
+		--function-name echo --payload "fileb://$WORK/event" "$WORK/reply"
+	expect_equal "with the reply" "$(cat "$WORK/reply")" '"from aws"'
+	expect_equal "of the latest version" "$(jq -r .ExecutedVersion "$E2E_OUT")" '$LATEST'
+	expect_status 0 "aws lambda list-functions" aws lambda list-functions \
+		--endpoint-url "http://127.0.0.1:$port"
+	expect_equal "with all of them" "$(jq -r '[.Functions[].FunctionName] | join(" ")' "$E2E_OUT")" \
+		"echo fresh low low4 moody reused rewound wide"
+else
+	skip "aws lambda invoke" "aws is not installed"
+fi
+
+# ---- the end ----
+
+# Replies are larger than a socket takes at once.
+load --function low --verb 'nap 500' --size 900000 --connections 16 --requests 16 >"$WORK/drained" &
+loader=$!
+until [ "$(metric queued low)" -eq 0 ] && [ "$(metric machines low busy)" -eq 16 ]; do
+	kill -0 $loader 2>/dev/null || break
+done
+thawd_stop
+expect_equal "told to stop: it ends well" "$thawd_status" 0
+wait $loader
+expect_equal "what was under way has its reply" \
+	"$(jq -c '[.sent, .right, .lost]' "$WORK/drained")" '[16,16,0]'
+thawd_start --drain 100
+load --function low --verb 'nap 2000' --requests 1 >"$WORK/drained" &
+loader=$!
+until [ "$(metric machines low busy)" -eq 1 ]; do
+	kill -0 $loader 2>/dev/null || break
+done
+thawd_stop
+expect_equal "what takes longer than --drain: it ends well, too" "$thawd_status" 0
+wait $loader
+expect_equal "and no process is left" "$(pgrep -fc "^$THAWD --dir $WORK/thawd")" 0
+finish
