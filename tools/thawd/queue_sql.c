@@ -39,21 +39,21 @@ const struct db_kind queue_kind = {
 
 const char *const queue_statements[QUEUE_NSTATEMENTS] = {
 	[QUEUE_INSERT] =
-		"INSERT INTO event(function, qualifier, request_id, trace, client_context,"
-		" payload, accepted, due, expires, retries)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		("INSERT INTO event(function, qualifier, request_id, trace, client_context,"
+		 " payload, accepted, due, expires, retries)"
+		 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
 	[QUEUE_DELETE] = "DELETE FROM event WHERE id=?1",
 	[QUEUE_GET_EXPIRES] = "SELECT expires FROM event WHERE id=?1",
 	[QUEUE_SET_RETRY] = "UPDATE event SET due=?2, attempts=attempts+1 WHERE id=?1",
 	[QUEUE_SET_DUE] = "UPDATE event SET due=?2 WHERE id=?1",
 	[QUEUE_EXPIRE] = "UPDATE event SET expires=0 WHERE function=?1",
 	[QUEUE_COUNT] = "SELECT count(*) FROM event",
-	[QUEUE_EXPIRED] = EVENTS "WHERE expires<=?1" NOT_TAKEN "ORDER BY expires LIMIT 1",
+	[QUEUE_EXPIRED] = (EVENTS "WHERE expires<=?1" NOT_TAKEN "ORDER BY expires LIMIT 1"),
 	[QUEUE_NEXT_FUNCTION] = "SELECT min(function) FROM event WHERE function>?1",
-	[QUEUE_NEXT] = EVENTS "WHERE function=?1 AND due<=?2 AND expires>?2" NOT_TAKEN
-			      "ORDER BY due, id LIMIT 1",
-	[QUEUE_WAKE] = "SELECT min((SELECT ifnull(min(due), ?2) FROM event WHERE due>?1),"
-		       " (SELECT ifnull(min(expires), ?2) FROM event WHERE expires>?1))",
+	[QUEUE_NEXT] = (EVENTS "WHERE function=?1 AND due<=?2 AND expires>?2" NOT_TAKEN
+			       "ORDER BY due, id LIMIT 1"),
+	[QUEUE_WAKE] = ("SELECT min((SELECT ifnull(min(due), ?2) FROM event WHERE due>?1),"
+			" (SELECT ifnull(min(expires), ?2) FROM event WHERE expires>?1))"),
 	[QUEUE_TAKE] = "INSERT INTO taken VALUES(?1, ?2)",
 	[QUEUE_UNTAKE] = "DELETE FROM taken WHERE id=?1",
 	[QUEUE_TAKEN_EACH] = "SELECT count(*) FROM taken WHERE function=?1",

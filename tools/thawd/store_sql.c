@@ -66,36 +66,36 @@ const struct db_kind store_kind = {
 #define ALIASES "SELECT name, version, description, modified, revision, provisioned FROM alias "
 
 const char *const store_statements[STORE_NSTATEMENTS] = {
-	[STORE_GET_VERSION] = RECORDS "WHERE v.function=?1 AND v.number=?2",
+	[STORE_GET_VERSION] = (RECORDS "WHERE v.function=?1 AND v.number=?2"),
 	[STORE_GET_ALIASED] =
-		RECORDS "WHERE v.function=?1 AND v.number="
-			"(SELECT version FROM alias WHERE function=?1 AND name=?2)",
+		(RECORDS "WHERE v.function=?1 AND v.number="
+			 "(SELECT version FROM alias WHERE function=?1 AND name=?2)"),
 	[STORE_LIST] =
-		RECORDS "WHERE v.function>?1 AND v.number=0 ORDER BY v.function LIMIT ?2",
+		(RECORDS "WHERE v.function>?1 AND v.number=0 ORDER BY v.function LIMIT ?2"),
 	[STORE_LIST_VERSIONS] =
-		RECORDS "WHERE v.function=?1 AND v.number>?2 ORDER BY v.number LIMIT ?3",
-	[STORE_GET_ALIAS] = ALIASES "WHERE function=?1 AND name=?2",
-	[STORE_LIST_ALIASES] = ALIASES "WHERE function=?1 AND name>?2 ORDER BY name LIMIT ?3",
+		(RECORDS "WHERE v.function=?1 AND v.number>?2 ORDER BY v.number LIMIT ?3"),
+	[STORE_GET_ALIAS] = (ALIASES "WHERE function=?1 AND name=?2"),
+	[STORE_LIST_ALIASES] = (ALIASES "WHERE function=?1 AND name>?2 ORDER BY name LIMIT ?3"),
 	[STORE_PUT_FUNCTION] = "INSERT INTO function(name) VALUES(?1) ON CONFLICT DO NOTHING",
 	[STORE_PUT_VERSION] =
-		"INSERT INTO version(function, number, image, modified, revision, memory,"
-		" timeout_ms, mode, min, max, idle_timeout_ms, weight, description, "
-		"environment)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-		" ON CONFLICT DO UPDATE SET image=excluded.image, modified=excluded.modified,"
-		" revision=excluded.revision, memory=excluded.memory,"
-		" timeout_ms=excluded.timeout_ms, mode=excluded.mode, min=excluded.min,"
-		" max=excluded.max, idle_timeout_ms=excluded.idle_timeout_ms,"
-		" weight=excluded.weight, description=excluded.description,"
-		" environment=excluded.environment",
+		("INSERT INTO version(function, number, image, modified, revision, memory,"
+		 " timeout_ms, mode, min, max, idle_timeout_ms, weight, description, "
+		 "environment)"
+		 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+		 " ON CONFLICT DO UPDATE SET image=excluded.image, modified=excluded.modified,"
+		 " revision=excluded.revision, memory=excluded.memory,"
+		 " timeout_ms=excluded.timeout_ms, mode=excluded.mode, min=excluded.min,"
+		 " max=excluded.max, idle_timeout_ms=excluded.idle_timeout_ms,"
+		 " weight=excluded.weight, description=excluded.description,"
+		 " environment=excluded.environment"),
 	[STORE_LAST_VERSION] = "SELECT max(number) FROM version WHERE function=?1 AND number>0",
-	[STORE_NEXT_NUMBER] = "INSERT INTO published VALUES(?1, 1)"
-			      " ON CONFLICT DO UPDATE SET last=last+1 RETURNING last",
+	[STORE_NEXT_NUMBER] = ("INSERT INTO published VALUES(?1, 1)"
+			       " ON CONFLICT DO UPDATE SET last=last+1 RETURNING last"),
 	[STORE_PUT_ALIAS] =
-		"INSERT INTO alias(function, name, version, description, modified, revision)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
-		" version=excluded.version, description=excluded.description,"
-		" modified=excluded.modified, revision=excluded.revision",
+		("INSERT INTO alias(function, name, version, description, modified, revision)"
+		 " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
+		 " version=excluded.version, description=excluded.description,"
+		 " modified=excluded.modified, revision=excluded.revision"),
 	[STORE_DELETE_ALIAS] = "DELETE FROM alias WHERE function=?1 AND name=?2",
 	[STORE_DELETE_ALIASES] = "DELETE FROM alias WHERE function=?1",
 	[STORE_ALIAS_OF] = "SELECT name FROM alias WHERE function=?1 AND version=?2",
@@ -108,8 +108,9 @@ const char *const store_statements[STORE_NSTATEMENTS] = {
 		"UPDATE alias SET provisioned=?3 WHERE function=?1 AND name=?2",
 	[STORE_PUT_IMAGE] = "INSERT OR IGNORE INTO image VALUES(?1, ?2, ?3, ?4)",
 	[STORE_GET_IMAGE] = "SELECT sha256 FROM image WHERE id=?1",
-	[STORE_UNUSED_IMAGES] = "SELECT id FROM image i WHERE NOT EXISTS(SELECT 1 FROM version "
-				"WHERE image=i.id)"
-				" AND NOT EXISTS(SELECT 1 FROM image WHERE parent=i.id)",
+	[STORE_UNUSED_IMAGES] =
+		("SELECT id FROM image i WHERE NOT EXISTS(SELECT 1 FROM version "
+		 "WHERE image=i.id)"
+		 " AND NOT EXISTS(SELECT 1 FROM image WHERE parent=i.id)"),
 	[STORE_DELETE_IMAGE] = "DELETE FROM image WHERE id=?1",
 };
