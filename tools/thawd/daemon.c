@@ -112,6 +112,15 @@ static char *metrics(size_t *len, void *data)
 
 /* ---- opening ---- */
 
+/* A client that comes now is refused, and not left to wait for somebody who never looks. */
+static void close_doors(struct daemon *d)
+{
+	for (uint32_t i = 0; i < DAEMON_DOORS; i++) {
+		fd_cleanup(&d->doors[i]);
+		d->doors[i] = -1;
+	}
+}
+
 static int on_signal(struct loop_watch *w, uint32_t events)
 {
 	struct daemon *d = container_of(w, struct daemon, signals);
@@ -123,6 +132,7 @@ static int on_signal(struct loop_watch *w, uint32_t events)
 	log_info("stop: %u requests are under way", http_stats(d->http)->unfinished);
 	d->stop_by = clock_monotonic() + d->config->drain_ms * NSEC_PER_MSEC;
 	http_drain(d->http);
+	close_doors(d);
 	return 0;
 }
 
@@ -244,8 +254,7 @@ static void daemon_close(struct daemon *d)
 	manager_close(d->manager);
 	jobs_close(d->jobs);
 	store_close(d->store);
-	for (uint32_t i = 0; i < DAEMON_DOORS; i++)
-		fd_cleanup(&d->doors[i]);
+	close_doors(d);
 	fd_cleanup(&d->signals.fd);
 	loop_fini(&d->loop);
 	thaw_zygote_close(d->zygote);
