@@ -131,6 +131,15 @@ static char *metrics(size_t *len, void *data)
 
 /* ---- opening ---- */
 
+/* A client that comes now is refused, and not left to wait for somebody who never looks. */
+static void close_doors(struct daemon *d)
+{
+	for (uint32_t i = 0; i < DOORS_MAX; i++) {
+		fd_cleanup(&d->doors[i]);
+		d->doors[i] = -1;
+	}
+}
+
 static int on_signal(struct loop_watch *w, uint32_t events)
 {
 	struct daemon *d = container_of(w, struct daemon, signals);
@@ -145,6 +154,8 @@ static int on_signal(struct loop_watch *w, uint32_t events)
 	d->stop_by = clock_monotonic() + d->config->drain_ms * NSEC_PER_MSEC;
 	http_drain(d->http);
 	manager_stop(d->manager);
+	if (!d->goes_on_anew)
+		close_doors(d);
 	return 0;
 }
 
@@ -408,7 +419,6 @@ int daemon_run(const struct daemon_config *c, struct err *err)
 	daemon_close(&d);
 	if (ret == 0 && d.goes_on_anew)
 		ret = begin_anew(&d, err);
-	for (uint32_t i = 0; i < DOORS_MAX; i++)
-		fd_cleanup(&d.doors[i]);
+	close_doors(&d);
 	return ret;
 }

@@ -26,7 +26,7 @@ struct kind {
 	struct thaw_image *image;
 	struct thaw_template *template;
 	struct thaw_pool *pool;
-	unsigned int wanted; /* shells that starts found missing */
+	unsigned int wanted; /* shells that starts found missing since the last fill */
 	unsigned int asked;  /* of these, by the job */
 	int ret;
 	struct thaw_err err;
@@ -87,45 +87,43 @@ static void ask_drop(struct kind *k)
 	jobs_add(k->m->loads, &k->job);
 }
 
-/* Returns the job's error, or NULL; @gone: nobody is to be told. */
-static const struct thaw_err *job_end(struct kind *k, bool *gone)
-{
-	k->at_work = false;
-	*gone = k->is_dropped;
-	if (k->is_dropped)
-		ask_drop(k);
-	return k->ret < 0 ? &k->err : NULL;
-}
-
 static void done_load(struct job *job)
 {
 	struct kind *k = container_of(job, struct kind, job);
 	const struct machines_config *c = &k->m->config;
-	bool gone;
-	const struct thaw_err *err = job_end(k, &gone);
 
-	if (!gone)
-		c->loaded(k->data, err, c->data);
+	k->at_work = false;
+	if (k->is_dropped)
+		ask_drop(k);
+	else
+		c->loaded(k->data, k->ret < 0 ? &k->err : NULL, c->data);
 }
 
-static void done_fill(struct job *job)
-{
-	struct kind *k = container_of(job, struct kind, job);
-	const struct machines_config *c = &k->m->config;
-	bool gone;
-	const struct thaw_err *err = job_end(k, &gone);
-
-	if (!gone)
-		c->filled(k->data, err, c->data);
-}
+static void done_fill(struct job *job);
 
 static void ask_fill(struct kind *k)
 {
 	k->asked = k->wanted;
-	k->wanted = 0;
 	k->at_work = true;
 	k->job = (struct job){ .work = work_fill, .done = done_fill };
 	jobs_add(k->m->fills, &k->job);
+}
+
+/* All that lacked a shell try again, so they are counted anew: who went without one in the
+ * meantime, or was counted twice, would leave a shell behind that nobody wants. */
+static void done_fill(struct job *job)
+{
+	struct kind *k = container_of(job, struct kind, job);
+	const struct machines_config *c = &k->m->config;
+
+	k->wanted = 0;
+	if (!k->is_dropped)
+		c->filled(k->data, k->ret < 0 ? &k->err : NULL, c->data);
+	k->at_work = false;
+	if (k->is_dropped)
+		ask_drop(k);
+	else if (k->wanted > 0)
+		ask_fill(k);
 }
 
 /* ---- kinds ---- */
