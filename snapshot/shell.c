@@ -67,7 +67,7 @@ static int move_in(struct shell *s, const struct shell_birth *b, struct err *err
 }
 
 /* Give up what is not needed any more, then tell the caller. */
-static int get_ready(const struct shell *s, const struct filter *filter, int zygote,
+static int get_ready(struct shell *s, const struct filter *filter, int zygote,
 		     struct err *err)
 {
 	const struct packet_msg msg = { .type = PACKET_READY };
@@ -84,6 +84,10 @@ static int get_ready(const struct shell *s, const struct filter *filter, int zyg
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, "PR_SET_DUMPABLE");
 	ret = filter_enter(filter, err);
+	/* A VM's first KVM_RUN makes a thread of KVM's own, also one that comes back at once: in the
+	 * filter, as everything here. */
+	if (ret == 0)
+		ret = vcpu_complete(&s->machine.vm.vcpus[0], err);
 	if (ret < 0)
 		return ret;
 	ret = packet_send(s->socket, &msg, NULL, 0);
@@ -105,9 +109,6 @@ static int shell_make(struct shell *s, const struct shell_birth *b, struct err *
 				     b->mailbox_fd, err);
 	for (uint32_t i = 0; i < s->machine.vm.nvcpus && ret == 0; i++)
 		ret = vcpu_adopt(&s->machine.vm.vcpus[i], err);
-	/* A VM's first KVM_RUN makes a thread of KVM's own, also one that comes back at once. */
-	if (ret == 0)
-		ret = vcpu_complete(&s->machine.vm.vcpus[0], err);
 	if (ret < 0)
 		return ret;
 	close(b->state_fd);

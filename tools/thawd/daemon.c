@@ -213,6 +213,7 @@ static int open_manager(struct daemon *d, struct err *err)
 	struct manager_config config = { .loop = &d->loop,
 					 .store = d->store,
 					 .queue = d->queue,
+					 .jobs = d->jobs,
 					 .zygote = d->zygote,
 					 .limits = { .slots = d->config->slots,
 						     .functions = FUNCTIONS,
@@ -337,11 +338,11 @@ static int daemon_open(struct daemon *d, struct err *err)
 
 static void daemon_close(struct daemon *d)
 {
-	/* Requests first, then who answers them. */
+	/* Requests first, then who answers them: jobs tell the manager. */
 	http_destroy(d->http);
+	jobs_close(d->jobs);
 	manager_close(d->manager);
 	pressure_close(&d->pressure);
-	jobs_close(d->jobs);
 	queue_close(d->queue);
 	store_close(d->store);
 	fd_cleanup(&d->signals.fd);

@@ -10,6 +10,7 @@
 #include "engine/log.h"
 #include "tools/thaw/cmd.h"
 #include "tools/thawd/manager_state.h"
+#include "tools/thawd/queue.h"
 
 /* Ours: invocations that wait for one function. */
 #define MAX_QUEUED 10000u
@@ -41,6 +42,37 @@ static struct policy_function policy_of(const struct function *f)
 
 /* ---- ends ---- */
 
+static void work_collect(struct job *job)
+{
+	const struct manager *m = container_of(job, struct manager, collect);
+	struct err err;
+
+	if (store_collect(m->config.store, &err) < 0)
+		log_warn("images that nobody needs: %s", err.text);
+}
+
+static void collect(struct manager *m);
+
+static void done_collect(struct job *job)
+{
+	struct manager *m = container_of(job, struct manager, collect);
+
+	m->collects = false;
+	if (m->collect_again)
+		collect(m);
+}
+
+/* On a thread: it waits for the disk. */
+static void collect(struct manager *m)
+{
+	m->collect_again = m->collects;
+	if (m->collects)
+		return;
+	m->collects = true;
+	m->collect = (struct job){ .work = work_collect, .done = done_collect };
+	jobs_add(m->config.jobs, &m->collect);
+}
+
 static void function_free(struct function *f)
 {
 	struct function **at;
@@ -52,7 +84,8 @@ static void function_free(struct function *f)
 	if (f->kind)
 		machines_unload(f->kind);
 	function_log_close(&f->log);
-	store_release(f->m->config.store, f->record.image);
+	if (store_release(f->m->config.store, f->record.image) && !f->m->is_stopping)
+		collect(f->m);
 	free(f);
 }
 
@@ -186,8 +219,8 @@ static struct function *find_loaded(struct manager *m, const struct store_record
 	return f;
 }
 
-int function_find(struct function **out, struct manager *m, const char *name,
-		  const char *qualifier, struct err *err)
+static int find_once(struct function **out, struct manager *m, const char *name,
+		     const char *qualifier, struct err *err)
 {
 	struct store_record record;
 	int ret = store_resolve(m->config.store, name, qualifier[0] ? qualifier : NULL, &record,
@@ -202,6 +235,15 @@ int function_find(struct function **out, struct manager *m, const char *name,
 		*out = NULL;
 	}
 	return *out ? 0 : function_make(out, m, &record, err);
+}
+
+int function_find(struct function **out, struct manager *m, const char *name,
+		  const char *qualifier, struct err *err)
+{
+	int ret = find_once(out, m, name, qualifier, err);
+
+	/* Its image was replaced between the two: the next look sees the new one, or none. */
+	return ret == -ENOENT ? find_once(out, m, name, qualifier, err) : ret;
 }
 
 /* ---- ahead of the first call ---- */
@@ -269,9 +311,10 @@ int manager_preload(struct manager *m, struct err *err)
 void manager_changed(struct manager *m, const char *name)
 {
 	struct function *f = m->functions, *next;
+	struct store_record now;
+	struct err err;
 
 	for (; f; f = next) {
-		struct store_record now;
 		char version[NAMES_QUALIFIER_SIZE];
 
 		next = f->next;
@@ -282,5 +325,8 @@ void manager_changed(struct manager *m, const char *name)
 		    strcmp(now.revision, f->record.revision) != 0)
 			function_remove(f);
 	}
-	preload_function(m, name);
+	if (store_resolve(m->config.store, name, NULL, &now, NULL) == 0)
+		preload_function(m, name);
+	else if (queue_forget(m->config.queue, name, &err) < 0)
+		log_warn("events of %s: %s", name, err.text);
 }

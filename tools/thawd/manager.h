@@ -22,6 +22,7 @@
 #include "tools/thawd/policy.h"
 
 struct err;
+struct jobs;
 struct loop;
 struct manager;
 struct queue;
@@ -32,6 +33,7 @@ struct manager_config {
 	struct loop *loop;
 	struct store *store; /* these two outlive it, too */
 	struct queue *queue;
+	struct jobs *jobs;	    /* a thread that may wait for the disk */
 	struct thaw_zygote *zygote; /* outlives the manager */
 	struct policy_limits limits;
 	const char *log_dir; /* what functions print: a file for each */

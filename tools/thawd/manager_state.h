@@ -6,6 +6,7 @@
 #include "engine/loop.h"
 #include "tools/thawd/function_log.h"
 #include "tools/thawd/histogram.h"
+#include "tools/thawd/jobs.h"
 #include "tools/thawd/machines.h"
 #include "tools/thawd/manager.h"
 #include "tools/thawd/store.h"
@@ -107,6 +108,8 @@ struct manager {
 	uint32_t nfunctions, ninvocations;
 	bool is_stopping; /* no more of the queue's events, and what is cut short is nobody's fault */
 	struct loop_watch queue_watch;
+	struct job collect; /* images that nobody needs any more */
+	bool collects, collect_again;
 	struct function **by_number; /* limits.functions of them */
 	struct worker *workers;	     /* limits.slots of them */
 };
