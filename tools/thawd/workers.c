@@ -75,22 +75,21 @@ static void finish(struct worker *w, struct outcome *outcome)
 static void fail(struct worker *w, int ret, const char *why)
 {
 	const struct invocation *inv = w->invocation;
-	char message[sizeof(((struct err *)0)->text) + 100];
+	char message[sizeof(((struct err *)0)->text)];
 	struct outcome o = { .function_error = "Unhandled", .message = message };
 	const char *id = inv->call ? inv->call->id : "-";
 
 	if (ret == -THAW_TIMED_OUT) {
 		w->function->counts[FUNCTION_TIMED_OUT]++;
 		o.error_type = "Sandbox.Timedout";
-		snprintf(message, sizeof(message),
-			 "RequestId: %s Error: Task timed out after %.2f seconds", id,
+		snprintf(message, sizeof(message), "Task timed out after %.2f seconds",
 			 w->function->record.config.timeout_ms / 1e3);
 	} else {
 		w->function->counts[FUNCTION_FAILED]++;
 		o.error_type = "Runtime.ExitError";
-		snprintf(message, sizeof(message), "RequestId: %s Error: %s", id, why);
+		snprintf(message, sizeof(message), "%s", why);
 	}
-	tell(w, "%s\n", message);
+	tell(w, "RequestId: %s Error: %s\n", id, message);
 	finish(w, &o);
 }
 
