@@ -138,7 +138,7 @@ $O/flags: FORCE
 
 # One sentence in place of a screen of errors when a library is not installed.
 $O/lib.headers: headers := lz4.h jansson.h liburing.h openssl/evp.h isa-l/crc.h seccomp.h archive.h \
-           sqlite3.h microhttpd.h gnutls/gnutls.h
+           sqlite3.h microhttpd.h gnutls/gnutls.h curl/curl.h
 $O/test.headers: headers := criterion/criterion.h
 $O/%.headers: $O/flags
 	@printf '#include <%s>\n' $(headers) | $(CC) $(cflags) -E -x c -o /dev/null - 2>$@.log \
@@ -152,12 +152,12 @@ test: $(unit)
 	$(run) $(unit)
 kvm-test: $(thaw) $(kvm) $(samples) $(guest_tests)
 	$(run) $(kvm)
-e2e: all $(samples) $(guest_tests)
+e2e: all $O/thawd $(samples) $(guest_tests)
 	$(run) $(e2e)
 check:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) check-run
-check-run: all $(unit) $(kvm) $(samples) $(guest_tests)
+check-run: all $O/thawd $(unit) $(kvm) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
 asan:
 	+$Q$(sub) MODE=asan asan-run

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "snapshot/thaw.h"
+#include "tools/thaw/cmd.h"
 #include "tools/thawd/lambda_ask.h"
 
 /* A call, and whom to answer. */
@@ -54,8 +55,8 @@ static char *failure(const struct call *call, const struct outcome *o)
 	if (!message)
 		return NULL;
 	snprintf(message, size, pattern, call->id, why);
-	doc = json_pack("{s:o*, s:o*}", "errorMessage", aws_text(message), "errorType",
-			aws_text(o->error_type ? o->error_type : "Runtime.Unknown"));
+	doc = json_pack("{s:o*, s:o*}", "errorMessage", cmd_json_text(message), "errorType",
+			cmd_json_text(o->error_type ? o->error_type : "Runtime.Unknown"));
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	return text;
