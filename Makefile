@@ -142,7 +142,7 @@ $O/flags: FORCE
 
 # One sentence in place of a screen of errors when a library is not installed.
 $O/lib.headers: headers := lz4.h jansson.h liburing.h openssl/evp.h isa-l/crc.h seccomp.h archive.h \
-           sqlite3.h microhttpd.h gnutls/gnutls.h
+           sqlite3.h microhttpd.h gnutls/gnutls.h curl/curl.h
 $O/test.headers: headers := criterion/criterion.h
 $O/%.headers: $O/flags
 	@printf '#include <%s>\n' $(headers) | $(CC) $(cflags) -E -x c -o /dev/null - 2>$@.log \

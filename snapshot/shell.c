@@ -67,8 +67,7 @@ static int move_in(struct shell *s, const struct shell_birth *b, struct err *err
 }
 
 /* Give up what is not needed any more, then tell the caller. */
-static int get_ready(struct shell *s, const struct filter *filter, int zygote,
-		     struct err *err)
+static int get_ready(struct shell *s, const struct filter *filter, int zygote, struct err *err)
 {
 	const struct packet_msg msg = { .type = PACKET_READY };
 	int ret;

@@ -12,7 +12,7 @@ set -eu
 
 build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev liburing-dev libseccomp-dev
 	libarchive-dev libsqlite3-dev liblua5.4-dev libmicrohttpd-dev libgnutls28-dev
-	sqlite3 jq'
+	libcurl4-openssl-dev sqlite3 jq'
 check='libcriterion-dev strace musl-tools pkg-config busybox-static'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
 tcg='qemu-system-x86 busybox-static cpio xz-utils'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# thaw.bash - bash completion for thaw(1): commands, options, tiers, and images, which are
+# thaw.bash - bash completion for thaw(1): commands, options, tiers, functions, and images, which are
 # directories with a manifest.json.
 
 # Images whose path starts with $1; where there is none, directories on the way to one.
@@ -30,7 +30,7 @@ _thaw_words() {
 }
 
 _thaw() {
-	local commands="build run boot snapshot flatten inspect verify bench version help"
+	local commands="build run boot snapshot flatten inspect verify bench fn top version help"
 	local guest="--mem --files --env"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]}
@@ -57,6 +57,10 @@ _thaw() {
 		_thaw_images "$cur"
 		return
 		;;
+	--mode)
+		_thaw_words "$cur" "rewind reuse fresh"
+		return
+		;;
 	--mem)
 		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
 		return
@@ -65,7 +69,8 @@ _thaw() {
 		_thaw_words "$cur" ""
 		return
 		;;
-	--env | --payload | --timeout | --record-runs | -n) # whatever the user has in mind
+	--env | --payload | --timeout | --record-runs | -n | --at | --min | --max | --idle-timeout | \
+		--reserved | --provisioned | --weight | --slot-memory | --description) # whatever the user has in mind
 		return
 		;;
 	esac
@@ -90,6 +95,8 @@ _thaw() {
 	inspect) _thaw_image "$cur" "--state --json --png --parent" ;;
 	verify) _thaw_image "$cur" "--json --parent" ;;
 	bench) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --out --json" ;;
+	fn) _thaw_fn "$cur" ;;
+	top) _thaw_words "$cur" "--at --once --json" ;;
 	version) _thaw_words "$cur" "--host --json" ;;
 	help) ((COMP_CWORD > 2)) || _thaw_words "$cur" "$commands" ;;
 	esac
@@ -110,6 +117,30 @@ _thaw_image() {
 		_thaw_words "$1" "$2"
 	else
 		_thaw_images "$1"
+	fi
+}
+
+# Verbs, their options, and what they are about: a name comes first.
+_thaw_fn() {
+	local options
+	case ${COMP_WORDS[2]} in
+	add)
+		options="--mem --files --env --sample --timeout --mode --min --max --idle-timeout \
+			--reserved --provisioned --weight --slot-memory --description"
+		;;
+	invoke) options="--event --tail --output" ;;
+	list) options="--versions" ;;
+	logs) options="--follow" ;;
+	esac
+	if ((COMP_CWORD == 2)); then
+		_thaw_words "$1" "add invoke list rm logs publish alias"
+	elif [[ $1 == -* ]]; then
+		_thaw_words "$1" "$options --at --json"
+	elif ((COMP_CWORD == 3)); then
+		# The space: nothing at all would mean files.
+		_thaw_words "$1" " $(thaw fn list 2>/dev/null | awk 'NR > 1 { print $1 }')"
+	elif [[ ${COMP_WORDS[2]} == add ]]; then
+		compopt -o default
 	fi
 }
 

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "engine/log.h"
 #include "tools/thaw/blob.h"
 
 int exit_code(int ret)
@@ -57,6 +59,29 @@ int cmd_print_json(FILE *to, json_t *doc)
 	putc('\n', to);
 	json_decref(doc);
 	return EXIT_OK;
+}
+
+json_t *cmd_json_text(const char *text)
+{
+	json_t *s = json_string(text);
+	auto_free char *copy = s ? NULL : strdup(text);
+
+	if (s || !copy)
+		return s;
+	for (char *at = copy; *at; at++)
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	return json_string(copy);
+}
+
+int cmd_end(int code)
+{
+	log_flush(STDERR_FILENO);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK) {
+		perror("thaw: write to stdout");
+		code = EXIT_FAILED;
+	}
+	return code;
 }
 
 /* A decimal number at the start of @text; *end is what follows. -1: none there, or too big. */

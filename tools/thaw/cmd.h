@@ -35,7 +35,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_build, cmd_boot, cmd_run, cmd_inspect, cmd_verify, cmd_version,
-	cmd_help, cmd_layout, cmd_bench, cmd_snapshot, cmd_flatten;
+	cmd_help, cmd_layout, cmd_bench, cmd_snapshot, cmd_flatten, cmd_fn, cmd_top;
 extern const struct cmd *const cmds[]; /* NULL at the end */
 
 /* The exit code for a negative result of the library. */
@@ -64,6 +64,12 @@ int cmd_usage(const struct cmd *cmd, const char *fmt, ...)
  * not UTF-8. Returns an exit code. */
 struct json_t; /* jansson's */
 int cmd_print_json(FILE *to, struct json_t *doc);
+
+/* A JSON string of any bytes: where they are no UTF-8, those above 127 become "?". NULL: no memory. */
+struct json_t *cmd_json_text(const char *text);
+
+/* A process's last words: what is not written yet. Returns @code, or what became of it. */
+int cmd_end(int code);
 
 /* Option values. Each returns 0, or EXIT_USAGE after saying what is wrong. */
 int opt_size(const struct cmd *cmd, const char *name, const char *text, uint64_t *bytes);

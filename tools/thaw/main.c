@@ -12,8 +12,8 @@
 #include "tools/thaw/cmd.h"
 
 const struct cmd *const cmds[] = {
-	&cmd_build,  &cmd_run,	 &cmd_boot,    &cmd_snapshot, &cmd_flatten, &cmd_inspect,
-	&cmd_verify, &cmd_bench, &cmd_version, &cmd_help,     &cmd_layout,  NULL,
+	&cmd_build, &cmd_run, &cmd_boot, &cmd_snapshot, &cmd_flatten, &cmd_inspect, &cmd_verify,
+	&cmd_bench, &cmd_fn,  &cmd_top,	 &cmd_version,	&cmd_help,    &cmd_layout,  NULL,
 };
 
 static const struct cmd *cmd_find(const char *name)
@@ -89,7 +89,6 @@ int main(int argc, char **argv)
 {
 	const struct cmd *c;
 	const char *name;
-	int code;
 
 	open_standard_files();
 	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2) */
@@ -108,11 +107,5 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	set_log_level();
-	code = c->run(argc - 1, argv + 1);
-	log_flush(STDERR_FILENO);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK) {
-		perror("thaw: write to stdout");
-		code = EXIT_FAILED;
-	}
-	return code;
+	return cmd_end(c->run(argc - 1, argv + 1));
 }

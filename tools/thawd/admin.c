@@ -2,24 +2,23 @@
 #include "tools/thawd/admin.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "engine/err.h"
 #include "tools/thawd/admin_ask.h"
 #include "tools/thawd/aws_error.h"
 #include "tools/thawd/catalogue.h"
+#include "tools/thawd/function_log.h"
 #include "tools/thawd/jobs.h"
 #include "tools/thawd/manager.h"
 #include "tools/thawd/store.h"
 
 #define BODY_MAX (64u << 10)  /* of a request; ours */
-#define LOG_MAX	 (256u << 10) /* of a log's end that is shown; ours */
+#define LOG_MAX	 (256u << 10) /* of a log that is shown at once; ours */
 
 /* A change of the store on its way: asked for, made on a thread, answered. */
 struct change {
@@ -207,35 +206,64 @@ static void on_delete_alias(struct http_request *r, void *data)
 	begin(r, data, false, make_no_alias);
 }
 
-/* The end of a log; the page cache has it. */
+/* ---- logs ---- */
+
+#define MARK_SIZE 48u /* two numbers */
+
+/* "INODE-OFFSET", as we gave it out; anything else is a place in no file. */
+static struct function_log_mark take_mark(const struct uri *u)
+{
+	struct function_log_mark mark = { 0 };
+	char text[MARK_SIZE], *end;
+
+	if (uri_parameter(u, "After", text, sizeof(text)) > 0) {
+		mark.inode = strtoull(text, &end, 10);
+		mark.offset = *end == '-' ? strtoull(end + 1, NULL, 10) : 0;
+	}
+	return mark;
+}
+
+static void answer_log(struct http_request *r, const struct function_log_mark *mark,
+		       const char *text, size_t len)
+{
+	char next[MARK_SIZE];
+	const struct http_field fields[] = { { "X-Thaw-Log-Mark", next } };
+
+	snprintf(next, sizeof(next), "%" PRIu64 "-%" PRIu64, mark->inode, mark->offset);
+	http_answer(r, &(struct http_answer){ .status = 200,
+					      .type = "text/plain; charset=utf-8",
+					      .body = text,
+					      .len = len,
+					      .fields = fields,
+					      .nfields = ARRAY_SIZE(fields) });
+}
+
+/* Too large for the stack. */
+struct log_ask {
+	struct admin_ask ask;
+	struct store_record record;
+	char text[LOG_MAX];
+};
+
+/* The page cache has it. */
 static void on_log(struct http_request *r, void *data)
 {
 	const struct admin *a = data;
-	struct admin_ask ask = { 0 };
-	auto_free char *path = NULL;
-	auto_free char *text = malloc(LOG_MAX);
-	auto_close int fd = -1;
+	struct function_log_mark mark = take_mark(http_uri(r));
+	auto_free struct log_ask *l = calloc(1, sizeof(*l));
 	struct err err;
-	struct stat st;
-	ssize_t n = 0;
-	int ret = admin_ask_names(&ask, http_uri(r), &err);
+	size_t len;
+	int ret = l ? admin_ask_names(&l->ask, http_uri(r), &err)
+		    : err_set(&err, ENOMEM, "no memory for a log");
 
+	if (ret == 0)
+		ret = store_resolve(a->store, l->ask.function, NULL, &l->record, &err);
 	if (ret < 0) {
 		refuse(r, ret, &err);
 		return;
 	}
-	if (!text || asprintf(&path, "%s/%s.log", a->log_dir, ask.function) < 0) {
-		path = NULL;
-		refuse(r, -ENOMEM, &(struct err){ "no memory for a log" });
-		return;
-	}
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && fstat(fd, &st) == 0)
-		n = pread(fd, text, LOG_MAX, MAX(st.st_size - (off_t)LOG_MAX, (off_t)0));
-	http_answer(r, &(struct http_answer){ .status = 200,
-					      .type = "text/plain; charset=utf-8",
-					      .body = text,
-					      .len = (size_t)MAX(n, (ssize_t)0) });
+	len = function_log_read(a->log_dir, l->ask.function, &mark, l->text, LOG_MAX);
+	answer_log(r, &mark, l->text, len);
 }
 
 /* clang-format off */

@@ -8,7 +8,9 @@
  *	POST   /thaw/functions/NAME/versions
  *	PUT    /thaw/functions/NAME/aliases/ALIAS	{"version": 3}
  *	DELETE /thaw/functions/NAME/aliases/ALIAS
- *	GET    /thaw/functions/NAME/log
+ *	GET    /thaw/functions/NAME/log?After=MARK
+ *
+ * A log's answer is its end, or what comes after MARK, with the next mark in X-Thaw-Log-Mark.
  *
  * An image is named by its directory on this host, which is read with thawd's rights; so these are
  * only for whoever may come in at all (listen.h).

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/util.h"
+#include "tools/thaw/cmd.h"
 #include "tools/thawd/http.h"
 
 #define JSON_TYPE "application/json"
@@ -40,20 +41,6 @@ const char *aws_error_name(enum aws_error error)
 	return error > AWS_FINE && error < AWS_ERRORS ? kinds[error].name : "";
 }
 
-json_t *aws_text(const char *text)
-{
-	json_t *s = json_string(text);
-	char *copy = s ? NULL : strdup(text);
-
-	for (char *at = copy; at && *at; at++)
-		if ((unsigned char)*at >= 0x80)
-			*at = '?';
-	if (copy)
-		s = json_string(copy);
-	free(copy);
-	return s;
-}
-
 static void answer_text(struct http_request *r, unsigned status, const char *text,
 			const struct http_field fields[2])
 {
@@ -71,7 +58,7 @@ void aws_refuse(struct http_request *r, const struct aws_refusal *f)
 {
 	const struct kind *k = &kinds[f->error];
 	json_t *doc = json_pack("{s:s, s:o*}", "Type", k->at_fault, k->message_key,
-				aws_text(f->message));
+				cmd_json_text(f->message));
 	struct http_field fields[2] = { { "x-amzn-ErrorType", k->name },
 					{ "Retry-After", NULL } };
 	auto_free char *text = NULL;

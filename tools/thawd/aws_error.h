@@ -46,8 +46,5 @@ const char *aws_error_name(enum aws_error error);
 /* Answer @r with it. */
 void aws_refuse(struct http_request *r, const struct aws_refusal *f);
 
-/* A JSON string of any bytes: those that are no UTF-8 become "?". NULL: no memory. */
-json_t *aws_text(const char *text);
-
 /* Answer @r with @body and @status; @body is given back. NULL: AWS_SERVICE. */
 void aws_answer_json(struct http_request *r, unsigned status, json_t *body);

@@ -11,7 +11,6 @@
 
 struct err;
 
-
 struct daemon_config {
 	bool wants_help; /* and nothing else */
 	const char

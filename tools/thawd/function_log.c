@@ -56,3 +56,49 @@ void function_log_add(struct function_log *l, const void *text, size_t len)
 	if (l->fd >= 0 && write(l->fd, text, len) == (ssize_t)len)
 		l->size += len;
 }
+
+static int open_part(const char *dir, const char *name, const char *suffix, struct stat *st)
+{
+	auto_free char *path = NULL;
+	auto_close int fd = -1;
+
+	if (asprintf(&path, "%s/%s.log%s", dir, name, suffix) < 0) {
+		path = NULL;
+		return -1;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && fstat(fd, st) == 0 ? fd_take(&fd) : -1;
+}
+
+static size_t read_part(int fd, struct function_log_mark *mark, char *text, size_t max)
+{
+	ssize_t n = pread(fd, text, max, (off_t)mark->offset);
+
+	mark->offset += n > 0 ? (uint64_t)n : 0;
+	return n > 0 ? (size_t)n : 0;
+}
+
+size_t function_log_read(const char *dir, const char *name, struct function_log_mark *mark,
+			 char *text, size_t max)
+{
+	struct stat now, before;
+	auto_close int fd = open_part(dir, name, "", &now);
+	auto_close int old = -1;
+	size_t n = 0;
+
+	if (fd < 0)
+		return 0;
+	if (mark->inode == 0)
+		*mark = (struct function_log_mark){
+			now.st_ino, (uint64_t)MAX(now.st_size - (off_t)max, (off_t)0)
+		};
+	if (mark->inode != now.st_ino) {
+		old = open_part(dir, name, ".1", &before);
+		if (old >= 0 && mark->inode == before.st_ino)
+			n = read_part(old, mark, text, max);
+		if (n > 0)
+			return n;
+		*mark = (struct function_log_mark){ .inode = now.st_ino };
+	}
+	return read_part(fd, mark, text, max);
+}

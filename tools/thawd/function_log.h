@@ -20,3 +20,17 @@ struct function_log {
 void function_log_open(struct function_log *l, const char *dir, const char *name);
 void function_log_close(struct function_log *l);
 void function_log_add(struct function_log *l, const void *text, size_t len);
+
+/* Up to where somebody has read: a file, by whatever name, and a place in it. 0, 0: nowhere. */
+struct function_log_mark {
+	uint64_t inode, offset;
+};
+
+/*
+ * function_log_read - up to @max bytes after @mark, which moves on; after none, the last ones.
+ * What was renamed meanwhile is read to its end first. From any process.
+ *
+ * Returns how many there are in @text; 0 also if there is no log.
+ */
+size_t function_log_read(const char *dir, const char *name, struct function_log_mark *mark,
+			 char *text, size_t max);

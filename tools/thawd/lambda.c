@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "snapshot/thaw.h"
+#include "tools/thaw/cmd.h"
 #include "tools/thawd/lambda_ask.h"
 
 /* A call, and whom to answer. */
@@ -51,9 +52,9 @@ static char *failure(const struct call *call, const struct outcome *o)
 
 	if (asprintf(&message, "RequestId: %s Error: %s", call->id, why) < 0)
 		message = NULL;
-	doc = json_pack("{s:o*, s:o*}", "errorMessage", aws_text(message ? message : ""),
+	doc = json_pack("{s:o*, s:o*}", "errorMessage", cmd_json_text(message ? message : ""),
 			"errorType",
-			aws_text(o->error_type ? o->error_type : "Runtime.Unknown"));
+			cmd_json_text(o->error_type ? o->error_type : "Runtime.Unknown"));
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	return text;

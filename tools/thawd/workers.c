@@ -72,7 +72,7 @@ static void finish(struct worker *w, struct outcome *outcome)
 /* It failed with @ret, in the words of @why. */
 static void fail(struct worker *w, int ret, const char *why)
 {
-	char message[sizeof(((struct err *)0)->text) + 100];
+	char message[sizeof(((struct err *)0)->text)];
 	struct outcome o = { .function_error = "Unhandled", .message = message };
 
 	if (ret == -THAW_TIMED_OUT) {
@@ -85,7 +85,7 @@ static void fail(struct worker *w, int ret, const char *why)
 		o.error_type = "Runtime.ExitError";
 		snprintf(message, sizeof(message), "%s", why);
 	}
-	tell(w, "%s %s\n", w->invocation->id, message);
+	tell(w, "RequestId: %s Error: %s\n", w->invocation->id, message);
 	finish(w, &o);
 }
 
