@@ -20,8 +20,7 @@ static enum policy_mode mode_of(const char *name)
 	return POLICY_FRESH; /* the one that trusts nothing */
 }
 
-static void config_load(struct store_config *c, const struct db *db,
-			enum store_statement id)
+static void config_load(struct store_config *c, const struct db *db, enum store_statement id)
 {
 	c->memory = (uint64_t)db_int(db, id, 7);
 	c->timeout_ms = (uint32_t)db_int(db, id, 8);
@@ -34,8 +33,7 @@ static void config_load(struct store_config *c, const struct db *db,
 	TEXT(c->environment, db, id, 15);
 }
 
-void store_record_load(struct store_record *r, const struct db *db,
-		       enum store_statement id)
+void store_record_load(struct store_record *r, const struct db *db, enum store_statement id)
 {
 	TEXT(r->name, db, id, 0);
 	r->version = db_int(db, id, 1);
@@ -50,8 +48,7 @@ void store_record_load(struct store_record *r, const struct db *db,
 	r->provisioned = (uint32_t)db_int(db, id, 17);
 }
 
-void store_alias_load(struct store_alias *a, const struct db *db,
-		      enum store_statement id)
+void store_alias_load(struct store_alias *a, const struct db *db, enum store_statement id)
 {
 	TEXT(a->name, db, id, 0);
 	a->version = db_int(db, id, 1);

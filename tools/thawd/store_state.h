@@ -74,10 +74,8 @@ int store_check_revision(const char *is, const char *wanted, struct err *err) mu
 /* ---- store_record.c ---- */
 
 /* What STORE_GET_VERSION and its like have found. */
-void store_record_load(struct store_record *r, const struct db *db,
-		       enum store_statement id);
-void store_alias_load(struct store_alias *a, const struct db *db,
-		      enum store_statement id);
+void store_record_load(struct store_record *r, const struct db *db, enum store_statement id);
+void store_alias_load(struct store_alias *a, const struct db *db, enum store_statement id);
 
 /* Of one connection, whose lock is held. Errors: -ENOENT. */
 int store_find_version(struct db *db, const char *name, int64_t version,
