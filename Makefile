@@ -1,5 +1,5 @@
-# make [all] | demo | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
-#      | bench | bench-quick | density | check-style | format | install | uninstall | deps
+# make [all] | demo | demo-thawd | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
+#      | bench | bench-quick | bench-thawd | density | soak-thawd | check-style | format | install | uninstall | deps
 #      | clean
 #
 # V=1 shows commands, WERROR=1 stops at warnings, CC=clang, MODE=debug, PREFIX= and DESTDIR=
@@ -54,7 +54,7 @@ servers := $(call programs,tests/e2e/*.c)
 load    := $O/bench/thawd/thawd_load
 folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench bench/*
 ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
-scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh .ci/run)
+scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh bench/*/*.sh .ci/run)
 
 Q    := $(if $(V),,@)
 say   = $(if $(V),@:,@printf '  %-6s %s\n' $1 $@)
@@ -159,7 +159,7 @@ kvm-test: $(thaw) $(kvm) $(samples) $(guest_tests)
 e2e: all $(servers) $(load) $(samples) $(guest_tests)
 	$(run) $(e2e)
 check:
-	$Qsh tools/deps.sh build check
+	$Qsh tools/deps.sh build check thawd
 	+$Q$(sub) check-run
 check-run: all $(unit) $(kvm) $(servers) $(load) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
@@ -198,6 +198,11 @@ demo:
 	+$Q$(sub) demo-run
 demo-run: all $(samples)
 	$Qsh tools/demo.sh
+demo-thawd:
+	$Qsh tools/deps.sh build thawd
+	+$Q$(sub) demo-thawd-run
+demo-thawd-run: all $(samples)
+	$Qsh tools/demo_thawd.sh
 
 # ---- style ----
 
@@ -208,7 +213,7 @@ check-format:
 check-layers:
 	$Qsh tests/check_layers.sh
 # Every header compiles alone.
-check-headers: $(addsuffix .alone,$(wildcard engine/*.h devices/*.h snapshot/*.h tools/*/*.h bench/*.h guest/*.h))
+check-headers: $(addsuffix .alone,$(wildcard engine/*.h devices/*.h snapshot/*.h tools/*/*.h bench/*.h bench/*/*.h guest/*.h))
 %.h.alone: %.h | $O/lib.headers
 	$Qecho '#include "$<"' | $(CC) $(cflags) -Werror -fsyntax-only -x c -
 tidy := $(filter engine/%.c devices/%.c snapshot/%.c tools/%.c,$(ours))
@@ -222,7 +227,7 @@ check-layout: all
 check-scripts:
 	$Q$(call need,shellcheck)
 	$Qshellcheck $(scripts)
-	$Q! mandoc -T lint -W warning docs/*.1 | grep .
+	$Q! mandoc -T lint -W warning docs/*.[18] | grep .
 format:
 	$Q$(call need,clang-format)
 	$Qclang-format -i $(ours)
@@ -230,17 +235,20 @@ format:
 # ---- the host ----
 
 deps:
-	$Qsh tools/deps.sh build check style tcg
+	$Qsh tools/deps.sh build check thawd style tcg
 
 bindir     = $(DESTDIR)$(PREFIX)/bin
-mandir     = $(DESTDIR)$(PREFIX)/share/man/man1
+mandir     = $(DESTDIR)$(PREFIX)/share/man
+unitdir    = $(DESTDIR)$(PREFIX)/lib/systemd/system
 bashdir    = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 libdir     = $(DESTDIR)$(PREFIX)/lib
 incdir     = $(DESTDIR)$(PREFIX)/include
-installed  = $(bindir)/thaw $(mandir)/thaw.1 $(bashdir)/thaw $(incdir)/thaw.h \
+installed  = $(bindir)/thaw $(bindir)/thawd $(mandir)/man1/thaw.1 $(mandir)/man8/thawd.8 \
+	$(unitdir)/thawd.service $(bashdir)/thaw $(incdir)/thaw.h \
 	$(libdir)/libthaw.a $(libdir)/$(soname) $(libdir)/libthaw.so $(libdir)/pkgconfig/thaw.pc
 install: all
 	install -D -m 755 $(thaw) $(bindir)/thaw
+	install -D -m 755 $(thawd) $(bindir)/thawd
 	install -D -m 644 snapshot/thaw.h $(incdir)/thaw.h
 	install -D -m 644 $O/libthaw.a $(libdir)/libthaw.a
 	install -D -m 755 $O/$(soname) $(libdir)/$(soname)
@@ -248,7 +256,10 @@ install: all
 	install -d $(libdir)/pkgconfig
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(version)|; s|@NEEDS@|$(needs)|' snapshot/thaw.pc.in \
 		>$(libdir)/pkgconfig/thaw.pc
-	install -D -m 644 docs/thaw.1 $(mandir)/thaw.1
+	install -D -m 644 docs/thaw.1 $(mandir)/man1/thaw.1
+	install -D -m 644 docs/thawd.8 $(mandir)/man8/thawd.8
+	install -d $(unitdir)
+	sed 's|@PREFIX@|$(PREFIX)|' tools/thawd.service.in >$(unitdir)/thawd.service
 	install -D -m 644 tools/thaw.bash $(bashdir)/thaw
 uninstall:
 	rm -f $(installed)
@@ -256,7 +267,7 @@ uninstall:
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+.PHONY: all demo demo-run demo-thawd demo-thawd-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -14,11 +14,22 @@ files() {
 
 expect_status 0 "make install" make -s install DESTDIR="$root" PREFIX=/usr
 expect_equal "install adds its files" "$(files)" \
-	"./usr/bin/thaw ./usr/bin/thawing ./usr/include/thaw.h ./usr/lib/libthaw.a ./usr/lib/libthaw.so \
-./usr/lib/libthaw.so.0 ./usr/lib/pkgconfig/thaw.pc ./usr/share/bash-completion/completions/thaw ./usr/share/man/man1/thaw.1 "
+	"./usr/bin/thaw ./usr/bin/thawd ./usr/bin/thawing ./usr/include/thaw.h ./usr/lib/libthaw.a ./usr/lib/libthaw.so \
+./usr/lib/libthaw.so.0 ./usr/lib/pkgconfig/thaw.pc ./usr/lib/systemd/system/thawd.service \
+./usr/share/bash-completion/completions/thaw ./usr/share/man/man1/thaw.1 ./usr/share/man/man8/thawd.8 "
 expect_status 0 "the installed program runs" "$root/usr/bin/thaw" version
 expect_status 0 "the completion is valid bash" \
 	bash -n "$root/usr/share/bash-completion/completions/thaw"
+expect_status 0 "so does the installed daemon" "$root/usr/bin/thawd" --help
+expect_match "the unit starts it" "$(cat "$root/usr/lib/systemd/system/thawd.service")" \
+	'^ExecStart=/usr/bin/thawd --dir '
+if command -v systemd-analyze >/dev/null; then
+	sed "s|/usr/bin|$root&|" "$root/usr/lib/systemd/system/thawd.service" >"$WORK/thawd.service"
+	expect_status 0 "systemd takes the unit" systemd-analyze verify --man=no "$WORK/thawd.service"
+	expect_equal "and knows all of it" "$(cat "$E2E_ERR")" ""
+else
+	skip "systemd takes the unit" "systemd-analyze is not installed"
+fi
 expect_status 0 "make uninstall" make -s uninstall DESTDIR="$root" PREFIX=/usr
 expect_equal "uninstall removes them and nothing else" "$(files)" "./usr/bin/thawing "
 finish

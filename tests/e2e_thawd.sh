@@ -179,7 +179,7 @@ if command -v aws >/dev/null; then
 	expect_status 0 "aws lambda invoke" aws lambda invoke --endpoint-url "http://127.0.0.1:$port" \
 		--function-name echo --payload "fileb://$WORK/event" "$WORK/reply"
 	expect_equal "with the reply" "$(cat "$WORK/reply")" '"from aws"'
-	expect_equal "of the latest version" "$(jq -r .ExecutedVersion "$E2E_OUT")" '$LATEST'
+	expect_equal "of the latest version" "$(jq -r .ExecutedVersion "$E2E_OUT")" "\$LATEST"
 	expect_status 0 "aws lambda list-functions" aws lambda list-functions \
 		--endpoint-url "http://127.0.0.1:$port"
 	expect_equal "with all of them" "$(jq -r '[.Functions[].FunctionName] | join(" ")' "$E2E_OUT")" \

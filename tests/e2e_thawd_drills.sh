@@ -117,7 +117,7 @@ for _ in $(seq "$stops"); do
 	loader=$!
 	sleep 1
 	thawd_stop
-	[ $thawd_status -eq 0 ] || not_ok "stopped under load, it ends well" "status $thawd_status"
+	[ "$thawd_status" -eq 0 ] || not_ok "stopped under load, it ends well" "status $thawd_status"
 	wait $loader
 	lost=$((lost + $(jq .lost "$WORK/load")))
 	[ "$(jq .right "$WORK/load")" -eq "$(started)" ] ||

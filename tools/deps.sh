@@ -4,6 +4,7 @@
 #
 #	build	what `make` and `make demo` need
 #	check	what `make check` and `make asan` need besides
+#	thawd	what `make demo-thawd`, `make bench-thawd` and tests of thawd need besides
 #	style	what `make fuzz`, `make check-style` and a build with clang need besides
 #	tcg	what `make test-tcg` needs besides
 #	bench	what `make bench` needs besides
@@ -14,12 +15,13 @@ build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev libur
 	libarchive-dev libsqlite3-dev liblua5.4-dev libmicrohttpd-dev libgnutls28-dev
 	libcurl4-openssl-dev sqlite3 jq'
 check='libcriterion-dev strace musl-tools pkg-config busybox-static'
+thawd='awscli curl wrk'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
 tcg='qemu-system-x86 busybox-static cpio xz-utils'
 bench='qemu-system-x86'
 
 if [ $# -eq 0 ]; then
-	echo "usage: tools/deps.sh build|check|style|tcg|bench..." >&2
+	echo "usage: tools/deps.sh build|check|thawd|style|tcg|bench..." >&2
 	exit 2
 fi
 wanted=
@@ -27,11 +29,12 @@ for set in "$@"; do
 	case $set in
 	build) wanted="$wanted $build" ;;
 	check) wanted="$wanted $check" ;;
+	thawd) wanted="$wanted $thawd" ;;
 	style) wanted="$wanted $style" ;;
 	tcg) wanted="$wanted $tcg" ;;
 	bench) wanted="$wanted $bench" ;;
 	*)
-		echo "deps: no set '$set': expected build, check, style, tcg or bench" >&2
+		echo "deps: no set '$set': expected build, check, thawd, style, tcg or bench" >&2
 		exit 2
 		;;
 	esac

@@ -3,6 +3,7 @@
 # daemon.sh - sourced by tests/e2e_thawd*.sh and bench/thawd/bars.sh after tests/e2e.sh: a thawd to
 # try, in $WORK/thawd, and what asks it. It ends with the script.
 
+THAW=${THAW:-bin/thaw}
 THAWD=${THAWD:-bin/thawd}
 LOAD=${LOAD:-build/release/bench/thawd/thawd_load}
 SOCKET=$WORK/socket
@@ -15,7 +16,7 @@ thawd_start() { # [OPTION]...
 	"$THAWD" --dir "$WORK/thawd" --listen "unix:$SOCKET" "$@" >"$WORK/ready" 2>>"$WORK/thawd.log" &
 	thawd_pid=$!
 	until grep -q ready "$WORK/ready"; do
-		kill -0 $thawd_pid 2>/dev/null || return
+		kill -0 "$thawd_pid" 2>/dev/null || return
 		sleep 0.02
 	done
 }
@@ -23,8 +24,8 @@ thawd_start() { # [OPTION]...
 # Returns its exit status.
 thawd_stop() {
 	[ -n "$thawd_pid" ] || return 0
-	kill $thawd_pid 2>/dev/null
-	wait $thawd_pid
+	kill "$thawd_pid" 2>/dev/null
+	wait "$thawd_pid"
 	thawd_status=$?
 	thawd_pid=
 	return $thawd_status
