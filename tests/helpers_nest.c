@@ -3,9 +3,24 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+const char *nest_no_cells(void)
+{
+	struct statfs root;
+
+	if (geteuid() != 0)
+		return "cells need root";
+	/* proc(5): the root that was there first, of which nobody can let go */
+	if (statfs("/", &root) == 0 &&
+	    (root.f_type == RAMFS_MAGIC || root.f_type == TMPFS_MAGIC))
+		return "cells need a root that is no initramfs";
+	return NULL;
+}
 
 void nest_begin(struct nest *n, const char *program)
 {

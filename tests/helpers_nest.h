@@ -21,6 +21,9 @@ struct nest {
 	struct thaw_pool *pool;
 };
 
+/* Why there are no cells here, or NULL. */
+const char *nest_no_cells(void);
+
 /* A zygote, and @program (of guest_path) as a template, without a pool. */
 void nest_begin(struct nest *n, const char *program);
 /* Another template of the same program, of @tier, in place of the one that is there. */
