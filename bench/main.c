@@ -53,7 +53,7 @@ static int bench_open(struct bench *b, struct thaw_err *err)
 		 tmp ? tmp : "/var/tmp");
 	if (!mkdtemp(b->scratch))
 		return err_sys(cmd_err(err), "make %s", b->scratch);
-	ret = thaw_zygote_open(&b->zygote, ZYGOTE_MEMORY, err);
+	ret = thaw_zygote_open(&b->zygote, ZYGOTE_MEMORY, NULL, err);
 	if (ret == 0)
 		ret = thaw_host_open(&b->host, err);
 	if (ret == 0)

@@ -2,11 +2,14 @@
 #include "snapshot/shell.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "engine/fds.h"
 #include "snapshot/fork_memfd.h"
 #include "snapshot/handover.h"
 #include "snapshot/machine.h"
@@ -31,24 +34,49 @@ struct shell {
 static int tell_birth(const struct shell *s, struct err *err)
 {
 	auto_close int pidfd = pidfd_open(getpid(), 0);
-	const struct packet_msg msg = { .type = PACKET_BORN, .value = (uint64_t)getpid() };
+	struct packet_msg msg = { .type = PACKET_BORN };
 	const struct packet_parts parts = { .fds = { pidfd }, .nfds = 1 };
+	char number[16] = "";
 	int ret;
 
-	if (pidfd < 0)
-		return err_sys(err, "pidfd_open");
+	/* The caller's number for it: getpid(2) says 1 in a cell. */
+	if (pidfd < 0 || readlink("/proc/self", number, sizeof(number) - 1) < 0)
+		return err_sys(err, "pidfd_open and /proc/self");
+	msg.value = strtoul(number, NULL, 10);
 	ret = packet_send(s->socket, &msg, &parts, 0);
 	return ret < 0 ? err_set(err, -ret, "tell that a shell is there") : 0;
 }
 
-/* Give up what is not needed any more, then tell the caller. */
-static int get_ready(const struct shell *s, const struct filter *filter, struct err *err)
+/* Go where this shell belongs. What needs a path comes before that, and a filtered process
+ * sends no descriptors. */
+static int move_in(struct shell *s, const struct shell_birth *b, struct err *err)
 {
-	const struct packet_msg msg = { .type = PACKET_READY };
-	int ret = tell_birth(s, err); /* a filtered process sends no descriptors */
+	int ret = tell_birth(s, err);
 
+	if (ret == 0)
+		ret = pages_open(&s->pages, err);
+	if (ret == 0)
+		ret = cell_enter(b->cells, b->cell, err);
 	if (ret < 0)
 		return ret;
+	fd_cleanup(&b->cells->mounts);
+	/* After the cell, which undoes it: get_ready looks whether it came in time. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_sys(err, "PR_SET_PDEATHSIG");
+	return 0;
+}
+
+/* Give up what is not needed any more, then tell the caller. */
+static int get_ready(const struct shell *s, const struct filter *filter, int zygote,
+		     struct err *err)
+{
+	const struct packet_msg msg = { .type = PACKET_READY };
+	int ret;
+
+	/* Its number tells nothing: in a cell, whoever is a parent is outside, and number 0. */
+	if (fds_wait_readable(zygote, 0) != 0)
+		return err_set(err, EPIPE, "the zygote has died");
+	close(zygote);
 	/* What is the caller's terminal or log is nothing for a guest that broke out. */
 	if (dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
 		return err_sys(err, "let go of stderr");
@@ -64,26 +92,28 @@ static int get_ready(const struct shell *s, const struct filter *filter, struct 
 
 static int shell_make(struct shell *s, const struct shell_birth *b, struct err *err)
 {
-	int ret = handover_map(&s->made_for, b->state_fd, err);
+	int ret;
 
 	s->socket = b->socket;
 	s->kvm = *b->kvm;
+	ret = move_in(s, b, err);
+	if (ret == 0)
+		ret = handover_map(&s->made_for, b->state_fd, err);
 	if (ret == 0)
 		ret = machine_create(&s->machine, &s->kvm, &s->made_for.template.shape,
 				     b->mailbox_fd, err);
 	for (uint32_t i = 0; i < s->machine.vm.nvcpus && ret == 0; i++)
 		ret = vcpu_adopt(&s->machine.vm.vcpus[i], err);
-	/* A VM's first KVM_RUN makes a thread of KVM's own, also one that comes back at once. */
+	/* A VM's first KVM_RUN makes a thread of KVM's own, also one that comes back at once. In
+	 * the cell: else that would be the zygote's user. */
 	if (ret == 0)
 		ret = vcpu_complete(&s->machine.vm.vcpus[0], err);
-	if (ret == 0)
-		ret = pages_open(&s->pages, err);
 	if (ret < 0)
 		return ret;
 	close(b->state_fd);
 	close(s->kvm.fd);
 	s->kvm.fd = -1;
-	return get_ready(s, b->filter, err);
+	return get_ready(s, b->filter, b->zygote, err);
 }
 
 /* ---- what it is asked ---- */

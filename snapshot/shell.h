@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shell.h - the life of a shell: a process that makes a VM of one shape, gives up what it does
- * not need any more, and waits on its socket for a machine, events and rewinds (packet.h). A
- * guest that broke out finds itself in this process.
+ * shell.h - the life of a shell: a process that enters its cell, makes a VM of one shape, gives
+ * up what it does not need any more, and waits on its socket for a machine, events and rewinds
+ * (packet.h). A guest that broke out finds itself in this process.
  */
 #pragma once
 
 #include "engine/kvm.h"
+#include "snapshot/cell.h"
 #include "snapshot/filter.h"
 #include "snapshot/packet.h"
 
@@ -14,9 +15,12 @@
 struct shell_birth {
 	const struct kvm *kvm;
 	const struct filter *filter;
-	int socket;   /* to the caller */
-	int state_fd; /* a state of the shape that it is made for (handover.h) */
+	const struct cells *cells;
+	uint32_t cell; /* the id of its own */
+	int socket;    /* to the caller */
+	int state_fd;  /* a state of the shape that it is made for (handover.h) */
 	int mailbox_fd;
+	int zygote; /* its pidfd */
 };
 
 /*

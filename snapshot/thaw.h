@@ -249,14 +249,29 @@ struct thaw_pool;
 struct thaw_slot;
 
 /*
+ * Where shells go: each has a cell, with a user and a group of its own, an empty root, its own
+ * namespaces, and no capabilities (docs/security.md). These are the users, and groups of the same
+ * numbers; nobody else may be one of them, another zygote's shells neither. A shell that was killed
+ * has its user until it is gone: twice as many as slots are plenty.
+ */
+struct thaw_cells {
+	unsigned int first_id; /* not 0 */
+	unsigned int count;
+};
+
+/*
  * thaw_zygote_open - fork a zygote. What the calling process has in memory at this moment, the
  * zygote and its shells have too: open it early, before secrets are read and threads started.
  * @memory: bytes that all of its pools together may come to use, the budget; 0: seven eighths
  *	    of what is available now. Clones (thaw_clone_open) are not counted in it.
- * Errors: -THAW_NO_KVM; what fork says.
+ * @cells: NULL: shells are the caller's user and in its namespaces, and their filter of system
+ *	   calls is all that keeps them from what that user may do. Else the caller is root, and
+ *	   keeps CAP_KILL while there are slots: it ends processes of other users.
+ * Errors: -THAW_NO_KVM; what fork says; -EPERM @cells need root; -EINVAL they are no such users,
+ * or the root file system is an initramfs.
  */
 THAW_CHECK int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory,
-				struct thaw_err *err);
+				const struct thaw_cells *cells, struct thaw_err *err);
 /* After all of its pools. No process of it is left when this returns. */
 THAW_PUBLIC void thaw_zygote_close(struct thaw_zygote *zygote);
 THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
@@ -273,8 +288,9 @@ THAW_PUBLIC int thaw_zygote_pid(const struct thaw_zygote *zygote);
  *		 it.
  * Errors: -ENOMEM it does not fit into what the zygote was given, and nothing was made; -EMFILE
  * each slot needs two descriptors, and all of them some more; -ESTALE the files of the image are
- * not what they were when it was opened; -EPIPE the zygote is gone; what a shell could not do;
- * -EINVAL @t is of tier "raw"; of a tier that is decoded here, those of thaw_template_open.
+ * not what they were when it was opened; -EPIPE the zygote is gone; -EUSERS no user is left for a
+ * cell; what a shell could not do; -EINVAL @t is of tier "raw"; of a tier that is decoded here,
+ * those of thaw_template_open.
  */
 THAW_CHECK int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 			      const struct thaw_template *t, unsigned int slots,

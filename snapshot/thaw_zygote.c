@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "snapshot/cell.h"
 #include "snapshot/pool.h"
 
-int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory, struct thaw_err *err)
+int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory,
+		     const struct thaw_cells *cells, struct thaw_err *err)
 {
+	const struct cell_range *range =
+		cells ? &(struct cell_range){ cells->first_id, cells->count } : NULL;
 	struct thaw_zygote *z = handle_make(sizeof(*z), err);
 	int ret;
 
@@ -17,7 +21,7 @@ int thaw_zygote_open(struct thaw_zygote **zygote, uint64_t memory, struct thaw_e
 	endings_init(&z->endings, &z->account);
 	ret = account_init(&z->account, memory, handle_err(err));
 	if (ret == 0)
-		ret = zygote_open(&z->zygote, handle_err(err));
+		ret = zygote_open(&z->zygote, range, handle_err(err));
 	if (ret < 0) {
 		free(z);
 		return ret;

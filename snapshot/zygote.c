@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -17,6 +16,7 @@
 #include "engine/findings.h"
 #include "engine/log.h"
 #include "engine/vcpu.h"
+#include "snapshot/cell.h"
 #include "snapshot/shell.h"
 
 #define RESERVED_FDS UINT64_C(4096) /* ours: shells beyond them make the table grow */
@@ -28,14 +28,17 @@
 /* A shell that lives. */
 struct child {
 	pid_t pid;
-	int socket; /* the shell's own end */
+	uint32_t id; /* of its cell */
+	int socket;  /* the shell's own end */
 };
 
 /* The zygote's own process. */
 struct nursery {
 	int socket; /* to the caller */
+	int pidfd;  /* of this process */
 	struct kvm kvm;
 	struct filter filter;
+	struct cells cells;
 	struct child *children;
 	size_t n, cap;
 };
@@ -87,7 +90,7 @@ static void reserve_fds(void)
 	fds_reserve(MIN(limit, RESERVED_FDS));
 }
 
-static int nursery_init(struct nursery *n, struct err *err)
+static int nursery_init(struct nursery *n, const struct cell_range *range, struct err *err)
 {
 	struct findings findings;
 	int ret;
@@ -105,37 +108,49 @@ static int nursery_init(struct nursery *n, struct err *err)
 		ret = findings_get(&n->kvm, &findings, err);
 	if (ret == 0)
 		ret = filter_init(&n->filter, err);
-	return ret;
+	if (ret == 0)
+		ret = cells_open(&n->cells, range, err);
+	if (ret < 0)
+		return ret;
+	n->pidfd = pidfd_open(getpid(), 0);
+	return n->pidfd < 0 ? err_sys(err, "pidfd_open of the zygote") : 0;
 }
 
 /* ---- the zygote's process: shells ---- */
 
-/* @parts: PACKET_MAKE_FDS descriptors that nothing else has. Close all others but /dev/kvm. */
-_Noreturn static void be_shell(struct nursery *n, const struct packet_parts *parts,
-			       pid_t zygote)
+/* Close all but the @n descriptors of @keep, which may have -1 among them. */
+static void keep_these(int *const *keep, unsigned int n)
 {
-	struct shell_birth b = { .kvm = &n->kvm, .filter = &n->filter };
-	int fds[] = { parts->fds[PACKET_MAKE_SOCKET], parts->fds[PACKET_MAKE_STATE],
-		      parts->fds[PACKET_MAKE_MAILBOX], n->kvm.fd };
-	int high[ARRAY_SIZE(fds)];
+	/* To places above all of them, then to 3, 4, 5 and so on: so a range is what is closed. */
+	for (unsigned int i = 0; i < n; i++)
+		*keep[i] = fcntl(*keep[i], F_DUPFD_CLOEXEC, 3 + (int)n);
+	for (unsigned int i = 0; i < n; i++) {
+		*keep[i] = dup3(*keep[i], 3 + (int)i, O_CLOEXEC);
+		if (*keep[i] < 0)
+			close(3 + (int)i);
+	}
+	close_range(3 + n, ~0u, 0);
+}
+
+/* @parts: PACKET_MAKE_FDS descriptors that nothing else has. */
+_Noreturn static void be_shell(struct nursery *n, const struct packet_parts *parts, uint32_t id)
+{
+	struct shell_birth b = { .kvm = &n->kvm,
+				 .filter = &n->filter,
+				 .cells = &n->cells,
+				 .cell = id,
+				 .socket = parts->fds[PACKET_MAKE_SOCKET],
+				 .state_fd = parts->fds[PACKET_MAKE_STATE],
+				 .mailbox_fd = parts->fds[PACKET_MAKE_MAILBOX],
+				 .zygote = n->pidfd };
+	int *const keep[] = { &b.socket, &b.state_fd, &b.mailbox_fd,
+			      &b.zygote, &n->kvm.fd,  &n->cells.mounts };
 	sigset_t none;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != zygote)
-		_exit(1);
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* To places above all of them, then to 3, 4, 5, 6: so a range is what is closed. */
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3 + (int)ARRAY_SIZE(fds));
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		dup3(high[i], 3 + (int)i, O_CLOEXEC);
-	close_range(3 + ARRAY_SIZE(fds), ~0u, 0);
-	b.socket = 3;
-	b.state_fd = 4;
-	b.mailbox_fd = 5;
-	n->kvm.fd = 6;
+	keep_these(keep, ARRAY_SIZE(keep));
 	_exit(shell_main(&b));
 }
 
@@ -154,32 +169,38 @@ static bool reserve_child(struct nursery *n)
 	return true;
 }
 
-static void tell_no_shell(int socket, int code, const char *what)
+static int make_shell(struct nursery *n, struct packet_parts *parts, struct err *err)
+{
+	int *socket = &parts->fds[PACKET_MAKE_SOCKET];
+	uint32_t id;
+	pid_t pid;
+	int ret;
+
+	if (!reserve_child(n))
+		return err_set(err, ENOMEM, "no memory to note a shell");
+	ret = cells_take(&n->cells, &id, err);
+	if (ret < 0)
+		return ret;
+	pid = cells_fork(&n->cells);
+	if (pid == 0)
+		be_shell(n, parts, id);
+	if (pid < 0) {
+		ret = err_sys(err, "fork a shell");
+		cells_give(&n->cells, id);
+		return ret;
+	}
+	n->children[n->n++] = (struct child){ .pid = pid, .id = id, .socket = fd_take(socket) };
+	return 0;
+}
+
+static void nursery_make(struct nursery *n, struct packet_parts *parts)
 {
 	struct packet_msg msg = { .type = PACKET_FAILED };
 
-	msg.ret = err_set(&msg.err, code, "%s: %s", what, strerrordesc_np(code));
-	if (packet_send(socket, &msg, NULL, MSG_DONTWAIT) < 0)
+	msg.ret = make_shell(n, parts, &msg.err);
+	if (msg.ret < 0 &&
+	    packet_send(parts->fds[PACKET_MAKE_SOCKET], &msg, NULL, MSG_DONTWAIT) < 0)
 		log_debug("nobody hears that there is no shell");
-}
-
-static void make_shell(struct nursery *n, struct packet_parts *parts)
-{
-	int *socket = &parts->fds[PACKET_MAKE_SOCKET];
-	pid_t self = getpid(), pid;
-
-	if (!reserve_child(n)) {
-		tell_no_shell(*socket, ENOMEM, "note a shell");
-		return;
-	}
-	pid = fork();
-	if (pid == 0)
-		be_shell(n, parts, self);
-	if (pid < 0) {
-		tell_no_shell(*socket, errno, "fork a shell");
-		return;
-	}
-	n->children[n->n++] = (struct child){ .pid = pid, .socket = fd_take(socket) };
 }
 
 /* Say on its socket how a shell ended, and forget it. */
@@ -194,6 +215,7 @@ static void bury(struct nursery *n, pid_t pid, int status)
 		if (packet_send(n->children[i].socket, &msg, NULL, MSG_DONTWAIT) < 0)
 			log_debug("nobody hears that shell %d ended", pid);
 		close(n->children[i].socket);
+		cells_give(&n->cells, n->children[i].id);
 		n->children[i] = n->children[--n->n];
 		return;
 	}
@@ -244,20 +266,20 @@ static void nursery_run(struct nursery *n)
 		if (packet_recv(n->socket, &msg, &parts, buf, MSG_DONTWAIT) <= 0)
 			return;
 		if (msg.type == PACKET_MAKE && parts.nfds == PACKET_MAKE_FDS)
-			make_shell(n, &parts);
+			nursery_make(n, &parts);
 		for (unsigned int i = 0; i < parts.nfds; i++)
 			fd_cleanup(&parts.fds[i]);
 	}
 }
 
 /* In the zygote's process. */
-_Noreturn static void nursery_main(int socket)
+_Noreturn static void nursery_main(int socket, const struct cell_range *cells)
 {
 	static struct nursery n;
 	struct packet_msg msg = { .type = PACKET_ZYGOTE };
 
 	n.socket = socket;
-	msg.ret = nursery_init(&n, &msg.err);
+	msg.ret = nursery_init(&n, cells, &msg.err);
 	if (packet_send(n.socket, &msg, NULL, 0) < 0 || msg.ret < 0)
 		_exit(1);
 	nursery_run(&n);
@@ -289,7 +311,7 @@ static int await_ready(const struct zygote *z, struct err *err)
 	return 0;
 }
 
-int zygote_open(struct zygote *z, struct err *err)
+int zygote_open(struct zygote *z, const struct cell_range *cells, struct err *err)
 {
 	int pair[2], ret;
 
@@ -298,7 +320,7 @@ int zygote_open(struct zygote *z, struct err *err)
 		return err_sys(err, "socketpair for a zygote");
 	z->pid = fork();
 	if (z->pid == 0)
-		nursery_main(pair[1]);
+		nursery_main(pair[1], cells);
 	close(pair[1]);
 	z->socket = pair[0];
 	if (z->pid < 0) {

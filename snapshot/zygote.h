@@ -16,6 +16,7 @@
 
 #include "engine/util.h"
 
+struct cell_range;
 struct err;
 
 struct zygote {
@@ -27,9 +28,11 @@ struct zygote {
 /*
  * zygote_open - fork it and wait until it is ready. What the calling process has in its memory
  * at this moment is also in the zygote and in all shells: call it early.
- * Errors: -ERR_NO_KVM; -ERR_TIMED_OUT it does not get ready; what fork and libseccomp say.
+ * @cells: where shells go (cell.h); NULL: nowhere.
+ * Errors: -ERR_NO_KVM; -ERR_TIMED_OUT it does not get ready; what fork and libseccomp say;
+ * those of cells_open.
  */
-int zygote_open(struct zygote *z, struct err *err) must_check;
+int zygote_open(struct zygote *z, const struct cell_range *cells, struct err *err) must_check;
 
 /* All shells are gone afterwards, and the zygote has been reaped. */
 void zygote_close(struct zygote *z);

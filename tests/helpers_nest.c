@@ -9,6 +9,13 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+static const struct thaw_cells *cells;
+
+void nest_in_cells(const struct thaw_cells *c)
+{
+	cells = c;
+}
+
 const char *nest_no_cells(void)
 {
 	struct statfs root;
@@ -26,7 +33,7 @@ void nest_begin(struct nest *n, const char *program)
 {
 	struct thaw_err err = { 0 };
 
-	cr_assert(eq(int, thaw_zygote_open(&n->zygote, 0, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&n->zygote, 0, cells, &err), 0), "%s", err.text);
 	frozen_make(&n->f, guest_path(program));
 	n->template = NULL;
 	cr_assert(eq(int, thaw_host_open(&n->host, &err), 0), "%s", err.text);
@@ -114,6 +121,16 @@ int nest_children(pid_t pid, pid_t *children, int max)
 	if (f)
 		fclose(f);
 	return n;
+}
+
+void nest_settle(const struct nest *n, int shells)
+{
+	pid_t zygote = thaw_zygote_pid(n->zygote);
+
+	for (unsigned int ms = 0; ms < slow() * 5000 && nest_children(zygote, NULL, 0) > shells;
+	     ms++)
+		usleep(1000);
+	cr_assert(eq(int, nest_children(zygote, NULL, 0), shells));
 }
 
 bool nest_is_gone(pid_t pid)

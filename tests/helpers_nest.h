@@ -21,6 +21,8 @@ struct nest {
 	struct thaw_pool *pool;
 };
 
+/* Zygotes of nests that begin from here on put their shells there; NULL, to begin with: nowhere. */
+void nest_in_cells(const struct thaw_cells *cells);
 /* Why there are no cells here, or NULL. */
 const char *nest_no_cells(void);
 
@@ -42,6 +44,9 @@ void nest_ask(struct thaw_slot *slot, const char *event);
 
 /* Children of @pid now; at most @max are written to @children. Returns how many there are. */
 int nest_children(pid_t pid, pid_t *children, int max);
+
+/* Wait up to five seconds until the zygote has @shells children. Asserts that it has. */
+void nest_settle(const struct nest *n, int shells);
 
 /* Is @pid gone, or a zombie? */
 bool nest_is_gone(pid_t pid);

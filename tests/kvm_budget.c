@@ -78,7 +78,7 @@ Test(budget, a_fill_does_not_wait_for_shells_that_end_unless_their_memory_is_nee
 	pid_t pid;
 
 	nest_begin(&n, "echo");
-	cr_assert(eq(int, thaw_zygote_open(&small, 16 << 20, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&small, 16 << 20, NULL, &err), 0), "%s", err.text);
 	cr_assert(eq(int, thaw_pool_open(&pool, small, n.template, 1, 4 << 20, &err), 0), "%s",
 		  err.text);
 	templates = small->account.used - (1 << 20);
@@ -110,7 +110,7 @@ Test(budget, what_does_not_fit_is_refused_before_it_is_made, .timeout = 60)
 	pid_t pid;
 
 	nest_begin(&n, "echo");
-	cr_assert(eq(int, thaw_zygote_open(&small, 16 << 20, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&small, 16 << 20, NULL, &err), 0), "%s", err.text);
 	cr_expect(eq(int, thaw_pool_open(&pool, small, n.template, 100, 0, &err), -ENOMEM));
 	cr_expect(ne(ptr, strstr(err.text, "100 shells needs"), NULL), "%s", err.text);
 	cr_expect(ne(ptr, strstr(err.text, "of 16 MiB are left"), NULL), "%s", err.text);
@@ -152,7 +152,7 @@ Test(budget, all_that_a_machine_can_write_to_is_accounted_for, .timeout = 60)
 	struct thaw_err err = { 0 };
 
 	nest_begin(&n, "echo");
-	cr_assert(eq(int, thaw_zygote_open(&budget, 100 << 20, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&budget, 100 << 20, NULL, &err), 0), "%s", err.text);
 	cr_assert(eq(int, thaw_pool_open(&pool, budget, n.template, 2, 0, &err), 0), "%s",
 		  err.text);
 	templates = budget->account.used - shells;
@@ -237,11 +237,7 @@ static long memory_used(void)
 /* Wait until the shells of a pool that is full are all that there are. A fill forgets others. */
 static void settle(const struct nest *n, int shells)
 {
-	for (unsigned int ms = 0;
-	     ms < slow() * 5000 && nest_children(thaw_zygote_pid(n->zygote), NULL, 0) > shells;
-	     ms++)
-		usleep(1000);
-	cr_expect(eq(int, nest_children(thaw_zygote_pid(n->zygote), NULL, 0), shells));
+	nest_settle(n, shells);
 	cr_expect(eq(int, thaw_pool_fill(n->pool, NULL), shells));
 }
 

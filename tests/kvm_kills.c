@@ -83,7 +83,7 @@ static int caller_init(struct caller *c, struct thaw_err *err)
 	int ret = 0;
 
 	if (!c->n.zygote)
-		ret = thaw_zygote_open(&c->n.zygote, 0, err);
+		ret = thaw_zygote_open(&c->n.zygote, 0, NULL, err);
 	if (ret < 0)
 		return ret;
 	c->told->zygote = thaw_zygote_pid(c->n.zygote);
@@ -405,7 +405,7 @@ Test(kills, a_zygote_that_does_not_get_ready_is_not_waited_for_for_ever, .timeou
 	pthread_t thread;
 
 	cr_assert(eq(int, pthread_create(&thread, NULL, stop_child, NULL), 0));
-	cr_expect(eq(int, thaw_zygote_open(&zygote, 0, &err), -THAW_TIMED_OUT));
+	cr_expect(eq(int, thaw_zygote_open(&zygote, 0, NULL, &err), -THAW_TIMED_OUT));
 	cr_expect(ne(ptr, strstr(err.text, "not ready"), NULL), "%s", err.text);
 	pthread_join(thread, NULL);
 	cr_expect(eq(int, nest_children(getpid(), NULL, 0), 0));

@@ -250,7 +250,7 @@ Test(raw, no_pool_has_it, .timeout = 60)
 	struct thaw_pool *pool;
 	struct thaw_err err = { 0 };
 
-	cr_assert(eq(int, thaw_zygote_open(&zygote, 0, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&zygote, 0, NULL, &err), 0), "%s", err.text);
 	booted_ram(RAM);
 	raw_make(&r, "echo", "raw");
 	cr_expect(eq(int, thaw_pool_open(&pool, zygote, r.template, 1, 0, &err), -EINVAL));

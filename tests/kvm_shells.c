@@ -335,7 +335,7 @@ Test(shells, a_zygote_may_be_opened_while_another_thread_tries_kvm, .timeout = 6
 	while (!__atomic_load_n(&begun, __ATOMIC_RELAXED))
 		;
 	usleep(100);
-	cr_expect(eq(int, thaw_zygote_open(&zygote, 0, &err), 0), "%s", err.text);
+	cr_expect(eq(int, thaw_zygote_open(&zygote, 0, NULL, &err), 0), "%s", err.text);
 	pthread_join(thread, NULL);
 	thaw_zygote_close(zygote);
 }

@@ -302,7 +302,7 @@ Test(slot_fork, a_slot_counts_twice_from_its_first_snapshot_on, .timeout = 60)
 	int fds;
 
 	nest_begin(&n, "tests/counter");
-	cr_assert(eq(int, thaw_zygote_open(&z, 60 << 20, &err), 0), "%s", err.text);
+	cr_assert(eq(int, thaw_zygote_open(&z, 60 << 20, NULL, &err), 0), "%s", err.text);
 	cr_assert(eq(int, thaw_pool_open(&n.pool, z, n.template, 2, 8 << 20, &err), 0), "%s",
 		  err.text);
 	slot = nest_start(&n);

@@ -30,7 +30,7 @@ int run_prepare(struct run *r, struct thaw_err *err)
 
 	/* First: what is in memory is in every shell. */
 	if (r->shells > 0)
-		ret = thaw_zygote_open(&r->zygote, 0, err);
+		ret = thaw_zygote_open(&r->zygote, 0, NULL, err);
 	if (ret == 0)
 		ret = run_read_event(r, cmd_err(err));
 	if (ret == 0)
