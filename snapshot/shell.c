@@ -97,8 +97,9 @@ static int shell_make(struct shell *s, const struct shell_birth *b, struct err *
 	s->socket = b->socket;
 	s->kvm = *b->kvm;
 	ret = move_in(s, b, err);
-	if (ret == 0)
-		ret = handover_map(&s->made_for, b->state_fd, err);
+	if (ret < 0)
+		return ret;
+	ret = handover_map(&s->made_for, b->state_fd, err);
 	if (ret == 0)
 		ret = machine_create(&s->machine, &s->kvm, &s->made_for.template.shape,
 				     b->mailbox_fd, err);
