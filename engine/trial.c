@@ -68,11 +68,11 @@ static void set_entry(uint8_t *memory, unsigned int table, unsigned int i, uint6
 /* A gate to the handler of TRIAL_INT1, and what it loads from the GDT: SDM vol. 3A, 6.14.1 and 3.4.5 */
 static void set_handler(uint8_t *tables)
 {
-	const uint64_t to = GPA(CODE) + TRIAL_INT1 * PROGRAM_SIZE + HANDLER;
+	const uint64_t to = GPA(CODE) + (uint64_t)TRIAL_INT1 * PROGRAM_SIZE + HANDLER;
 	const uint64_t gate = to | CODE_SELECTOR << 16 | 0xeeull << 40; /* present, DPL 3 */
 	const uint64_t code = 0x00affb000000ffffull; /* flat, 64-bit, DPL 3 */
 
-	memcpy(tables + VECTOR_DB * 16, &gate, sizeof(gate));
+	memcpy(tables + VECTOR_DB * sizeof(uint64_t) * 2, &gate, sizeof(gate));
 	memcpy(tables + GDT - IDT + (CODE_SELECTOR & ~7u), &code, sizeof(code));
 }
 

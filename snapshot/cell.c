@@ -170,17 +170,19 @@ void cells_give(struct cells *c, uint32_t id)
 pid_t cells_fork(const struct cells *c)
 {
 	pid_t pid;
-	int error;
+	int error, back;
 
 	if (c->range.count == 0)
 		return fork();
 	if (unshare(CLONE_NEWPID) < 0)
 		return -1;
 	pid = fork();
+	if (pid == 0)
+		return 0;
 	error = errno;
 	/* Else the next child would be in this one's: it is refused another one. */
-	if (pid != 0 && setns(c->processes, CLONE_NEWPID) < 0)
-		assert(!"a process cannot come back to its own namespace");
+	back = setns(c->processes, CLONE_NEWPID);
+	assert(back == 0);
 	errno = error;
 	return pid;
 }

@@ -143,7 +143,7 @@ static int flush(struct rewind *r, struct machine *m, struct err *err)
 
 int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 {
-	struct vcpu_since since[VM_MAX_VCPUS];
+	struct vcpu_since since[VM_MAX_VCPUS] = { 0 };
 	struct vcpu_tsc_now now = { 0 };
 	bool copies = look_at_counts(r, m, since);
 	int ret;

@@ -210,8 +210,9 @@ int thaw_pool_open(struct thaw_pool **pool, struct thaw_zygote *zygote,
 {
 	int ret = thaw_pool_open_empty(pool, zygote, t, slots, slot_memory, err);
 
-	if (ret == 0)
-		ret = thaw_pool_fill(*pool, err);
+	if (!*pool)
+		return ret;
+	ret = thaw_pool_fill(*pool, err);
 	if (ret >= 0)
 		return 0;
 	thaw_pool_close(*pool);

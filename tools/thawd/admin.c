@@ -105,7 +105,7 @@ static int make_alias(struct change *c, struct err *err)
 
 	if (!alias.version)
 		return err_set(err, EINVAL, "version is missing");
-	strcpy(alias.name, c->ask.alias);
+	memcpy(alias.name, c->ask.alias, sizeof(alias.name));
 	return store_put_alias(c->admin->store, c->ask.function, STORE_EITHER, &alias, NULL,
 			       err);
 }

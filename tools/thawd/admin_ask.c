@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,10 +94,9 @@ static int take_mode(struct admin_ask *a, const json_t *value, struct err *err)
 
 static int take_text(char *to, size_t size, const char *key, const char *text, struct err *err)
 {
-	if (!text || strlen(text) >= size)
+	if (!text || (size_t)snprintf(to, size, "%s", text) >= size)
 		return err_set(err, EINVAL, "%s: expected a text of at most %zu bytes", key,
 			       size - 1);
-	strcpy(to, text);
 	return 0;
 }
 

@@ -28,21 +28,22 @@ static void take(struct doors *d, const char *text)
 	long fd = strtol(text, &end, 10);
 
 	if (d->n == DOORS_MAX || *end != '=' || fd <= STDERR_FILENO || fd > INT32_MAX ||
-	    strlen(end + 1) >= sizeof(d->door[0].address) || !listens((int)fd))
+	    !listens((int)fd))
 		return;
 	fcntl((int)fd, F_SETFD, FD_CLOEXEC);
 	d->door[d->n].fd = (int)fd;
-	strcpy(d->door[d->n].address, end + 1);
+	snprintf(d->door[d->n].address, DOORS_ADDRESS_SIZE, "%s", end + 1);
 	d->n++;
 }
 
 void doors_take(struct doors *d)
 {
 	const char *value = getenv(VARIABLE);
-	auto_free char *copy = value ? strdup(value) : NULL;
+	char copy[DOORS_MAX * (DOORS_ADDRESS_SIZE + 16)];
 	char *rest = copy, *text;
 
 	*d = (struct doors){ 0 };
+	snprintf(copy, sizeof(copy), "%s", value ? value : "");
 	while ((text = strsep(&rest, " ")))
 		take(d, text);
 	unsetenv(VARIABLE);

@@ -11,13 +11,14 @@
 
 struct err;
 
-#define DOORS_MAX 8u
+#define DOORS_MAX	   8u
+#define DOORS_ADDRESS_SIZE 128u /* ours: a path of a Unix socket has at most 108 */
 
 struct doors {
 	uint32_t n;
 	struct {
 		int fd; /* -1: somebody has it */
-		char address[128];
+		char address[DOORS_ADDRESS_SIZE];
 	} door[DOORS_MAX];
 };
 

@@ -40,6 +40,14 @@ static struct policy_function policy_of(const struct function *f)
 	};
 }
 
+static void version_text(char text[NAMES_QUALIFIER_SIZE], const struct store_record *r)
+{
+	if (r->version == 0)
+		memcpy(text, NAMES_LATEST, sizeof(NAMES_LATEST));
+	else
+		snprintf(text, NAMES_QUALIFIER_SIZE, "%" PRId64, r->version);
+}
+
 /* ---- ends ---- */
 
 static void work_collect(struct job *job)
@@ -192,10 +200,7 @@ static int function_make(struct function **out, struct manager *m,
 	f->m = m;
 	f->record = *record;
 	f->end = &f->first;
-	if (record->version == 0)
-		strcpy(f->version, NAMES_LATEST);
-	else
-		snprintf(f->version, sizeof(f->version), "%" PRId64, record->version);
+	version_text(f->version, record);
 	ret = function_load(f, err);
 	if (ret < 0) {
 		free(f);
@@ -252,13 +257,12 @@ int function_find(struct function **out, struct manager *m, const char *name,
 
 static int preload(struct manager *m, const struct store_record *r, struct err *err)
 {
-	char version[NAMES_QUALIFIER_SIZE] = NAMES_LATEST;
+	char version[NAMES_QUALIFIER_SIZE];
 	struct function *f;
 
 	if (r->config.min == 0 && r->provisioned == 0)
 		return 0;
-	if (r->version != 0)
-		snprintf(version, sizeof(version), "%" PRId64, r->version);
+	version_text(version, r);
 	return function_find(&f, m, r->name, version, err);
 }
 
@@ -301,7 +305,7 @@ int manager_preload(struct manager *m, struct err *err)
 		for (int i = 0; i < n && ret >= 0; i++)
 			ret = preload_versions(m, r[i].name, r + PAGE, err);
 		if (n > 0)
-			strcpy(marker, r[n - 1].name);
+			memcpy(marker, r[n - 1].name, sizeof(marker));
 	} while (n == PAGE && ret >= 0);
 	return MIN(MIN(n, ret), 0);
 }
@@ -320,7 +324,7 @@ void manager_changed(struct manager *m, const char *name)
 		next = f->next;
 		if (f->state == FUNCTION_REMOVED || strcmp(f->record.name, name) != 0)
 			continue;
-		strcpy(version, f->version);
+		memcpy(version, f->version, sizeof(version));
 		if (store_resolve(m->config.store, name, version, &now, NULL) < 0 ||
 		    strcmp(now.revision, f->record.revision) != 0)
 			function_remove(f);
