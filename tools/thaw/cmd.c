@@ -64,14 +64,16 @@ int cmd_print_json(FILE *to, json_t *doc)
 json_t *cmd_json_text(const char *text)
 {
 	json_t *s = json_string(text);
-	auto_free char *copy = s ? NULL : strdup(text);
+	char *copy = s ? NULL : strdup(text);
 
 	if (s || !copy)
 		return s;
 	for (char *at = copy; *at; at++)
 		if ((unsigned char)*at >= 0x80)
 			*at = '?';
-	return json_string(copy);
+	s = json_string(copy);
+	free(copy);
+	return s;
 }
 
 int cmd_end(int code)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,8 +75,8 @@ static struct look_function *find_or_add(struct look *l, size_t first, const str
 	}
 	f = &l->functions[l->n++];
 	memset(f, 0, sizeof(*f));
-	strcpy(f->name, name);
-	strcpy(f->version, version);
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	snprintf(f->version, sizeof(f->version), "%s", version);
 	return f;
 }
 
