@@ -386,3 +386,56 @@ Test(cells, nothing_is_left_of_200, .timeout = 120)
 	cr_expect(le(long, count_networks(), networks));
 	nest_free(&n);
 }
+
+/* ---- what they cost ---- */
+
+static int by_time(const void *a, const void *b)
+{
+	nsec_t x = *(const nsec_t *)a, y = *(const nsec_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+#define FILLS 5
+
+/* Median of the time in which @slots shells are made at once. */
+static double fill_ms(struct nest *n, unsigned int slots)
+{
+	struct thaw_err err = { 0 };
+	nsec_t took[FILLS];
+
+	for (int i = 0; i < FILLS; i++) {
+		struct thaw_pool *pool;
+		nsec_t begin = clock_monotonic();
+		int ret = thaw_pool_open(&pool, n->zygote, n->template, slots, 1 << 20, &err);
+
+		took[i] = clock_monotonic() - begin;
+		cr_assert(eq(int, ret, 0), "%s", err.text);
+		thaw_pool_close(pool);
+	}
+	qsort(took, FILLS, sizeof(took[0]), by_time);
+	return (double)took[FILLS / 2] / 1e6;
+}
+
+/* For docs/design-notes.md; no time is expected. */
+Test(cells, what_they_cost_is_printed, .timeout = 300)
+{
+	static struct nest n;
+	struct thaw_err err = { 0 };
+	unsigned int many = MAX(200 / slow(), 5u);
+	double one[2], all[2];
+
+	begin(&cells);
+	nest_begin(&n, "echo");
+	for (int in_cells = 1; in_cells >= 0; in_cells--) {
+		one[in_cells] = fill_ms(&n, 1);
+		all[in_cells] = fill_ms(&n, many);
+		thaw_zygote_close(n.zygote);
+		cr_assert(eq(int, thaw_zygote_open(&n.zygote, 0, NULL, &err), 0), "%s",
+			  err.text);
+	}
+	fprintf(stderr,
+		"one shell %.2f ms, %.2f in a cell; %u at once %.0f ms, %.0f in cells\n",
+		one[0], one[1], many, all[0], all[1]);
+	nest_free(&n);
+}
