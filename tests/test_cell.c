@@ -94,9 +94,12 @@ static int entries(const char *path)
 	DIR *dir = opendir(path);
 	int n = 0;
 
-	while (dir && readdir(dir))
+	if (!dir)
+		return -1;
+	while (readdir(dir))
 		n++;
-	return dir ? n : -1;
+	closedir(dir);
+	return n;
 }
 
 /* The errno of a call that returned @ret, 0: it worked. */

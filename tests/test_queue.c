@@ -86,7 +86,7 @@ Test(queue, gives_out_what_was_put_with_all_that_belongs_to_it)
 
 Test(queue, keeps_the_order_of_one_function)
 {
-	char payload[8];
+	char payload[16];
 
 	for (int i = 0; i < 8; i++) {
 		snprintf(payload, sizeof(payload), "%d", i);
