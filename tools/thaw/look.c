@@ -181,7 +181,7 @@ double look_quantile(const struct look_histogram *before, const struct look_hist
 		from_s = up_to_s;
 		below = n;
 	}
-	return NAN;
+	return (double)NAN;
 }
 
 static double sum(const struct look_function *f, enum look_count from)
