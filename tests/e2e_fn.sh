@@ -6,6 +6,8 @@
 . tests/e2e.sh
 
 DAEMON=${DAEMON:-build/release/thawd}
+need_program "$DAEMON"
+need_program script
 export THAWD="unix:$WORK/sock"
 export TMPDIR="$WORK/tmp"
 mkdir "$TMPDIR"
