@@ -365,7 +365,7 @@ static bool goes_on(const struct daemon *d)
 	if (d->stop_by == 0)
 		return true;
 	return clock_monotonic() < d->stop_by &&
-	       (http_stats(d->http)->unfinished > 0 || !manager_is_idle(d->manager));
+	       (!http_is_drained(d->http) || !manager_is_idle(d->manager));
 }
 
 static int daemon_loop(struct daemon *d, struct err *err)

@@ -11,6 +11,9 @@
 #include "engine/err.h"
 #include "tools/thawd/http_inside.h"
 
+/* Ours: for a request that was sent before its client could know that we end. */
+#define GRACE (100 * NSEC_PER_MSEC)
+
 /* ---- what libmicrohttpd calls ---- */
 
 static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
@@ -123,7 +126,20 @@ nsec_t http_deadline(const struct http *h)
 	SLIST_FOREACH(e, &h->entries, link)
 	if (e->is_pending)
 		return 1; /* long past */
+	if (h->cut_at && (!first || h->cut_at < first->deadline))
+		return h->cut_at;
 	return first ? first->deadline : 0;
+}
+
+/* Those that have sent something are left, and looked at now. */
+static void cut_idle(struct http *h)
+{
+	struct http_entry *e;
+
+	h->cut_at = 0;
+	http_peers_cut_idle(&h->peers);
+	SLIST_FOREACH(e, &h->entries, link)
+	e->is_pending = true;
 }
 
 void http_tick(struct http *h)
@@ -131,6 +147,8 @@ void http_tick(struct http *h)
 	struct http_entry *e;
 
 	h->stats.timed_out += http_peers_expire(&h->peers, clock_monotonic());
+	if (h->cut_at && clock_monotonic() >= h->cut_at)
+		cut_idle(h);
 	SLIST_FOREACH(e, &h->entries, link)
 	if (e->is_pending)
 		run(e);
@@ -255,8 +273,13 @@ void http_drain(struct http *h)
 		fd_cleanup(&fd);
 		e->is_pending = true;
 	}
-	http_peers_cut_idle(&h->peers);
+	h->cut_at = clock_monotonic() + GRACE;
 	h->is_draining = true;
+}
+
+bool http_is_drained(const struct http *h)
+{
+	return h->stats.unfinished == 0 && (h->stats.open_connections == 0 || !h->cut_at);
 }
 
 const struct http_stats *http_stats(const struct http *h)

@@ -95,8 +95,13 @@ void http_destroy(struct http *h);
 
 int http_open(struct http *h, const struct http_door *door, struct err *err) must_check;
 
-/* No new connections, and no connection serves another request. What is under way goes on. */
+/*
+ * No new connections, and each serves one request more at most. What is under way goes on. Idle
+ * connections are cut only after a moment: what their clients have sent meanwhile is answered.
+ */
 void http_drain(struct http *h);
+/* Is all of that done? */
+bool http_is_drained(const struct http *h);
 
 nsec_t http_deadline(const struct http *h); /* for loop_wait; 0: none */
 void http_tick(struct http *h);

@@ -36,6 +36,7 @@ struct http {
 	SLIST_HEAD(, http_entry) entries;
 	TAILQ_HEAD(, http_request) waiting;
 	bool is_draining;
+	nsec_t cut_at; /* idle connections, then; 0: never, or they were */
 };
 
 enum http_state {
