@@ -156,6 +156,11 @@ static void take_thread(struct vcpu *v, pid_t tid)
 	__atomic_store_n(&v->tid, tid, __ATOMIC_SEQ_CST);
 }
 
+bool vcpu_is_mine(const struct vcpu *v)
+{
+	return v->tid == get_tid();
+}
+
 int vcpu_adopt(struct vcpu *v, struct err *err)
 {
 	take_thread(v, get_tid());

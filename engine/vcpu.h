@@ -61,6 +61,9 @@ void vcpu_destroy(struct vcpu *v);
  * timer_create says. */
 int vcpu_adopt(struct vcpu *v, struct err *err) must_check;
 
+/* Is the calling thread the one that ran or adopted it last? */
+bool vcpu_is_mine(const struct vcpu *v);
+
 /*
  * vcpu_run - run until the guest stops for a reason that the caller must see.
  * @deadline: clock_monotonic() value, 0: none.

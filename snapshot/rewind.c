@@ -9,6 +9,7 @@
 
 #include "engine/err.h"
 #include "engine/findings.h"
+#include "engine/vcpu_msrs.h"
 #include "engine/vcpu_reset.h"
 #include "snapshot/machine.h"
 #include "snapshot/machine_state.h"
@@ -22,9 +23,12 @@ int rewind_open(struct rewind *r, struct machine *m, const struct template *t, s
 	struct pages pages;
 	int ret = pages_open(&pages, err);
 
-	if (ret == 0)
-		return rewind_open_with(r, m, t, pages, err);
-	*r = (struct rewind){ .pages.pagemap_fd = -1 };
+	if (ret < 0) {
+		*r = (struct rewind){ .pages.pagemap_fd = -1 };
+		return ret;
+	}
+	ret = rewind_open_with(r, m, t, pages, err);
+	r->is_alone = true;
 	return ret;
 }
 
@@ -71,25 +75,29 @@ void rewind_close(struct rewind *r)
 /* ---- what the run did ---- */
 
 /*
- * Has this process met a page fault since the last look? KVM's own of a guest's memory, as when
- * it marks a page table's entry as used, are among them: it writes there for the thread
- * that runs the vCPU.
+ * Has the thread that ran the vCPU, and rewinds it, met a page fault since the last look? KVM's own of
+ * a guest's memory, as when it marks a page table's entry as used, are among them: it writes there
+ * for that thread. Nobody else writes to guest RAM.
  */
-static bool had_faults(struct rewind *r)
+static bool had_faults(struct rewind *r, const struct machine *m)
 {
 	struct rusage u;
-	long now = getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_minflt + u.ru_majflt : 0;
-	bool had = now != r->faults || now == 0;
+	long now = getrusage(RUSAGE_THREAD, &u) == 0 ? u.ru_minflt + u.ru_majflt : 0;
+	pid_t thread = m->vm.vcpus[0].tid;
+	bool had = now == 0 || now != r->faults || thread != r->thread;
 
+	for (uint32_t i = 0; i < m->vm.nvcpus; i++)
+		had |= !vcpu_is_mine(&m->vm.vcpus[i]);
 	r->faults = now;
+	r->thread = thread;
 	return had;
 }
 
 /* Returns whether the process may have got copies of pages: by a fault that KVM handled for the
- * guest, also by another thread than the vCPU's, or by one of its own. */
+ * guest, also by a worker thread, or by one of its own. */
 static bool look_at_counts(struct rewind *r, struct machine *m, struct vcpu_since since[])
 {
-	bool copies = had_faults(r);
+	bool copies = had_faults(r, m);
 
 	for (uint32_t i = 0; i < m->vm.nvcpus; i++) {
 		since[i] = vcpu_counts_look(&m->vm.vcpus[i].counts, m->vm.kvm);
@@ -113,6 +121,17 @@ static bool went_elsewhere(const struct rewind *r, const struct machine *m,
 }
 
 /* ---- state ---- */
+
+/* Does it make no difference what KVM's clock says? Nobody who could read it has run since it was set,
+ * and nobody is about to. */
+static bool clock_rests(const struct machine_state *s, const struct vcpu_since since[])
+{
+	bool rests = true;
+
+	for (uint32_t i = 0; i < s->nvcpus; i++)
+		rests &= since[i].quiet && !vcpu_msrs_have_kvmclock(&s->vcpus[i].msrs);
+	return rests;
+}
 
 static int restore_vcpus(struct rewind *r, struct machine *m, const struct vcpu_since since[],
 			 struct vcpu_tsc_now *now, struct err *err)
@@ -153,7 +172,7 @@ int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0 && r->tables_changed)
 		ret = flush(r, m, err);
 	/* After the memory: some MSRs make KVM write to it. */
-	if (ret == 0)
+	if (ret == 0 && !clock_rests(&r->template->state, since))
 		ret = vm_state_load(&m->vm, &r->template->state.vm, err);
 	if (ret == 0)
 		ret = restore_vcpus(r, m, since, &now, err);

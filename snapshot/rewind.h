@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "engine/flush.h"
 #include "engine/pages.h"
@@ -67,7 +68,9 @@ struct rewind {
 	bool flush_vcpus;    /* at each rewind */
 	bool tables_changed; /* seen by the rewind under way */
 	int window_fd;	     /* the mailbox's; not owned */
-	long faults;	     /* of the process, at the last rewind */
+	bool is_alone;	     /* no other process has the window */
+	long faults;	     /* of this thread, at the last rewind */
+	pid_t thread;
 	uint32_t nareas;
 	struct rewind_area areas[REWIND_MAX_AREAS];
 	struct rewind_page *owned;
@@ -79,7 +82,8 @@ struct rewind {
 /*
  * rewind_open - get ready to rewind @m, which tier_map or tier_warm restored from @t, whether or
  * not it has run since.
- * Both outlive @r; the process that calls is the one that rewinds.
+ * Both outlive @r; the process that calls is the one that rewinds, and no other one writes to the
+ * machine's window.
  * Errors: -EINVAL @t's memory cannot be mapped, or the state is that of another tier; -ENOMEM;
  * what findings_get and pages_open say. @r is safe to close then.
  */
@@ -87,8 +91,8 @@ int rewind_open(struct rewind *r, struct machine *m, const struct template *t,
 		struct err *err) must_check;
 
 /*
- * rewind_open_with - the same in a process that may open nothing any more. @pages: opened by
- * it before; is taken over, also after an error.
+ * rewind_open_with - the same in a process that may open nothing any more, and whose caller writes to
+ * the window, too. @pages: opened by it before; is taken over, also after an error.
  */
 int rewind_open_with(struct rewind *r, struct machine *m, const struct template *t,
 		     struct pages pages, struct err *err) must_check;

@@ -264,10 +264,10 @@ int rewind_memory_restore(struct rewind *r, bool copies, struct err *err)
 
 	r->stats.searches += copies;
 	for (uint16_t i = 0; i < r->nareas && ret == 0; i++) {
-		if (!r->areas[i].origin)
-			ret = find_written(r, i, err);
-		else if (copies)
+		if (r->areas[i].origin && copies)
 			ret = find_copies(r, i, err);
+		else if (!r->areas[i].origin && (copies || !r->is_alone))
+			ret = find_written(r, i, err);
 	}
 	for (size_t i = 0; i < r->nowned && ret == 0; i++) {
 		if (restore_page(r, &r->owned[i]))

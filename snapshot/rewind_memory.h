@@ -16,7 +16,8 @@ void rewind_memory_close(struct rewind *r);
 
 /*
  * rewind_memory_restore - RAM is the template's again, and the window zeros.
- * @copies: false when this process has got no copies of RAM's pages since the last time.
+ * @copies: false when this process has met no page fault since the last time, so that it has got no copies
+ * of RAM's pages, and wrote to no new page of the window.
  * Sets r->tables_changed. Errors: what the kernel says.
  */
 int rewind_memory_restore(struct rewind *r, bool copies, struct err *err) must_check;
