@@ -211,4 +211,13 @@ thawd_stop
 expect_equal "what takes longer than --drain: it ends well, too" "$thawd_status" 0
 wait $loader
 expect_equal "and no process is left" "$(pgrep -fc "^$THAWD --dir $WORK/thawd")" 0
+
+# ---- a zygote that died ----
+
+thawd_start || not_ok "it starts again"
+kill -9 "$(pgrep -P "$thawd_pid")"
+wait "$thawd_pid"
+thawd_status=$? thawd_pid=
+expect_equal "without its zygote it ends, and says so" \
+	"$thawd_status $(grep -c "the zygote has died" "$WORK/thawd.log")" "1 1"
 finish

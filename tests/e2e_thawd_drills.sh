@@ -7,7 +7,7 @@
 # DRILL_SECONDS=10	load while a machine is killed every second
 # DRILL_RUNS=4000	invocations of functions that look for events of others
 # DRILL_FILLS=8		more that put theirs into every free page
-# DRILL_STOPS=3		times that it is stopped under load
+# DRILL_STOPS=3		times that it is stopped under load, and that it begins anew
 # shellcheck source=tests/e2e.sh
 . tests/e2e.sh
 # shellcheck source=tests/thawd/daemon.sh
@@ -127,4 +127,21 @@ for _ in $(seq "$stops"); do
 done
 ok "it was stopped under load $stops times"
 echo "# $lost requests came when it closed"
+
+# ---- it begins anew ----
+
+rm -f "$WORK"/thawd/logs/*.log
+thawd_start --slots 100 || not_ok "it starts again" "$(cat "$WORK/thawd.log")"
+# shellcheck disable=SC2086
+load $all --connections 32 --seconds $((stops + 2)) >"$WORK/load" &
+loader=$!
+for _ in $(seq "$stops"); do
+	sleep 1
+	kill -USR2 "$thawd_pid"
+done
+wait $loader
+expect_equal "begun anew $stops times under load, it loses nobody" \
+	"$(jq -c '.sent == .right' "$WORK/load")" true
+expect_equal "each was run once" "$(started)" "$(jq .sent "$WORK/load")"
+expect_equal "it did begin anew" "$(grep -c ready "$WORK/ready")" $((stops + 1))
 finish

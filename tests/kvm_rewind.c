@@ -389,7 +389,8 @@ Test(rewind, that_it_went_over_to_other_tables_before_is_noticed, .timeout = 60)
 	frozen_of_kernel(&s.f, "tests/worst.elf");
 	slot_late(&s, &e, sizeof(e));
 	cr_expect(eq(u64, s.r.stats.full_loads, 1));
-	cr_expect(eq(u64, s.r.stats.flushes, s.f.kvm.sync_regs ? 1 : 0));
+	/* Elsewhere the vCPU's flush, which every rewind makes, is enough. */
+	cr_expect(eq(u64, s.r.stats.flushes, s.r.flush_way == FLUSH_BY_SLOT ? 1 : 0));
 	slot_close(&s);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
@@ -49,7 +50,7 @@ struct daemon {
 	char *log_dir;
 	struct thaw_zygote *zygote;
 	struct loop loop;
-	struct loop_watch signals;
+	struct loop_watch signals, zygote_end;
 	struct pressure pressure;
 	struct store *store;
 	struct queue *queue;
@@ -174,6 +175,23 @@ static int watch_signals(struct daemon *d, struct err *err)
 	if (d->signals.fd < 0)
 		return err_sys(err, "signalfd");
 	return loop_add(&d->loop, &d->signals, EPOLLIN, err);
+}
+
+/* Without it there is no machine to be had: whoever started us does it again. */
+static int on_zygote_end(struct loop_watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	return -EPIPE;
+}
+
+static int watch_zygote(struct daemon *d, struct err *err)
+{
+	d->zygote_end = (struct loop_watch){ .fd = pidfd_open(thaw_zygote_pid(d->zygote), 0),
+					     .callback = on_zygote_end };
+	if (d->zygote_end.fd < 0)
+		return err_sys(err, "pidfd_open of the zygote");
+	return loop_add(&d->loop, &d->zygote_end, EPOLLIN, err);
 }
 
 static int open_dirs(struct daemon *d, struct err *err)
@@ -320,6 +338,8 @@ static int daemon_open(struct daemon *d, struct err *err)
 	if (ret == 0)
 		ret = watch_signals(d, err);
 	if (ret == 0)
+		ret = watch_zygote(d, err);
+	if (ret == 0)
 		ret = open_dirs(d, err);
 	if (ret == 0)
 		ret = jobs_open(&d->jobs, &d->loop, err);
@@ -346,6 +366,7 @@ static void daemon_close(struct daemon *d)
 	queue_close(d->queue);
 	store_close(d->store);
 	fd_cleanup(&d->signals.fd);
+	fd_cleanup(&d->zygote_end.fd);
 	loop_fini(&d->loop);
 	listen_tls_free(&d->tls);
 	sigv4_keys_free(d->keys);
@@ -378,6 +399,9 @@ static int daemon_loop(struct daemon *d, struct err *err)
 		until = nearest(nearest(until, pressure_deadline(&d->pressure)), d->stop_by);
 		ret = loop_wait(&d->loop, until);
 
+		if (ret == -EPIPE)
+			return err_set(err, EPIPE,
+				       "the zygote has died, and all machines with it");
 		if (ret < 0 && ret != -EINTR)
 			return err_set(err, -ret, "the loop: %s", strerrordesc_np(-ret));
 		http_tick(d->http);
@@ -406,7 +430,9 @@ static int begin_anew(const struct daemon *d, struct err *err)
 
 int daemon_run(const struct daemon_config *c, struct err *err)
 {
-	struct daemon d = { .config = c, .loop.epoll_fd = -1, .signals.fd = -1 };
+	struct daemon d = {
+		.config = c, .loop.epoll_fd = -1, .signals.fd = -1, .zygote_end.fd = -1
+	};
 	int ret;
 
 	memset(d.doors, -1, sizeof(d.doors));
