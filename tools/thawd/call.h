@@ -14,11 +14,14 @@
 
 #include "engine/clock.h"
 #include "tools/thawd/aws_error.h"
+#include "tools/thawd/names.h"
+#include "tools/thawd/stamp.h"
+#include "tools/thawd/tail.h"
 
-#define CALL_NAME_SIZE	    65u	  /* of a function; Lambda's 64 characters and a NUL */
-#define CALL_QUALIFIER_SIZE 129u  /* of a version or alias; Lambda's 128 and a NUL */
-#define CALL_ID_SIZE	    37u	  /* a UUID and a NUL */
-#define CALL_LOG_MAX	    4096u /* bytes of a log's end that a client is shown; Lambda's */
+#define CALL_NAME_SIZE	    NAMES_FUNCTION_SIZE
+#define CALL_QUALIFIER_SIZE NAMES_QUALIFIER_SIZE
+#define CALL_ID_SIZE	    STAMP_UUID_SIZE
+#define CALL_LOG_MAX	    TAIL_SIZE /* bytes of a log's end that a client is shown */
 
 enum call_type {
 	CALL_REQUEST_RESPONSE, /* the client waits for the reply */

@@ -2,7 +2,6 @@
 #include "tools/thawd/catalogue.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,11 +19,10 @@ static json_t *environment(const struct store_record *r)
 
 json_t *catalogue_configuration(const struct store_record *r)
 {
-	char version[NAMES_QUALIFIER_SIZE] = NAMES_LATEST;
+	char version[NAMES_QUALIFIER_SIZE];
 	char arn[sizeof(ARN) + NAMES_FUNCTION_SIZE + NAMES_QUALIFIER_SIZE];
 
-	if (r->version != 0)
-		snprintf(version, sizeof(version), "%" PRId64, r->version);
+	names_version(version, r->version);
 	snprintf(arn, sizeof(arn), ARN "%s%s%s", r->name, r->version ? ":" : "",
 		 r->version ? version : "");
 	return json_pack(

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* functions.c - functions that were asked for: found in the store, loaded, handed to the policy. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,14 +37,6 @@ static struct policy_function policy_of(const struct function *f)
 		.wait = WAIT,
 		.timeout = c->timeout_ms * NSEC_PER_MSEC + GRACE,
 	};
-}
-
-static void version_text(char text[NAMES_QUALIFIER_SIZE], const struct store_record *r)
-{
-	if (r->version == 0)
-		memcpy(text, NAMES_LATEST, sizeof(NAMES_LATEST));
-	else
-		snprintf(text, NAMES_QUALIFIER_SIZE, "%" PRId64, r->version);
 }
 
 /* ---- ends ---- */
@@ -200,7 +191,7 @@ static int function_make(struct function **out, struct manager *m,
 	f->m = m;
 	f->record = *record;
 	f->end = &f->first;
-	version_text(f->version, record);
+	names_version(f->version, record->version);
 	ret = function_load(f, err);
 	if (ret < 0) {
 		free(f);
@@ -262,7 +253,7 @@ static int preload(struct manager *m, const struct store_record *r, struct err *
 
 	if (r->config.min == 0 && r->provisioned == 0)
 		return 0;
-	version_text(version, r);
+	names_version(version, r->version);
 	return function_find(&f, m, r->name, version, err);
 }
 

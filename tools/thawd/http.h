@@ -25,6 +25,7 @@
 #include "engine/clock.h"
 #include "engine/util.h"
 #include "snapshot/digest.h"
+#include "tools/thawd/stamp.h"
 #include "tools/thawd/uri.h"
 
 struct err;
@@ -33,7 +34,7 @@ struct http_request;
 struct loop;
 
 #define HTTP_HEADERS_MAX 32768u /* ours: bytes of request line and headers, about */
-#define HTTP_ID_SIZE	 37u	/* a UUID and a NUL */
+#define HTTP_ID_SIZE	 STAMP_UUID_SIZE
 
 struct http_route {
 	const char *method;

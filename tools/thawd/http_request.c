@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 
 #include "engine/err.h"
 #include "tools/thawd/http_inside.h"
+#include "tools/thawd/stamp.h"
 
 /* Ours: a body that is larger than its route allows is read and dropped up to this size, so that
  * its client gets to reading the answer; who sends more is cut off. */
@@ -71,26 +71,6 @@ static void keep(struct http_request *r, const char *bytes, size_t len)
 
 /* ---- from its first line to its answer ---- */
 
-/* A random UUID (RFC 9562, version 4). */
-static void make_id(char id[HTTP_ID_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-	uint8_t bytes[16];
-	char *at = id;
-
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		memset(bytes, 0, sizeof(bytes)); /* a kernel that cannot has none of this */
-	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
-	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
-	for (int i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*at++ = '-';
-		*at++ = digits[bytes[i] >> 4];
-		*at++ = digits[bytes[i] & 15];
-	}
-	*at = '\0';
-}
-
 struct http_request *http_request_create(struct http_entry *e, struct MHD_Connection *c,
 					 const char *target)
 {
@@ -104,12 +84,11 @@ struct http_request *http_request_create(struct http_entry *e, struct MHD_Connec
 	r->connection = c;
 	r->peer = peer->socket_context;
 	r->target = strdup(target);
-	if (!r->target || !r->peer) {
+	if (!r->target || !r->peer || stamp_uuid(r->id, NULL) < 0) {
 		http_request_destroy(r);
 		return NULL;
 	}
 	r->peer->is_idle = false;
-	make_id(r->id);
 	return r;
 }
 

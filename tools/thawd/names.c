@@ -2,6 +2,8 @@
 #include "tools/thawd/names.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,4 +58,19 @@ int names_qualifier(const char *qualifier, int64_t *version, struct err *err)
 		return err_set(err, EINVAL, "'%.32s' is no version: they count from 1",
 			       qualifier);
 	return NAMES_VERSION;
+}
+
+int names_qualified(const char *name, const char *qualifier, int64_t *version, struct err *err)
+{
+	int ret = names_check_function(name, err);
+
+	return ret < 0 ? ret : names_qualifier(qualifier, version, err);
+}
+
+void names_version(char text[NAMES_QUALIFIER_SIZE], int64_t version)
+{
+	if (version == 0)
+		memcpy(text, NAMES_LATEST, sizeof(NAMES_LATEST));
+	else
+		snprintf(text, NAMES_QUALIFIER_SIZE, "%" PRId64, version);
 }

@@ -26,3 +26,10 @@ enum names_kind { NAMES_VERSION, NAMES_ALIAS };
  * Returns an enum names_kind, with @version of a version.
  */
 int names_qualifier(const char *qualifier, int64_t *version, struct err *err) must_check;
+
+/* The same of a function's @name and a qualifier. */
+int names_qualified(const char *name, const char *qualifier, int64_t *version,
+		    struct err *err) must_check;
+
+/* The qualifier that means @version; 0: $LATEST. */
+void names_version(char text[NAMES_QUALIFIER_SIZE], int64_t version);

@@ -26,8 +26,9 @@ void stamp_time(char text[STAMP_TIME_SIZE], int64_t ms)
 
 int stamp_uuid(char text[STAMP_UUID_SIZE], struct err *err)
 {
+	static const char digits[] = "0123456789abcdef";
+	char *at = text;
 	uint8_t b[16];
-	size_t at = 0;
 
 	if (getrandom(b, sizeof(b), 0) != sizeof(b))
 		return err_sys(err, "getrandom");
@@ -35,9 +36,10 @@ int stamp_uuid(char text[STAMP_UUID_SIZE], struct err *err)
 	b[8] = (uint8_t)(0x80 | (b[8] & 0x3f)); /* the variant of RFC 9562 */
 	for (size_t i = 0; i < sizeof(b); i++) {
 		if (i == 4 || i == 6 || i == 8 || i == 10)
-			text[at++] = '-';
-		snprintf(text + at, 3, "%02x", b[i]);
-		at += 2;
+			*at++ = '-';
+		*at++ = digits[b[i] >> 4];
+		*at++ = digits[b[i] & 15];
 	}
+	*at = '\0';
 	return 0;
 }

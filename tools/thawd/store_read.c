@@ -27,11 +27,9 @@ int store_resolve(struct store *s, const char *name, const char *qualifier,
 		  struct store_record *out, struct err *err)
 {
 	int64_t version;
-	int kind = names_check_function(name, err);
+	int kind = names_qualified(name, qualifier, &version, err);
 	int ret;
 
-	if (kind == 0)
-		kind = names_qualifier(qualifier, &version, err);
 	if (kind < 0)
 		return kind;
 	pthread_mutex_lock(&s->read_lock);
@@ -91,14 +89,20 @@ int store_list(struct store *s, const char *marker, size_t max, struct store_rec
 	return ret;
 }
 
-int store_list_versions(struct store *s, const char *name, int64_t marker, size_t max,
-			struct store_record *out, struct err *err)
+/* A list of @max things of a function that is there. */
+static int check_list(struct store *s, const char *name, size_t max, struct err *err)
 {
 	struct store_record latest;
 	int ret = check_max(max, err);
 
-	if (ret == 0)
-		ret = store_resolve(s, name, NULL, &latest, err);
+	return ret < 0 ? ret : store_resolve(s, name, NULL, &latest, err);
+}
+
+int store_list_versions(struct store *s, const char *name, int64_t marker, size_t max,
+			struct store_record *out, struct err *err)
+{
+	int ret = check_list(s, name, max, err);
+
 	if (ret < 0)
 		return ret;
 	pthread_mutex_lock(&s->read_lock);
@@ -121,11 +125,8 @@ static int load_aliases(struct db *db, int ret, struct store_alias *out, struct 
 int store_list_aliases(struct store *s, const char *name, const char *marker, size_t max,
 		       struct store_alias *out, struct err *err)
 {
-	struct store_record latest;
-	int ret = check_max(max, err);
+	int ret = check_list(s, name, max, err);
 
-	if (ret == 0)
-		ret = store_resolve(s, name, NULL, &latest, err);
 	if (ret < 0)
 		return ret;
 	pthread_mutex_lock(&s->read_lock);

@@ -211,11 +211,9 @@ int store_provision(struct store *s, const char *name, const char *qualifier, in
 		    struct err *err)
 {
 	int64_t version = 0;
-	int kind = names_check_function(name, err);
+	int kind = names_qualified(name, qualifier, &version, err);
 	int ret;
 
-	if (kind == 0)
-		kind = names_qualifier(qualifier, &version, err);
 	if (kind < 0)
 		return kind;
 	ret = check_slots(slots, 0, err);
