@@ -93,6 +93,15 @@ static struct queue_event event_of(const char *function, const char *payload)
 				     .retries = 2 };
 }
 
+struct queue_event trunk_event(uint32_t max_age_ms, uint32_t retries)
+{
+	struct queue_event event = event_of("f", "x");
+
+	event.max_age_ms = max_age_ms;
+	event.retries = retries;
+	return event;
+}
+
 void trunk_put(const char *function, const char *payload)
 {
 	struct queue_event event = event_of(function, payload);

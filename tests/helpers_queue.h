@@ -23,6 +23,8 @@ void trunk_remove(void);
 void trunk_open(void);
 void trunk_close(void);
 
+/* One of function "f", payload "x", and no other details. */
+struct queue_event trunk_event(uint32_t max_age_ms, uint32_t retries);
 /* Put and wait for the answer, which is returned. */
 int trunk_put_event(const struct queue_event *event);
 /* The same with two retries and no other details; asserts. */

@@ -15,6 +15,7 @@
 #include "engine/clock.h"
 #include "snapshot/pool.h"
 #include "tests/helpers_nest.h"
+#include "tests/helpers_proc.h"
 
 static const struct thaw_cells cells = { 70000, 1000 };
 
@@ -42,16 +43,6 @@ static unsigned long status_of(pid_t pid, const char *key, int base)
 	}
 	fclose(f);
 	return value;
-}
-
-static ino_t namespace_of(pid_t pid, const char *name)
-{
-	char path[64];
-	struct stat st = { 0 };
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
-	cr_expect(eq(int, stat(path, &st), 0), "%s", path);
-	return st.st_ino;
 }
 
 /* Of all threads: KVM has one of its own in there. */

@@ -27,6 +27,7 @@
 #include "snapshot/filter.h"
 #include "tests/helpers_kvm.h"
 #include "tests/helpers_nest.h"
+#include "tests/helpers_proc.h"
 
 static const struct cell_range range = { 70000, 8 };
 
@@ -184,16 +185,6 @@ Test(cell, privileges_are_none, .timeout = 30)
 			  "%s", wanted[i].key);
 	end(pid);
 	cells_close(&cells);
-}
-
-static ino_t namespace_of(pid_t pid, const char *name)
-{
-	char path[64];
-	struct stat st = { 0 };
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
-	cr_expect(eq(int, stat(path, &st), 0), "%s", path);
-	return st.st_ino;
 }
 
 Test(cell, namespaces_are_nobody_elses, .timeout = 30)

@@ -216,15 +216,7 @@ Test(queue, waits_before_it_tries_again)
 
 Test(queue, what_is_too_old_is_a_dead_letter_though_nobody_took_it)
 {
-	struct queue_event e = { .function = "f",
-				 .qualifier = "",
-				 .request_id = "",
-				 .trace = "",
-				 .client_context = "",
-				 .payload = "x",
-				 .len = 1,
-				 .max_age_ms = 200,
-				 .retries = 2 };
+	struct queue_event e = trunk_event(200, 2);
 	json_t *line;
 
 	trunk.config.taken_each = 1;
@@ -241,15 +233,7 @@ Test(queue, what_is_too_old_is_a_dead_letter_though_nobody_took_it)
 
 Test(queue, a_retry_that_comes_too_late_is_not_waited_for)
 {
-	struct queue_event e = { .function = "f",
-				 .qualifier = "",
-				 .request_id = "",
-				 .trace = "",
-				 .client_context = "",
-				 .payload = "x",
-				 .len = 1,
-				 .max_age_ms = 20000,
-				 .retries = 2 };
+	struct queue_event e = trunk_event(20000, 2);
 	json_t *line;
 
 	trunk.config.retry_ms[0] = 60000;
@@ -294,16 +278,11 @@ static void expect_error(int ret, int code, const char *says)
 Test(queue, bad_events_are_refused)
 {
 	static char big[QUEUE_MAX_PAYLOAD + 1], text[QUEUE_MAX_TEXT + 2];
-	struct queue_event good = { .function = "f",
-				    .qualifier = "",
-				    .request_id = "",
-				    .trace = "",
-				    .client_context = "",
-				    .payload = big,
-				    .len = QUEUE_MAX_PAYLOAD,
-				    .max_age_ms = 1000 };
-	struct queue_event e = good;
+	struct queue_event good = trunk_event(1000, 0), e;
 
+	good.payload = big;
+	good.len = QUEUE_MAX_PAYLOAD;
+	e = good;
 	cr_expect(eq(int, trunk_put_event(&good), 0), "%s", trunk.err.text);
 	e.len++;
 	expect_error(trunk_put_event(&e), EMSGSIZE,
@@ -322,14 +301,7 @@ Test(queue, bad_events_are_refused)
 
 Test(queue, a_full_queue_refuses)
 {
-	struct queue_event e = { .function = "f",
-				 .qualifier = "",
-				 .request_id = "",
-				 .trace = "",
-				 .client_context = "",
-				 .payload = "x",
-				 .len = 1,
-				 .max_age_ms = 20000 };
+	struct queue_event e = trunk_event(20000, 0);
 
 	trunk.config.max_events = 3;
 	trunk_open();

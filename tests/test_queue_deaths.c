@@ -289,17 +289,12 @@ static void limit_files(rlim_t size)
 Test(queue_deaths, a_full_disk_refuses_and_keeps)
 {
 	static char big[100000];
-	struct queue_event e = { .function = "f",
-				 .qualifier = "",
-				 .request_id = "",
-				 .trace = "",
-				 .client_context = "",
-				 .payload = big,
-				 .len = sizeof(big),
-				 .max_age_ms = QUEUE_MAX_AGE_MS };
+	struct queue_event e = trunk_event(QUEUE_MAX_AGE_MS, 0);
 	const struct queue_event *taken;
 	int n = 0, ret = 0;
 
+	e.payload = big;
+	e.len = sizeof(big);
 	trunk_put("f", "first");
 	taken = must_take();
 	limit_files(400000);
@@ -321,14 +316,7 @@ Test(queue_deaths, a_full_disk_refuses_and_keeps)
 
 Test(queue_deaths, damage_is_told)
 {
-	struct queue_event e = { .function = "f",
-				 .qualifier = "",
-				 .request_id = "",
-				 .trace = "",
-				 .client_context = "",
-				 .payload = "x",
-				 .len = 1,
-				 .max_age_ms = 1000 };
+	struct queue_event e = trunk_event(1000, 0);
 	uint8_t *bytes;
 	size_t len;
 	int ret;

@@ -12,6 +12,7 @@
 
 #include "engine/err.h"
 #include "tests/helpers_http.h"
+#include "tests/helpers_image.h"
 #include "tools/thawd/lambda.h"
 #include "tools/thawd/sigv4.h"
 #include "tools/thawd/sigv4_claim.h"
@@ -53,17 +54,18 @@ static struct http_host host;
 
 static int read_keys(const char *text, mode_t mode, struct sigv4_keys **out, struct err *err)
 {
-	char path[300];
+	char dir[256], path[300];
 	int fd, ret;
 
-	snprintf(path, sizeof(path), "%s/keys-XXXXXX", getenv("TMPDIR") ?: "/tmp");
-	fd = mkstemp(path);
+	scratch_make(dir);
+	snprintf(path, sizeof(path), "%s/keys", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	cr_assert(ge(int, fd, 0));
 	cr_assert(eq(i64, write(fd, text, strlen(text)), (long)strlen(text)));
 	cr_assert(eq(int, fchmod(fd, mode), 0));
 	close(fd);
 	ret = sigv4_keys_read(out, path, err);
-	unlink(path);
+	scratch_remove(dir);
 	return ret;
 }
 
