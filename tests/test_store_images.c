@@ -391,7 +391,8 @@ static int64_t kill_one(useconds_t after)
 static int64_t newest_after(int64_t known)
 {
 	static struct store_record page[64];
-	int n = store_list_versions(depot.store, "f", known, ARRAY_SIZE(page), page, &depot.err);
+	int n = store_list_versions(depot.store, "f", known, ARRAY_SIZE(page), page,
+				    &depot.err);
 
 	cr_assert(n >= 0 && n < (int)ARRAY_SIZE(page), "%d: %s", n, depot.err.text);
 	return n ? page[n - 1].version : known;
@@ -424,8 +425,8 @@ Test(store_images, is_whole_after_a_death_at_any_moment)
 		live = depot.rec.version;
 		newest = newest_after(last);
 		cr_expect(live == last || live == newest,
-			  "seed %u: version %jd, said was %jd, newest is %jd", seed, (intmax_t)live,
-			  (intmax_t)last, (intmax_t)newest);
+			  "seed %u: version %jd, said was %jd, newest is %jd", seed,
+			  (intmax_t)live, (intmax_t)last, (intmax_t)newest);
 		last = live;
 		depot_expect_whole();
 		cr_expect(eq(int, depot_resolve("f", NULL), 0));
