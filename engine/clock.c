@@ -31,6 +31,13 @@ nsec_t clock_deadline(uint64_t timeout_ms)
 	return timeout_ms > 0 ? clock_monotonic() + timeout_ms * NSEC_PER_MSEC : 0;
 }
 
+nsec_t clock_nearest(nsec_t a, nsec_t b)
+{
+	if (a == 0 || b == 0)
+		return a + b;
+	return a < b ? a : b;
+}
+
 struct clock_scale clock_scale_of(uint32_t khz)
 {
 	struct clock_scale s = { .shift = 32 };

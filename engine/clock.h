@@ -18,6 +18,9 @@ nsec_t clock_realtime(void);  /* since 1970-01-01 UTC */
 /* The clock_monotonic() value so many milliseconds from now; 0: 0, which is no deadline. */
 nsec_t clock_deadline(uint64_t timeout_ms);
 
+/* The first of two such values, of which either may be none. */
+nsec_t clock_nearest(nsec_t a, nsec_t b);
+
 /* ns = ticks * mult >> shift, for a counter of a known rate. */
 struct clock_scale {
 	uint32_t mult;

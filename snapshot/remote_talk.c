@@ -53,11 +53,14 @@ static int wait_in_time(const struct remote *s, nsec_t until)
 	return clock_monotonic() < until ? fds_wait_readable(s->socket, until) : 0;
 }
 
+/* In place of a time: what is there already, or -EAGAIN. */
+#define NO_WAIT 1
+
 /* One packet, whatever it says. @until: 0: no limit. */
 static int remote_hear(struct remote *s, struct packet_msg *msg, struct packet_parts *parts,
 		       void *buf, nsec_t until, struct err *err)
 {
-	int ret = until != 0 ? wait_in_time(s, until) : 1;
+	int ret = until > NO_WAIT ? wait_in_time(s, until) : 1;
 
 	if (ret == 0)
 		return remote_die(s,
@@ -66,7 +69,10 @@ static int remote_hear(struct remote *s, struct packet_msg *msg, struct packet_p
 					  "was killed"),
 				  err);
 	if (ret > 0)
-		ret = packet_recv(s->socket, msg, parts, buf, 0);
+		ret = packet_recv(s->socket, msg, parts, buf,
+				  until == NO_WAIT ? MSG_DONTWAIT : 0);
+	if (ret == -EAGAIN && until == NO_WAIT)
+		return err_set(err, EAGAIN, "the machine's process has not answered yet");
 	/* Of a shell that died, the zygote tells; so it is the zygote that is missing. */
 	if (ret == 0)
 		return remote_die(s,
@@ -149,13 +155,10 @@ int remote_answer_now(struct remote *s, enum packet_type type, struct packet_msg
 	int ret = 0;
 
 	*msg = (struct packet_msg){ 0 };
-	for (unsigned int i = 0; i < AT_ONCE && ret == 0; i++) {
-		if (!late && fds_wait_readable(s->socket, 0) == 0)
-			break;
-		ret = hear_answer(s, type, msg, NULL, until, err);
-	}
+	for (unsigned int i = 0; i < AT_ONCE && ret == 0; i++)
+		ret = hear_answer(s, type, msg, NULL, late ? until : NO_WAIT, err);
 	if (ret == 0)
-		return err_set(err, EAGAIN, "the machine's process has not answered yet");
+		return err_set(err, EAGAIN, "the machine's process talks, but does not answer");
 	return MIN(ret, 0);
 }
 

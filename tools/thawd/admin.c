@@ -262,6 +262,7 @@ static void on_log(struct http_request *r, void *data)
 		refuse(r, ret, &err);
 		return;
 	}
+	manager_write_logs(a->manager);
 	len = function_log_read(a->log_dir, l->ask.function, &mark, l->text, LOG_MAX);
 	answer_log(r, &mark, l->text, len);
 }

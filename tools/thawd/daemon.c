@@ -43,6 +43,8 @@
 #define TURN	    (100 * NSEC_PER_MSEC)
 #define START_TIME  (60 * NSEC_PER_SEC) /* for a shell and a machine in it, or a rewind */
 
+#define TURN_ROUNDS 4 /* before other descriptors are looked at */
+
 enum { TABLE_HEALTH, TABLE_ADMIN, TABLE_LAMBDA, TABLES };
 
 struct daemon {
@@ -376,11 +378,6 @@ static void daemon_close(struct daemon *d)
 
 /* ---- the loop ---- */
 
-static nsec_t nearest(nsec_t a, nsec_t b)
-{
-	return a == 0 || b == 0 ? a + b : MIN(a, b);
-}
-
 static bool goes_on(const struct daemon *d)
 {
 	if (d->stop_by == 0)
@@ -389,26 +386,41 @@ static bool goes_on(const struct daemon *d)
 	       (!http_is_drained(d->http) || !manager_is_idle(d->manager));
 }
 
+static nsec_t next_deadline(const struct daemon *d)
+{
+	nsec_t at = clock_nearest(http_deadline(d->http), manager_deadline(d->manager));
+
+	return clock_nearest(clock_nearest(at, pressure_deadline(&d->pressure)), d->stop_by);
+}
+
+/* What came is answered first, then machines go on, then libmicrohttpd gets its connections ready for
+ * what comes next, in which it may find that that is there. */
+static void take_turn(struct daemon *d)
+{
+	enum policy_pressure pressure;
+
+	if (pressure_changed(&d->pressure, &pressure))
+		manager_pressure(d->manager, pressure);
+	for (int i = 0; i < TURN_ROUNDS; i++) {
+		http_tick(d->http);
+		manager_step(d->manager);
+		if (!http_is_pending(d->http))
+			break;
+	}
+	log_flush(STDERR_FILENO);
+}
+
 static int daemon_loop(struct daemon *d, struct err *err)
 {
 	while (goes_on(d)) {
-		nsec_t until = nearest(http_deadline(d->http), manager_deadline(d->manager));
-		enum policy_pressure pressure;
-		int ret;
-
-		until = nearest(nearest(until, pressure_deadline(&d->pressure)), d->stop_by);
-		ret = loop_wait(&d->loop, until);
+		int ret = loop_wait(&d->loop, next_deadline(d));
 
 		if (ret == -EPIPE)
 			return err_set(err, EPIPE,
 				       "the zygote has died, and all machines with it");
 		if (ret < 0 && ret != -EINTR)
 			return err_set(err, -ret, "the loop: %s", strerrordesc_np(-ret));
-		http_tick(d->http);
-		if (pressure_changed(&d->pressure, &pressure))
-			manager_pressure(d->manager, pressure);
-		manager_step(d->manager);
-		log_flush(STDERR_FILENO);
+		take_turn(d);
 	}
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,13 +27,6 @@ void function_log_open(struct function_log *l, const char *dir, const char *name
 		begin(l);
 }
 
-void function_log_close(struct function_log *l)
-{
-	fd_cleanup(&l->fd);
-	free(l->path);
-	*l = (struct function_log){ .fd = -1 };
-}
-
 static void rotate(struct function_log *l)
 {
 	auto_free char *old = NULL;
@@ -47,14 +41,39 @@ static void rotate(struct function_log *l)
 	begin(l);
 }
 
-void function_log_add(struct function_log *l, const void *text, size_t len)
+static void write_text(struct function_log *l, const void *text, size_t len)
 {
-	if (l->fd < 0)
-		return;
-	if (l->size + len > FUNCTION_LOG_MAX)
+	if (l->fd >= 0 && l->size + len > FUNCTION_LOG_MAX)
 		rotate(l);
 	if (l->fd >= 0 && write(l->fd, text, len) == (ssize_t)len)
 		l->size += len;
+}
+
+void function_log_flush(struct function_log *l)
+{
+	if (l->len > 0)
+		write_text(l, l->text, l->len);
+	l->len = 0;
+}
+
+void function_log_add(struct function_log *l, const void *text, size_t len)
+{
+	if (len > sizeof(l->text) - l->len)
+		function_log_flush(l);
+	if (len > sizeof(l->text)) {
+		write_text(l, text, len);
+		return;
+	}
+	memcpy(l->text + l->len, text, len);
+	l->len += len;
+}
+
+void function_log_close(struct function_log *l)
+{
+	function_log_flush(l);
+	fd_cleanup(&l->fd);
+	free(l->path);
+	*l = (struct function_log){ .fd = -1 };
 }
 
 static int open_part(const char *dir, const char *name, const char *suffix, struct stat *st)

@@ -15,11 +15,15 @@ struct function_log {
 	int fd; /* -1: it cannot be written; nobody waits for that */
 	uint64_t size;
 	char *path;
+	char text[4096]; /* to be written */
+	size_t len;
 };
 
 void function_log_open(struct function_log *l, const char *dir, const char *name);
 void function_log_close(struct function_log *l);
+/* Written at the latest by the next function_log_flush or function_log_close. */
 void function_log_add(struct function_log *l, const void *text, size_t len);
+void function_log_flush(struct function_log *l);
 
 /* Up to where somebody has read: a file, by whatever name, and a place in it. 0, 0: nowhere. */
 struct function_log_mark {

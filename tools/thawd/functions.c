@@ -39,6 +39,40 @@ static struct policy_function policy_of(const struct function *f)
 	};
 }
 
+/* ---- logs ---- */
+
+/* Ours: what is printed meanwhile is written at once. */
+#define WRITE_AFTER (20 * NSEC_PER_MSEC)
+
+void function_print(struct function *f, const void *text, size_t len)
+{
+	struct manager *m = f->m;
+
+	function_log_add(&f->log, text, len);
+	if (f->log.len == 0 || f->is_unwritten)
+		return;
+	f->is_unwritten = true;
+	LIST_INSERT_HEAD(&m->unwritten, f, unwritten);
+	if (m->write_at == 0)
+		m->write_at = clock_monotonic() + WRITE_AFTER;
+}
+
+static void write_log(struct function *f)
+{
+	if (!f->is_unwritten)
+		return;
+	function_log_flush(&f->log);
+	LIST_REMOVE(f, unwritten);
+	f->is_unwritten = false;
+}
+
+void manager_write_logs(struct manager *m)
+{
+	while (!LIST_EMPTY(&m->unwritten))
+		write_log(LIST_FIRST(&m->unwritten));
+	m->write_at = 0;
+}
+
 /* ---- ends ---- */
 
 static void work_collect(struct job *job)
@@ -80,8 +114,10 @@ static void function_free(struct function *f)
 		;
 	*at = f->next;
 	f->m->nfunctions--;
+	known_forget(&f->m->known);
 	if (f->kind)
 		machines_unload(f->kind);
+	write_log(f);
 	function_log_close(&f->log);
 	if (store_release(f->m->config.store, f->record.image) && !f->m->is_stopping)
 		collect(f->m);
@@ -106,6 +142,7 @@ void function_remove(struct function *f)
 	enum function_state state = f->state;
 
 	f->state = FUNCTION_REMOVED;
+	known_forget(&f->m->known);
 	refuse_waiting(f, &gone);
 	if (state == FUNCTION_READY)
 		policy_remove(f->m->policy, f->number);
@@ -236,10 +273,19 @@ static int find_once(struct function **out, struct manager *m, const char *name,
 int function_find(struct function **out, struct manager *m, const char *name,
 		  const char *qualifier, struct err *err)
 {
-	int ret = find_once(out, m, name, qualifier, err);
+	uint64_t changes = store_changes(m->config.store);
+	int ret;
 
+	*out = known_find(&m->known, changes, name, qualifier);
+	if (*out)
+		return 0;
+	ret = find_once(out, m, name, qualifier, err);
 	/* Its image was replaced between the two: the next look sees the new one, or none. */
-	return ret == -ENOENT ? find_once(out, m, name, qualifier, err) : ret;
+	if (ret == -ENOENT)
+		ret = find_once(out, m, name, qualifier, err);
+	if (ret == 0)
+		known_add(&m->known, changes, name, qualifier, *out);
+	return ret;
 }
 
 /* ---- ahead of the first call ---- */

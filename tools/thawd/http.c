@@ -118,17 +118,27 @@ static int on_gone(struct loop_watch *w, uint32_t events)
 	return 0;
 }
 
-nsec_t http_deadline(const struct http *h)
+bool http_is_pending(const struct http *h)
 {
-	const struct http_peer *first = TAILQ_FIRST(&h->peers);
 	const struct http_entry *e;
 
 	SLIST_FOREACH(e, &h->entries, link)
 	if (e->is_pending)
+		return true;
+	return false;
+}
+
+nsec_t http_deadline(const struct http *h)
+{
+	const struct http_peer *peer = TAILQ_FIRST(&h->peers);
+	const struct http_request *request = TAILQ_FIRST(&h->waiting);
+	nsec_t at = h->cut_at;
+
+	if (http_is_pending(h))
 		return 1; /* long past */
-	if (h->cut_at && (!first || h->cut_at < first->deadline))
-		return h->cut_at;
-	return first ? first->deadline : 0;
+	if (peer)
+		at = clock_nearest(at, peer->deadline);
+	return request ? clock_nearest(at, request->watched_from) : at;
 }
 
 /* Those that have sent something are left, and looked at now. */
@@ -145,9 +155,11 @@ static void cut_idle(struct http *h)
 void http_tick(struct http *h)
 {
 	struct http_entry *e;
+	nsec_t now = clock_monotonic();
 
-	h->stats.timed_out += http_peers_expire(&h->peers, clock_monotonic());
-	if (h->cut_at && clock_monotonic() >= h->cut_at)
+	h->stats.timed_out += http_peers_expire(&h->peers, now);
+	http_requests_watch(h, now);
+	if (h->cut_at && now >= h->cut_at)
 		cut_idle(h);
 	SLIST_FOREACH(e, &h->entries, link)
 	if (e->is_pending)
@@ -170,6 +182,7 @@ int http_create(struct http **out, struct loop *loop, const struct http_config *
 	h->gone = (struct loop_watch){ .fd = fd, .callback = on_gone };
 	TAILQ_INIT(&h->peers);
 	TAILQ_INIT(&h->waiting);
+	TAILQ_INIT(&h->watched);
 	ret = loop_add(loop, &h->gone, EPOLLIN, err);
 	if (ret < 0)
 		return ret;
@@ -193,7 +206,7 @@ void http_destroy(struct http *h)
 
 	if (!h)
 		return;
-	while ((r = TAILQ_FIRST(&h->waiting)))
+	while ((r = TAILQ_FIRST(&h->waiting)) || (r = TAILQ_FIRST(&h->watched)))
 		http_request_cancel(r);
 	while ((e = SLIST_FIRST(&h->entries))) {
 		SLIST_REMOVE_HEAD(&h->entries, link);

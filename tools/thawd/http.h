@@ -104,6 +104,7 @@ void http_drain(struct http *h);
 /* Is all of that done? */
 bool http_is_drained(const struct http *h);
 
+bool http_is_pending(const struct http *h); /* has http_tick more to do, now? */
 nsec_t http_deadline(const struct http *h); /* for loop_wait; 0: none */
 void http_tick(struct http *h);
 

@@ -12,6 +12,8 @@
 #include "tools/thawd/http.h"
 #include "tools/thawd/http_peer.h"
 
+TAILQ_HEAD(http_requests, http_request);
+
 /* An open door: a daemon of libmicrohttpd with an epoll descriptor of its own. */
 struct http_entry {
 	struct loop_watch watch; /* of that descriptor */
@@ -34,7 +36,8 @@ struct http {
 	 */
 	struct loop_watch gone;
 	SLIST_HEAD(, http_entry) entries;
-	TAILQ_HEAD(, http_request) waiting;
+	struct http_requests waiting; /* who came first is first */
+	struct http_requests watched; /* these wait, too, and are in @gone */
 	bool is_draining;
 	nsec_t cut_at; /* idle connections, then; 0: never, or they were */
 };
@@ -49,6 +52,8 @@ enum http_state {
 
 struct http_request {
 	TAILQ_ENTRY(http_request) link; /* while it waits */
+	bool is_watched;
+	nsec_t watched_from; /* if it still waits then */
 	struct http_entry *entry;
 	struct MHD_Connection *connection;
 	struct http_peer *peer;
@@ -81,6 +86,9 @@ void http_request_destroy(struct http_request *r);
  * bytes; and once more when a request that waited goes on. */
 enum MHD_Result http_request_step(struct http_request *r, const char *method,
 				  const char *upload, size_t *len);
+
+/* Watch the clients of those that wait for long. Returns when to do that again; 0: for nobody. */
+nsec_t http_requests_watch(struct http *h, nsec_t now);
 
 /* It waits, and its client is no longer there, or we end. */
 void http_request_cancel(struct http_request *r);

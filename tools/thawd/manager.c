@@ -116,6 +116,8 @@ void manager_step(struct manager *m)
 	while (policy_next(m->policy, &a))
 		workers_do(m, &a);
 	events_take(m); /* there may be room again */
+	if (m->write_at > 0 && m->write_at <= clock_monotonic())
+		manager_write_logs(m);
 }
 
 void manager_pressure(struct manager *m, enum policy_pressure pressure)
@@ -131,7 +133,7 @@ void manager_stop(struct manager *m)
 
 nsec_t manager_deadline(const struct manager *m)
 {
-	return policy_wake(m->policy);
+	return clock_nearest(policy_wake(m->policy), m->write_at);
 }
 
 bool manager_is_idle(const struct manager *m)
@@ -204,6 +206,7 @@ void manager_close(struct manager *m)
 		end_all(m);
 	machines_close(m->machines);
 	policy_destroy(m->policy);
+	known_forget(&m->known);
 	free(m->by_number);
 	free(m->workers);
 	free(m);

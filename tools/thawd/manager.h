@@ -55,6 +55,9 @@ void manager_pressure(struct manager *m, enum policy_pressure pressure);
 void manager_step(struct manager *m);
 nsec_t manager_deadline(const struct manager *m); /* 0: none */
 
+/* What functions printed is in their files now, which it is anyway a moment later. */
+void manager_write_logs(struct manager *m);
+
 /* For struct call_ops; @data: the manager. */
 void manager_invoke(struct call *call, void *data);
 void manager_cancel(struct call *call, void *data);

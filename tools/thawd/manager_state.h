@@ -3,10 +3,13 @@
  * calls, functions.c the functions, workers.c the slots. */
 #pragma once
 
+#include <sys/queue.h>
+
 #include "engine/loop.h"
 #include "tools/thawd/function_log.h"
 #include "tools/thawd/histogram.h"
 #include "tools/thawd/jobs.h"
+#include "tools/thawd/known.h"
 #include "tools/thawd/machines.h"
 #include "tools/thawd/manager.h"
 #include "tools/thawd/store.h"
@@ -73,6 +76,8 @@ struct function {
 	uint32_t nwaiting;
 	uint32_t nslots; /* of the policy */
 	struct function_log log;
+	LIST_ENTRY(function) unwritten; /* while is_unwritten: its log is to be written */
+	bool is_unwritten;
 	uint64_t counts[FUNCTION_COUNTS];
 	struct thaw_rewinds rewinds; /* of slots that were closed */
 	struct histogram times[FUNCTION_TIMES];
@@ -111,7 +116,10 @@ struct manager {
 	struct job collect; /* images that nobody needs any more */
 	bool collects, collect_again;
 	struct function **by_number; /* limits.functions of them */
-	struct worker *workers;	     /* limits.slots of them */
+	struct known known;
+	LIST_HEAD(, function) unwritten;
+	nsec_t write_at;	/* their logs; 0: there are none */
+	struct worker *workers; /* limits.slots of them */
 };
 
 /* ---- functions.c ---- */
@@ -122,6 +130,8 @@ int function_find(struct function **out, struct manager *m, const char *name,
 		  const char *qualifier, struct err *err) must_check;
 /* No new invocations. Goes, with what is left of it, when its last slot is gone. */
 void function_remove(struct function *f);
+/* What it prints, or we of it: written a moment later. */
+void function_print(struct function *f, const void *text, size_t len);
 /* One slot less. May free @f. */
 void function_lost_slot(struct function *f);
 void function_loaded(void *kind_data, const struct thaw_err *err, void *data);

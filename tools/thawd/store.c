@@ -143,16 +143,28 @@ int store_begin(struct store *s, struct err *err)
 	return ret;
 }
 
-int store_end(struct store *s, int ret, struct err *err)
+static int commit(struct store *s, int ret, struct err *err)
 {
 	ret = db_commit(&s->write, ret, err);
+	s->changes++;
+	return ret;
+}
+
+uint64_t store_changes(const struct store *s)
+{
+	return s->changes;
+}
+
+int store_end(struct store *s, int ret, struct err *err)
+{
+	ret = commit(s, ret, err);
 	pthread_mutex_unlock(&s->write_lock);
 	return MIN(ret, 0);
 }
 
 int store_end_and_sweep(struct store *s, int ret, struct err *err)
 {
-	ret = db_commit(&s->write, ret, err);
+	ret = commit(s, ret, err);
 	if (ret >= 0)
 		store_sweep(s, NULL);
 	pthread_mutex_unlock(&s->write_lock);

@@ -160,6 +160,9 @@ int store_provision(struct store *s, const char *name, const char *qualifier, in
 
 /* ---- reading ---- */
 
+/* Another number after each change of what can be read here; from any thread. */
+uint64_t store_changes(const struct store *s);
+
 /* @qualifier: NULL, "$LATEST", a number, or an alias */
 int store_resolve(struct store *s, const char *name, const char *qualifier,
 		  struct store_record *out, struct err *err) must_check;

@@ -54,6 +54,7 @@ struct store {
 	struct db write;
 	pthread_mutex_t read_lock;
 	struct db read;
+	_Atomic uint64_t changes; /* transactions that were committed */
 	pthread_mutex_t hold_lock;
 	void *holds; /* of tsearch(3): struct hold, by image */
 };

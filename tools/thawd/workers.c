@@ -18,7 +18,7 @@ static void told(void *arg, unsigned int stream, const void *text, size_t len)
 
 	(void)stream;
 	tail_add(&w->tail, text, len);
-	function_log_add(&w->function->log, text, len);
+	function_print(w->function, text, len);
 }
 
 __attribute__((format(printf, 2, 3))) static void tell(struct worker *w, const char *fmt, ...)
