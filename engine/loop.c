@@ -2,8 +2,8 @@
 #include "engine/loop.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "engine/err.h"
 
@@ -40,24 +40,20 @@ void loop_remove(struct loop *loop, struct loop_watch *w)
 		loop->nwatches--;
 }
 
-/* Milliseconds until @deadline, rounded up, as epoll_wait wants them. */
-static int timeout_ms(nsec_t deadline)
+static struct timespec time_until(nsec_t deadline)
 {
 	nsec_t now = clock_monotonic();
-	nsec_t ms;
+	nsec_t left = deadline > now ? deadline - now : 0;
 
-	if (deadline == 0)
-		return -1;
-	if (deadline <= now)
-		return 0;
-	ms = (deadline - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
-	return (int)MIN(ms, (nsec_t)INT_MAX);
+	return (struct timespec){ .tv_sec = (time_t)(left / NSEC_PER_SEC),
+				  .tv_nsec = (long)(left % NSEC_PER_SEC) };
 }
 
 int loop_wait(struct loop *loop, nsec_t deadline)
 {
+	const struct timespec left = time_until(deadline);
 	struct epoll_event events[LOOP_BATCH];
-	int n = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, timeout_ms(deadline));
+	int n = epoll_pwait2(loop->epoll_fd, events, LOOP_BATCH, deadline ? &left : NULL, NULL);
 	int ret;
 
 	if (n < 0)

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/sysinfo.h>
 
 /* The CPUs that this process may use. A host with more than fit in the set shows none. */
 static cpu_set_t cpus_allowed(void)
@@ -48,9 +49,10 @@ int thread_start(pthread_t *thread, void *(*body)(void *), void *arg)
 	return -ret;
 }
 
-bool thread_has_company(void)
+unsigned int thread_cpus(void)
 {
 	cpu_set_t set = cpus_allowed();
+	int n = CPU_COUNT(&set);
 
-	return CPU_COUNT(&set) != 1;
+	return (unsigned int)(n > 0 ? n : get_nprocs());
 }

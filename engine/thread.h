@@ -3,7 +3,6 @@
 #pragma once
 
 #include <pthread.h>
-#include <stdbool.h>
 
 #include "engine/util.h"
 
@@ -14,5 +13,5 @@
  */
 int thread_start(pthread_t *thread, void *(*body)(void *), void *arg) must_check;
 
-/* May this process run on more than one CPU? */
-bool thread_has_company(void);
+/* On how many CPUs may this process run? */
+unsigned int thread_cpus(void);

@@ -121,7 +121,7 @@ static bool is_worth_help(const struct frames *f, const struct reader_list *list
 
 	for (uint64_t i = 0; i < list->n && pages < SHARE_MIN_PAGES; i++)
 		pages += f->table[list->frames[i]].pages;
-	return pages >= SHARE_MIN_PAGES && thread_has_company();
+	return pages >= SHARE_MIN_PAGES && thread_cpus() > 1;
 }
 
 /*

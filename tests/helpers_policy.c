@@ -53,6 +53,8 @@ static void set(struct world *w, uint32_t slot, enum world_state state)
 	struct world_slot *s = &w->slots[slot];
 	struct world_function *f = &w->functions[s->function];
 
+	w->nasleep -= s->is_asleep;
+	s->is_asleep = false;
 	f->n[s->state]--;
 	w->n[s->state]--;
 	s->state = state;
@@ -119,7 +121,8 @@ static void do_give(struct world *w, const struct policy_action *a)
 	if (i->deadline > 0)
 		s->end = s->end > 0 ? MIN(s->end, i->deadline) : i->deadline;
 	set(w, a->slot, WORLD_BUSY);
-	must(w->limits.running == 0 || w->n[WORLD_BUSY] <= w->limits.running);
+	s->sleeps = false;
+	must(w->limits.running == 0 || world_at_work(w) <= w->limits.running);
 }
 
 static void do_start(struct world *w, const struct policy_action *a)
@@ -202,6 +205,25 @@ static void do_refuse(struct world *w, const struct policy_action *a)
 	i->reason = a->reason;
 }
 
+static void do_look(struct world *w, const struct policy_action *a)
+{
+	struct world_slot *s = &w->slots[a->slot];
+	uint32_t queued = 0;
+
+	for (uint32_t i = 0; i < w->limits.functions; i++)
+		queued += w->functions[i].queued;
+	must(s->state == WORLD_BUSY && !s->is_asleep);
+	must(w->now - s->since >= w->limits.glance);
+	must(queued > 0 && w->limits.running > 0 && world_at_work(w) >= w->limits.running,
+	     "nobody wants to know");
+	w->nlooks++;
+	if (!s->sleeps)
+		return;
+	s->is_asleep = true;
+	w->nasleep++;
+	policy_asleep(w->p, a->slot);
+}
+
 static void act(struct world *w, const struct policy_action *a)
 {
 	if (a->verb != POLICY_REFUSE) {
@@ -227,6 +249,9 @@ static void act(struct world *w, const struct policy_action *a)
 		break;
 	case POLICY_REFUSE:
 		do_refuse(w, a);
+		break;
+	case POLICY_LOOK:
+		do_look(w, a);
 		break;
 	}
 }
@@ -443,6 +468,11 @@ void world_finish(struct world *w)
 			world_pass(w, policy_wake(w->p) - w->now);
 	}
 	world_settle(w);
+}
+
+uint32_t world_at_work(const struct world *w)
+{
+	return w->n[WORLD_BUSY] - w->nasleep;
 }
 
 uint32_t world_slot_of(const struct world *w, uint64_t invocation)

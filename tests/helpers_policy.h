@@ -39,6 +39,8 @@ struct world_slot {
 	uint64_t rested;   /* ordinal of when it became idle after that */
 	nsec_t since;	   /* it is in this state */
 	nsec_t end;	   /* of its invocation; 0: none */
+	bool is_asleep;	   /* it is busy, and said to be that */
+	bool sleeps;	   /* it will be said when it is looked at */
 };
 
 struct world_function {
@@ -76,8 +78,9 @@ struct world {
 	struct world_invocation *invocations; /* their names are indices */
 	uint32_t ninvocations, room, nover;
 	uint32_t n[WORLD_STATES];
+	uint32_t nasleep;
 	uint64_t memory, uses;
-	uint32_t nstarts, ndestroys, nkills;
+	uint32_t nstarts, ndestroys, nkills, nlooks;
 	uint32_t nkills_before; /* this event */
 	uint32_t last_slot;	/* of the last action that had one */
 };
@@ -109,6 +112,7 @@ void world_settle(struct world *w);
 /* That, and replies, and time, until no invocation waits or runs. */
 void world_finish(struct world *w);
 
+uint32_t world_at_work(const struct world *w);
 uint32_t world_slot_of(const struct world *w, uint64_t invocation); /* WORLD_NONE: in none */
 uint32_t world_live(const struct world *w, uint32_t function);
 

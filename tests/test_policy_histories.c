@@ -55,6 +55,7 @@ static struct policy_limits some_limits(void)
 		.ahead = draw(4),
 		.linger = draw(3) * 10 * MS,
 		.turn = draw(3) * 5 * MS,
+		.glance = chance(50) ? (1 + draw(3)) * MS : 0,
 		.patience = chance(50) ? 50 * MS : 0,
 	};
 }
@@ -120,6 +121,8 @@ static void go_on_some(struct history *h)
 		return;
 	if (chance(h->failing))
 		fail(h, slot);
+	else if (w->slots[slot].state == WORLD_BUSY && chance(20))
+		w->slots[slot].sleeps = true;
 	else if (w->slots[slot].state == WORLD_BUSY)
 		world_reply(w, slot);
 	else

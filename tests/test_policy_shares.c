@@ -175,6 +175,95 @@ Test(policy_shares, slots_that_could_not_run_are_not_started)
 	world_close(&w);
 }
 
+static void sleep_all(uint32_t function)
+{
+	for (uint32_t i = 0; i < w.limits.slots; i++) {
+		if (w.slots[i].state == WORLD_BUSY && w.slots[i].function == function)
+			w.slots[i].sleeps = true;
+	}
+}
+
+Test(policy_shares, who_sleeps_keeps_nobody_from_running)
+{
+	struct policy_limits limits = world_ample;
+	uint64_t one;
+
+	limits.running = 2;
+	limits.glance = MS;
+	world_open(&w, &limits);
+	world_add_plain(&w);
+	world_add_plain(&w);
+	world_occupy(&w, 0, 40);
+	cr_expect(eq(u32, w.n[WORLD_BUSY], 2));
+	for (int i = 0; i < 20; i++) {
+		sleep_all(0);
+		world_pass(&w, MS);
+		world_settle(&w);
+	}
+	cr_expect(eq(u32, w.functions[0].n[WORLD_BUSY], 40));
+	cr_expect(eq(u32, w.nlooks, 38), "nobody waits for the last two");
+	one = world_arrive(&w, 1, 0);
+	world_settle(&w);
+	sleep_all(0);
+	world_pass(&w, 16 * MS);
+	world_settle(&w);
+	cr_expect(w.invocations[one].is_running);
+	world_finish(&w);
+	world_close(&w);
+}
+
+Test(policy_shares, who_works_is_looked_at_less_and_less)
+{
+	struct policy_limits limits = world_ample;
+
+	limits.running = 1;
+	limits.glance = MS;
+	world_open(&w, &limits);
+	world_add_plain(&w);
+	world_occupy(&w, 0, 1);
+	world_pass(&w, NSEC_PER_SEC);
+	cr_expect(eq(u32, w.nlooks, 0), "nobody wants to run");
+	world_occupy(&w, 0, 1);
+	cr_expect(eq(u32, w.nlooks, 1));
+	for (int i = 0; i < 1000; i++)
+		world_pass(&w, MS);
+	/* After 2, 4, 8 ms, and then every 16. */
+	cr_expect(w.nlooks > 60 && w.nlooks < 70, "%u", w.nlooks);
+	cr_expect(eq(u32, w.n[WORLD_BUSY], 1));
+	world_finish(&w);
+	world_close(&w);
+}
+
+/* What it slept is not what it took. */
+Test(policy_shares, sleep_is_not_charged)
+{
+	struct policy_limits limits = world_ample;
+	uint32_t given = 0;
+
+	limits.running = 1;
+	limits.glance = MS;
+	world_open(&w, &limits);
+	world_add_plain(&w); /* takes 1 ms and sleeps 100 */
+	world_add_plain(&w); /* takes 1 ms */
+	for (int i = 0; i < 1000; i++) {
+		for (uint32_t f = 0; f < 2; f++) {
+			while (w.functions[f].queued < 3)
+				world_arrive(&w, f, 0);
+		}
+		world_settle(&w);
+		sleep_all(0);
+		world_pass(&w, MS);
+		world_reply_all(&w, 1);
+		if (i % 100 == 99)
+			world_reply_all(&w, 0);
+	}
+	for (uint32_t i = 0; i < w.ninvocations; i++)
+		given += w.invocations[i].function == 0 && w.invocations[i].given > 0;
+	cr_expect(given > 400 && given < 600, "%u of 1000", given);
+	world_finish(&w);
+	world_close(&w);
+}
+
 /* ---- reserved and provisioned ---- */
 
 Test(policy_shares, what_is_reserved_is_there_and_no_more)

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/kvm.h"
+#include "engine/thread.h"
 #include "engine/util.h"
 #include "snapshot/thaw.h"
 
@@ -69,13 +69,6 @@ static void read_kvm(struct host_facts *h)
 	kvm_close(&kvm);
 }
 
-static unsigned int count_cpus(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned int)CPU_COUNT(&set) : 1;
-}
-
 void host_facts_read(struct host_facts *h)
 {
 	static const char huge[] = "/sys/kernel/mm/transparent_hugepage/";
@@ -84,7 +77,7 @@ void host_facts_read(struct host_facts *h)
 	time_t now = time(NULL);
 	struct tm utc;
 
-	*h = (struct host_facts){ .cpus = count_cpus() };
+	*h = (struct host_facts){ .cpus = thread_cpus() };
 	h->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 	read_cpu(h);
 	read_kvm(h);

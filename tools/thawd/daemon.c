@@ -16,6 +16,7 @@
 #include "engine/fds.h"
 #include "engine/log.h"
 #include "engine/loop.h"
+#include "engine/thread.h"
 #include "snapshot/account.h"
 #include "tools/thaw/cmd.h"
 #include "tools/thawd/admin.h"
@@ -41,6 +42,7 @@
 #define PATIENCE    (60 * NSEC_PER_SEC)
 #define LINGER	    (100 * NSEC_PER_MSEC)
 #define TURN	    (100 * NSEC_PER_MSEC)
+#define GLANCE	    (1 * NSEC_PER_MSEC)
 #define START_TIME  (60 * NSEC_PER_SEC) /* for a shell and a machine in it, or a rewind */
 
 #define TURN_ROUNDS 4 /* before other descriptors are looked at */
@@ -76,10 +78,14 @@ struct daemon {
 
 void daemon_config_default(struct daemon_config *c)
 {
-	*c = (struct daemon_config){ .slots = 1000,
-				     .ahead = 2,
-				     .drain_ms = 30000,
-				     .cells = { .first_id = CELLS_FIRST, .count = CELLS } };
+	*c = (struct daemon_config){
+		.slots = 1000,
+		/* One more than can run: there is always one to go on with. */
+		.running = thread_cpus() + 1,
+		.ahead = 2,
+		.drain_ms = 30000,
+		.cells = { .first_id = CELLS_FIRST, .count = CELLS }
+	};
 }
 
 /* ---- what others ask for ---- */
@@ -241,6 +247,7 @@ static int open_manager(struct daemon *d, struct err *err)
 						     .ahead = d->config->ahead,
 						     .linger = LINGER,
 						     .turn = TURN,
+						     .glance = GLANCE,
 						     .patience = START_TIME },
 					 .log_dir = d->log_dir };
 	struct account account;

@@ -27,7 +27,7 @@ struct daemon_config {
 	struct thaw_cells cells; /* for shells; .count 0: none */
 	uint64_t memory;	 /* bytes for machines; 0: seven eighths of what is available */
 	uint32_t slots;		 /* machines at once */
-	uint32_t running;	 /* invocations at once; 0: any number */
+	uint32_t running;	 /* invocations at work at once; 0: any number */
 	uint32_t ahead;		 /* machines started ahead of a function's need */
 	uint32_t drain_ms;	 /* for what is under way, when told to stop */
 };

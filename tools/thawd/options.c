@@ -17,18 +17,19 @@ const struct cmd options_cmd = {
 	.is_program = true,
 	.usage = "--dir DIR [OPTION]...",
 	.summary = "keep functions, and answer invocations of them",
-	.options = "  --dir DIR          functions, their images, events and logs\n"
-		   "  --config FILE      lines NAME = VALUE, with the names of these options\n"
-		   "  --listen ADDRESS   127.0.0.1:9001, [::1]:9001 or unix:/PATH; repeatable\n"
-		   "                     (127.0.0.1:9001 and unix:DIR/thawd.sock)\n"
-		   "  --auth sigv4:FILE  who comes by TCP signs with a key of FILE\n"
-		   "  --tls CERTIFICATE,KEY,TRUST  TCP is TLS, clients have a certificate\n"
-		   "  --no-cells         do without a cell for each machine (else: root)\n"
-		   "  --memory SIZE      for machines (seven eighths of what is available)\n"
-		   "  --slots N          machines at once (1000)\n"
-		   "  --running N        invocations at once (as many as there are slots)\n"
-		   "  --ahead N          machines started ahead of a function's need (2)\n"
-		   "  --drain MS         for what is under way, when told to stop (30000)\n",
+	.options =
+		"  --dir DIR          functions, their images, events and logs\n"
+		"  --config FILE      lines NAME = VALUE, with the names of these options\n"
+		"  --listen ADDRESS   127.0.0.1:9001, [::1]:9001 or unix:/PATH; repeatable\n"
+		"                     (127.0.0.1:9001 and unix:DIR/thawd.sock)\n"
+		"  --auth sigv4:FILE  who comes by TCP signs with a key of FILE\n"
+		"  --tls CERTIFICATE,KEY,TRUST  TCP is TLS, clients have a certificate\n"
+		"  --no-cells         do without a cell for each machine (else: root)\n"
+		"  --memory SIZE      for machines (seven eighths of what is available)\n"
+		"  --slots N          machines at once (1000)\n"
+		"  --running N        invocations at work at once (one more than processors)\n"
+		"  --ahead N          machines started ahead of a function's need (2)\n"
+		"  --drain MS         for what is under way, when told to stop (30000)\n",
 };
 
 enum {

@@ -34,6 +34,8 @@ static void init(struct policy *p, const struct policy_limits *limits)
 	p->shared.limit = p->total.limit;
 	TAILQ_INIT(&p->free);
 	TAILQ_INIT(&p->news);
+	TAILQ_INIT(&p->working);
+	p->look.kind = TIMER_LOOK;
 	TAILQ_INIT(&p->unused);
 	TAILQ_INIT(&p->refused);
 	policy_heaps_init(p);
@@ -159,6 +161,14 @@ bool policy_replied(struct policy *p, uint32_t slot)
 	s->f->failures = 0;
 	settle(p, s);
 	return true;
+}
+
+void policy_asleep(struct policy *p, uint32_t slot)
+{
+	struct slot *s = &p->slots[slot];
+
+	if (s->f && s->state == SLOT_BUSY && !s->is_asleep)
+		policy_slot_sleep(p, s);
 }
 
 void policy_rewound(struct policy *p, uint32_t slot)

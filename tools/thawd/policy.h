@@ -30,8 +30,10 @@
  *		waited longest. If there is no room, idle slots are taken that nobody used for
  *		`linger`; then idle or busy ones (at their next reply) of whoever holds
  *		more; and who has none gets the one of an equal after `turn`.
- * running	If invocations at once are limited, start-time fair queueing of the time they
- *		took, by weight, says whose is next.
+ * running	If invocations at work at once are limited, start-time fair queueing of the
+ *		time they took, by weight, says whose is next. One that only waits for
+ *		something is not at work: when others wait for their turn, whoever has run for
+ *		`glance`, and then twice as long and so on, is looked at.
  * kept		Idle slots beyond `min` and `provisioned` go after idle_timeout, the least
  *		recently used first. Memory pressure and others' need take all but
  *		`provisioned`.
@@ -56,10 +58,11 @@ struct policy_limits {
 	uint32_t slots;	    /* at once; at most 65,536 */
 	uint32_t functions; /* at most 65,536 */
 	uint32_t starting;  /* slots at once; 0: any number */
-	uint32_t running;   /* invocations at once; 0: any number */
+	uint32_t running;   /* invocations at work at once; 0: any number */
 	uint32_t ahead;	    /* slots started ahead of a function's need */
 	nsec_t linger; /* that long an idle slot is its function's against one that holds more */
 	nsec_t turn;   /* that long, times its weight, a function keeps its last slot */
+	nsec_t glance;	 /* 0: what runs is at work */
 	nsec_t patience; /* with a start, and with a rewind; 0: without end */
 };
 
@@ -94,6 +97,7 @@ enum policy_verb {
 	POLICY_DESTROY, /* @slot; the answer is policy_gone */
 	POLICY_KILL, /* the same; its time is over, and if has_invocation so is @invocation's */
 	POLICY_REFUSE, /* @invocation, with @reason */
+	POLICY_LOOK,   /* at @slot, which is busy: if it is not at work, policy_asleep */
 };
 
 enum policy_reason {
@@ -156,6 +160,7 @@ void policy_arrive(struct policy *p, uint32_t function, uint64_t invocation, nse
 void policy_ready(struct policy *p, uint32_t slot);
 bool policy_replied(struct policy *p, uint32_t slot);
 void policy_rewound(struct policy *p, uint32_t slot);
+void policy_asleep(struct policy *p, uint32_t slot);   /* its invocation only waits */
 bool policy_poisoned(struct policy *p, uint32_t slot); /* or failed to start, but lives */
 bool policy_gone(struct policy *p, uint32_t slot);     /* its process is, by whatever cause */
 

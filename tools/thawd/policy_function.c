@@ -69,7 +69,7 @@ void policy_heaps_init(struct policy *p)
 int policy_heaps_reserve(struct policy *p, uint32_t queued)
 {
 	uint32_t n = p->limits.functions;
-	int ret = heap_reserve(&p->timers, queued + p->limits.slots + 2 * n);
+	int ret = heap_reserve(&p->timers, queued + p->limits.slots + 2 * n + 1);
 
 	ret = ret < 0 ? ret : heap_reserve(&p->runnable, n);
 	ret = ret < 0 ? ret : heap_reserve(&p->richest, n);

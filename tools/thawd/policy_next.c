@@ -36,6 +36,8 @@ static bool expire(struct policy *p, struct timer *t, struct policy_action *a)
 	case TIMER_RETRY:
 		f = container_of(t, struct function, retry);
 		break;
+	case TIMER_LOOK: /* next_look does it */
+		return false;
 	default:
 		assert(false);
 		return false;
@@ -78,6 +80,15 @@ static bool next_given(struct policy *p, struct policy_action *a)
 				     .has_invocation = true,
 				     .invocation = s->invocation };
 	return true;
+}
+
+/* Others could run if one of those that are at work were not. */
+static bool next_look(struct policy *p, struct policy_action *a)
+{
+	if (p->limits.glance > 0 && p->nqueued > 0 && !policy_may_run(p))
+		return policy_slot_look(p, a);
+	policy_timer_set(p, &p->look, 0);
+	return false;
 }
 
 /* Of the functions of both sides that have one, who has the slot that was idle for longest? */
@@ -211,7 +222,8 @@ bool policy_next(struct policy *p, struct policy_action *a)
 	if (next_expired(p, a) || policy_queue_next(p, a) || next_given(p, a))
 		return true;
 	evict_some(p);
-	return policy_slot_next(p, a) || next_started(p, a) || policy_queue_next(p, a);
+	return policy_slot_next(p, a) || next_started(p, a) || policy_queue_next(p, a) ||
+	       next_look(p, a);
 }
 
 nsec_t policy_wake(const struct policy *p)

@@ -288,5 +288,5 @@ bool policy_may_start(const struct policy *p, const struct function *f)
 	/* More than may run would only wait, unless all others of @f are not ready, either. */
 	return l->running == 0 || function_lacks_provisioned(f) ||
 	       function_live(f) == f->n[SLOT_REWINDING] ||
-	       p->n[SLOT_BUSY] + p->n[SLOT_STARTING] < l->running;
+	       policy_at_work(p) + p->n[SLOT_STARTING] < l->running;
 }

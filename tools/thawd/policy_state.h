@@ -19,6 +19,7 @@ enum timer_kind {
 	TIMER_SLOT,  /* of a start, an invocation or a rewind */
 	TIMER_IDLE,  /* of a function's least recently used slot */
 	TIMER_RETRY, /* of a function that does not start */
+	TIMER_LOOK,  /* at those that are at work */
 };
 
 struct timer {
@@ -64,18 +65,21 @@ enum slot_state {
 };
 
 struct slot {
-	TAILQ_ENTRY(slot) link; /* idle ones: of their function; free ones */
+	TAILQ_ENTRY(slot) link; /* idle ones: of their function; free ones; those at work */
 	TAILQ_ENTRY(slot) news; /* what is to be said of it */
 	struct timer timer;
 	struct function *f; /* NULL: free */
 	enum slot_state state;
 	bool has_news;
 	bool was_used;
+	bool is_asleep; /* it is busy, but not at work */
+	uint32_t looks; /* at it since it is busy */
 	uint32_t number;
 	uint64_t memory;
 	uint64_t invocation;
 	nsec_t since;	 /* it is in this state */
 	nsec_t ready_at; /* for the first time */
+	nsec_t look_at;	 /* when it is at work, and others wait */
 	nsec_t charged;	 /* to its function, when it was given the invocation */
 };
 TAILQ_HEAD(slots, slot);
@@ -126,8 +130,10 @@ struct policy {
 	uint32_t *numbers;	     /* that are free; the last is the next */
 	uint32_t nnumbers;
 	struct slot *slots;
-	struct slots free, news;
+	struct slots free, news, working;
 	uint32_t n[SLOT_STATES];
+	uint32_t nasleep; /* of the busy ones */
+	struct timer look;
 
 	struct invocations unused, refused;
 	struct invocation_chunk *chunks;
@@ -189,9 +195,14 @@ static inline bool function_gave_up(const struct function *f)
 	return function_retries_later(f) && f->failures > FAILURES_AT_ONCE;
 }
 
+static inline uint32_t policy_at_work(const struct policy *p)
+{
+	return p->n[SLOT_BUSY] - p->nasleep;
+}
+
 static inline bool policy_may_run(const struct policy *p)
 {
-	return p->limits.running == 0 || p->n[SLOT_BUSY] < p->limits.running;
+	return p->limits.running == 0 || policy_at_work(p) < p->limits.running;
 }
 
 /* ---- policy.c ---- */
@@ -228,6 +239,8 @@ bool policy_queue_next(struct policy *p, struct policy_action *a);
 struct slot *policy_slot_start(struct policy *p, struct function *f);
 void policy_slot_rest(struct policy *p, struct slot *s);
 void policy_slot_give(struct policy *p, struct slot *s);
+void policy_slot_sleep(struct policy *p, struct slot *s);
+bool policy_slot_look(struct policy *p, struct policy_action *a); /* when others wait */
 void policy_slot_rewind(struct policy *p, struct slot *s);
 void policy_slot_end(struct policy *p, struct slot *s);
 void policy_slot_tell(struct policy *p, struct slot *s); /* there is news of it */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* workers.c - slots of the policy: what it decided is done, and what became of that is told to it. */
 #include <errno.h>
-#include <sys/epoll.h>
-
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #define LOG "thawd"
 #include "engine/err.h"
@@ -192,6 +194,30 @@ static int on_slot(struct loop_watch *watch, uint32_t events)
 	return 0;
 }
 
+/* ---- is it at work? ---- */
+
+/* Of the thread that runs its vCPU, which is the first one of its process: running, or ready to? */
+static bool is_at_work(pid_t pid)
+{
+	char path[32], text[64] = "";
+	auto_close int fd = -1;
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Who cannot be looked at keeps nobody from running. */
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return false;
+	state = strrchr(text, ')'); /* of PID (NAME) STATE */
+	return state && strncmp(state, ") R", 3) == 0;
+}
+
+static void look(const struct worker *w)
+{
+	if (w->slot && !is_at_work(thaw_slot_pid(w->slot)))
+		policy_asleep(w->m->policy, number_of(w));
+}
+
 /* ---- what the policy decided ---- */
 
 static void give(struct worker *w, struct invocation *inv)
@@ -363,6 +389,9 @@ void workers_do(struct manager *m, const struct policy_action *a)
 		break;
 	case POLICY_REFUSE:
 		refuse(inv, a->reason);
+		break;
+	case POLICY_LOOK:
+		look(w);
 		break;
 	}
 }
