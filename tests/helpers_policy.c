@@ -53,7 +53,6 @@ static void set(struct world *w, uint32_t slot, enum world_state state)
 	struct world_slot *s = &w->slots[slot];
 	struct world_function *f = &w->functions[s->function];
 
-	w->nasleep -= s->is_asleep;
 	s->is_asleep = false;
 	f->n[s->state]--;
 	w->n[s->state]--;
@@ -107,6 +106,7 @@ static void do_give(struct world *w, const struct policy_action *a)
 	must(!(i->is_over || i->is_running));
 	must(f->config.mode != POLICY_FRESH || s->last_use == 0);
 	must(s->memory == f->config.memory);
+	must(world_may_run(w, a->function));
 	if (!w->is_large) {
 		check_most_recent(w, a->slot);
 		check_first_in_queue(w, a->invocation);
@@ -122,7 +122,6 @@ static void do_give(struct world *w, const struct policy_action *a)
 		s->end = s->end > 0 ? MIN(s->end, i->deadline) : i->deadline;
 	set(w, a->slot, WORLD_BUSY);
 	s->sleeps = false;
-	must(w->limits.running == 0 || world_at_work(w) <= w->limits.running);
 }
 
 static void do_start(struct world *w, const struct policy_action *a)
@@ -214,13 +213,13 @@ static void do_look(struct world *w, const struct policy_action *a)
 		queued += w->functions[i].queued;
 	must(s->state == WORLD_BUSY && !s->is_asleep);
 	must(w->now - s->since >= w->limits.glance);
-	must(queued > 0 && w->limits.running > 0 && world_at_work(w) >= w->limits.running,
+	must(queued > 0 && w->limits.running > 0 &&
+		     world_at_work(w, WORLD_NONE, 0) >= w->limits.running,
 	     "nobody wants to know");
 	w->nlooks++;
 	if (!s->sleeps)
 		return;
 	s->is_asleep = true;
-	w->nasleep++;
 	policy_asleep(w->p, a->slot);
 }
 
@@ -470,9 +469,28 @@ void world_finish(struct world *w)
 	world_settle(w);
 }
 
-uint32_t world_at_work(const struct world *w)
+uint32_t world_at_work(const struct world *w, uint32_t function, nsec_t span)
 {
-	return w->n[WORLD_BUSY] - w->nasleep;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->limits.slots; i++) {
+		const struct world_slot *s = &w->slots[i];
+
+		n += s->state == WORLD_BUSY && !s->is_asleep &&
+		     (function == WORLD_NONE || s->function == function) &&
+		     (span == 0 || w->now - s->since < span);
+	}
+	return n;
+}
+
+bool world_may_run(const struct world *w, uint32_t function)
+{
+	uint32_t most = w->limits.running;
+	nsec_t glance = w->limits.glance;
+
+	return most == 0 || world_at_work(w, WORLD_NONE, 64 * glance) < most ||
+	       (glance > 0 && world_at_work(w, function, 64 * glance) == 0 &&
+		world_at_work(w, WORLD_NONE, glance) < most);
 }
 
 uint32_t world_slot_of(const struct world *w, uint64_t invocation)

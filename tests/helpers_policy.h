@@ -78,7 +78,6 @@ struct world {
 	struct world_invocation *invocations; /* their names are indices */
 	uint32_t ninvocations, room, nover;
 	uint32_t n[WORLD_STATES];
-	uint32_t nasleep;
 	uint64_t memory, uses;
 	uint32_t nstarts, ndestroys, nkills, nlooks;
 	uint32_t nkills_before; /* this event */
@@ -112,7 +111,10 @@ void world_settle(struct world *w);
 /* That, and replies, and time, until no invocation waits or runs. */
 void world_finish(struct world *w);
 
-uint32_t world_at_work(const struct world *w);
+/* Slots of @function (WORLD_NONE: any) that are at work, for less than @span. */
+uint32_t world_at_work(const struct world *w, uint32_t function, nsec_t span);
+/* May an invocation of @function run beside those that do? */
+bool world_may_run(const struct world *w, uint32_t function);
 uint32_t world_slot_of(const struct world *w, uint64_t invocation); /* WORLD_NONE: in none */
 uint32_t world_live(const struct world *w, uint32_t function);
 

@@ -132,7 +132,7 @@ static void check_functions(const struct world *w)
 		must(c.idle == f->n[WORLD_IDLE]);
 		must(c.memory == f->memory);
 		must(f->queued <= f->config.max_queued);
-		if (l->running == 0 || world_at_work(w) < l->running)
+		if (world_may_run(w, i))
 			must(f->queued == 0 || f->n[WORLD_IDLE] == 0,
 			     "an invocation waits beside an idle slot");
 		if (f->queued > 0 && world_live(w, i) == 0 && may_start && !f->has_failed)

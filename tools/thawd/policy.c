@@ -105,7 +105,7 @@ void policy_tick(struct policy *p, nsec_t now)
 static bool is_queue_full(const struct policy *p, const struct function *f)
 {
 	return f->nqueued > f->config.max_queued &&
-	       (f->n[SLOT_IDLE] == 0 || !policy_may_run(p));
+	       (f->n[SLOT_IDLE] == 0 || !policy_run_may(p, f, 0));
 }
 
 void policy_arrive(struct policy *p, uint32_t function, uint64_t invocation, nsec_t deadline)
@@ -167,8 +167,10 @@ void policy_asleep(struct policy *p, uint32_t slot)
 {
 	struct slot *s = &p->slots[slot];
 
-	if (s->f && s->state == SLOT_BUSY && !s->is_asleep)
-		policy_slot_sleep(p, s);
+	if (!s->f || s->state != SLOT_BUSY)
+		return;
+	policy_run_sleep(p, s);
+	policy_sort(p, s->f);
 }
 
 void policy_rewound(struct policy *p, uint32_t slot)

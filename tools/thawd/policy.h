@@ -31,9 +31,10 @@
  *		`linger`; then idle or busy ones (at their next reply) of whoever holds
  *		more; and who has none gets the one of an equal after `turn`.
  * running	If invocations at work at once are limited, start-time fair queueing of the
- *		time they took, by weight, says whose is next. One that only waits for
- *		something is not at work: when others wait for their turn, whoever has run for
- *		`glance`, and then twice as long and so on, is looked at.
+ *		time they took, by weight, says whose is next. A function that has nobody at
+ *		work waits for those only that began less than a `glance` ago. One that sleeps
+ *		is not at work: when others wait, whoever has run for a glance is looked at,
+ *		after twice that again, and so on. After 64 it is left to the host's scheduler.
  * kept		Idle slots beyond `min` and `provisioned` go after idle_timeout, the least
  *		recently used first. Memory pressure and others' need take all but
  *		`provisioned`.

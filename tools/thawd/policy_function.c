@@ -18,12 +18,21 @@ static bool timer_before(struct heap_node *a, struct heap_node *b)
 	       container_of(b, struct timer, node)->at;
 }
 
+static bool tag_before(const struct function *f, const struct function *g)
+{
+	return (int64_t)(f->tag - g->tag) < 0;
+}
+
 static bool runnable_before(struct heap_node *a, struct heap_node *b)
 {
-	uint64_t tag_a = container_of(a, struct function, runnable)->tag;
-	uint64_t tag_b = container_of(b, struct function, runnable)->tag;
+	return tag_before(container_of(a, struct function, runnable),
+			  container_of(b, struct function, runnable));
+}
 
-	return (int64_t)(tag_a - tag_b) < 0;
+static bool restless_before(struct heap_node *a, struct heap_node *b)
+{
+	return tag_before(container_of(a, struct function, restless),
+			  container_of(b, struct function, restless));
 }
 
 static bool oldest_before(struct heap_node *a, struct heap_node *b)
@@ -58,6 +67,7 @@ void policy_heaps_init(struct policy *p)
 {
 	p->timers.before = timer_before;
 	p->runnable.before = runnable_before;
+	p->restless.before = restless_before;
 	p->richest.before = richest_before;
 	for (uint32_t i = 0; i < SIDES; i++) {
 		p->sides[i].needy.before = needy_before;
@@ -72,6 +82,7 @@ int policy_heaps_reserve(struct policy *p, uint32_t queued)
 	int ret = heap_reserve(&p->timers, queued + p->limits.slots + 2 * n + 1);
 
 	ret = ret < 0 ? ret : heap_reserve(&p->runnable, n);
+	ret = ret < 0 ? ret : heap_reserve(&p->restless, n);
 	ret = ret < 0 ? ret : heap_reserve(&p->richest, n);
 	for (uint32_t i = 0; i < SIDES && ret == 0; i++) {
 		ret = heap_reserve(&p->sides[i].needy, n);
@@ -84,6 +95,7 @@ void policy_heaps_fini(struct policy *p)
 {
 	heap_fini(&p->timers);
 	heap_fini(&p->runnable);
+	heap_fini(&p->restless);
 	heap_fini(&p->richest);
 	for (uint32_t i = 0; i < SIDES; i++) {
 		heap_fini(&p->sides[i].needy);
@@ -192,6 +204,7 @@ void policy_sort(struct policy *p, struct function *f)
 	if (is_runnable && f->runnable.at == 0 && (int64_t)(p->virtual_time - f->tag) > 0)
 		f->tag = p->virtual_time; /* what it did not use is not saved up */
 	heap_set(&p->runnable, &f->runnable, is_runnable);
+	heap_set(&p->restless, &f->restless, is_runnable && f->nworking == 0);
 	if (needs && f->needy.at == 0)
 		f->turn_no = p->turns++;
 	heap_set(&side->needy, &f->needy, needs);
@@ -205,6 +218,7 @@ static void unsort(struct policy *p, struct function *f)
 	struct side *side = &p->sides[f->config.is_reserved];
 
 	heap_drop(&p->runnable, &f->runnable);
+	heap_drop(&p->restless, &f->restless);
 	heap_drop(&side->needy, &f->needy);
 	heap_drop(&side->oldest, &f->oldest);
 	heap_drop(&p->richest, &f->richest);

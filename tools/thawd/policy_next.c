@@ -36,7 +36,7 @@ static bool expire(struct policy *p, struct timer *t, struct policy_action *a)
 	case TIMER_RETRY:
 		f = container_of(t, struct function, retry);
 		break;
-	case TIMER_LOOK: /* next_look does it */
+	case TIMER_LOOK: /* policy_run_look does it */
 		return false;
 	default:
 		assert(false);
@@ -64,13 +64,11 @@ static bool next_expired(struct policy *p, struct policy_action *a)
 
 static bool next_given(struct policy *p, struct policy_action *a)
 {
-	struct heap_node *first = heap_first(&p->runnable);
-	struct function *f;
+	struct function *f = policy_run_next(p);
 	struct slot *s;
 
-	if (!first || !policy_may_run(p))
+	if (!f)
 		return false;
-	f = container_of(first, struct function, runnable);
 	s = TAILQ_FIRST(&f->idle);
 	policy_slot_give(p, s);
 	policy_sort(p, f);
@@ -80,15 +78,6 @@ static bool next_given(struct policy *p, struct policy_action *a)
 				     .has_invocation = true,
 				     .invocation = s->invocation };
 	return true;
-}
-
-/* Others could run if one of those that are at work were not. */
-static bool next_look(struct policy *p, struct policy_action *a)
-{
-	if (p->limits.glance > 0 && p->nqueued > 0 && !policy_may_run(p))
-		return policy_slot_look(p, a);
-	policy_timer_set(p, &p->look, 0);
-	return false;
 }
 
 /* Of the functions of both sides that have one, who has the slot that was idle for longest? */
@@ -218,12 +207,13 @@ static bool next_started(struct policy *p, struct policy_action *a)
 
 bool policy_next(struct policy *p, struct policy_action *a)
 {
+	policy_run_leave_alone(p);
 	/* What is over first, then what can go on, and only then what will help others. */
 	if (next_expired(p, a) || policy_queue_next(p, a) || next_given(p, a))
 		return true;
 	evict_some(p);
 	return policy_slot_next(p, a) || next_started(p, a) || policy_queue_next(p, a) ||
-	       next_look(p, a);
+	       policy_run_look(p, a);
 }
 
 nsec_t policy_wake(const struct policy *p)

@@ -286,7 +286,6 @@ bool policy_may_start(const struct policy *p, const struct function *f)
 	if (l->starting > 0 && p->n[SLOT_STARTING] >= l->starting)
 		return false;
 	/* More than may run would only wait, unless all others of @f are not ready, either. */
-	return l->running == 0 || function_lacks_provisioned(f) ||
-	       function_live(f) == f->n[SLOT_REWINDING] ||
-	       policy_at_work(p) + p->n[SLOT_STARTING] < l->running;
+	return function_lacks_provisioned(f) || function_live(f) == f->n[SLOT_REWINDING] ||
+	       policy_run_may(p, f, p->n[SLOT_STARTING]);
 }

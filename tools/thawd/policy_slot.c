@@ -4,47 +4,9 @@
 
 #include <assert.h>
 
-#define MAX_DOUBLINGS 4u /* of limits.glance, from one look to the next; ours */
-
 static nsec_t later(const struct policy *p, nsec_t span)
 {
 	return span > 0 ? p->now + span : 0;
-}
-
-/*
- * Start-time fair queueing: the function's tag is the virtual time at which its next invocation
- * starts. How long this one takes is charged as the last ones took, and put right at its
- * end. Source: Goyal, Vin, Cheng, SIGCOMM 1996.
- */
-static void charge(struct policy *p, struct slot *s)
-{
-	struct function *f = s->f;
-
-	if ((int64_t)(f->tag - p->virtual_time) > 0)
-		p->virtual_time = f->tag;
-	s->charged = f->estimate;
-	f->tag += s->charged / f->config.weight;
-}
-
-static void charge_rest(struct policy *p, struct slot *s)
-{
-	struct function *f = s->f;
-	nsec_t took = p->now - s->since;
-
-	f->tag += took / f->config.weight - s->charged / f->config.weight;
-	f->estimate = f->estimate - f->estimate / 8 + took / 8; /* ours: of about eight */
-}
-
-/* It is not at work any more. */
-static void rest_from_work(struct policy *p, struct slot *s)
-{
-	if (s->is_asleep) {
-		p->nasleep--;
-		s->is_asleep = false;
-		return;
-	}
-	TAILQ_REMOVE(&p->working, s, link);
-	charge_rest(p, s);
 }
 
 /* Leave the state that @s is in, and what goes with that. */
@@ -55,7 +17,7 @@ static void leave(struct policy *p, struct slot *s)
 	if (s->state == SLOT_IDLE)
 		TAILQ_REMOVE(&f->idle, s, link);
 	if (s->state == SLOT_BUSY)
-		rest_from_work(p, s);
+		policy_run_end(p, s);
 	if (s->has_news)
 		TAILQ_REMOVE(&p->news, s, news);
 	s->has_news = false;
@@ -128,46 +90,9 @@ void policy_slot_give(struct policy *p, struct slot *s)
 	enter(p, s, SLOT_BUSY);
 	s->was_used = true;
 	s->invocation = i->id;
-	charge(p, s);
-	TAILQ_INSERT_TAIL(&p->working, s, link);
-	s->looks = 0;
-	s->look_at = p->now + p->limits.glance;
+	policy_run_begin(p, s);
 	policy_timer_set(p, &s->timer, end);
 	policy_queue_drop(p, i);
-}
-
-/* What it does after it wakes is neither counted nor charged. */
-void policy_slot_sleep(struct policy *p, struct slot *s)
-{
-	rest_from_work(p, s);
-	s->is_asleep = true;
-	p->nasleep++;
-}
-
-static void look_later(struct policy *p, struct slot *s)
-{
-	s->looks = MIN(s->looks + 1, MAX_DOUBLINGS);
-	s->look_at = p->now + (p->limits.glance << s->looks);
-}
-
-bool policy_slot_look(struct policy *p, struct policy_action *a)
-{
-	nsec_t next = 0;
-	struct slot *s;
-
-	TAILQ_FOREACH(s, &p->working, link)
-	{
-		if (s->look_at <= p->now) {
-			look_later(p, s);
-			*a = (struct policy_action){ .verb = POLICY_LOOK,
-						     .function = s->f->number,
-						     .slot = s->number };
-			return true;
-		}
-		next = clock_nearest(next, s->look_at);
-	}
-	policy_timer_set(p, &p->look, next);
-	return false;
 }
 
 void policy_slot_rewind(struct policy *p, struct slot *s)

@@ -64,22 +64,28 @@ enum slot_state {
 	SLOT_STATES,
 };
 
+enum work {
+	WORK_COUNTED,
+	WORK_ASLEEP,
+	WORK_LEFT_ALONE,
+};
+
 struct slot {
-	TAILQ_ENTRY(slot) link; /* idle ones: of their function; free ones; those at work */
+	TAILQ_ENTRY(slot)
+	link; /* idle ones: of their function; free ones; those counted as at work */
 	TAILQ_ENTRY(slot) news; /* what is to be said of it */
 	struct timer timer;
 	struct function *f; /* NULL: free */
 	enum slot_state state;
 	bool has_news;
 	bool was_used;
-	bool is_asleep; /* it is busy, but not at work */
-	uint32_t looks; /* at it since it is busy */
+	enum work work; /* of a busy one */
 	uint32_t number;
 	uint64_t memory;
 	uint64_t invocation;
 	nsec_t since;	 /* it is in this state */
 	nsec_t ready_at; /* for the first time */
-	nsec_t look_at;	 /* when it is at work, and others wait */
+	nsec_t look_at;	 /* while it is counted, and others wait */
 	nsec_t charged;	 /* to its function, when it was given the invocation */
 };
 TAILQ_HEAD(slots, slot);
@@ -97,7 +103,8 @@ struct function {
 	struct invocations queue;
 	uint32_t nqueued;
 
-	struct heap_node runnable, needy, oldest, richest;
+	uint32_t nworking; /* slots counted as at work */
+	struct heap_node runnable, restless, needy, oldest, richest;
 	struct timer idle_timer, retry;
 	TAILQ_ENTRY(function) ahead;
 	bool is_ahead, is_first;
@@ -132,14 +139,16 @@ struct policy {
 	struct slot *slots;
 	struct slots free, news, working;
 	uint32_t n[SLOT_STATES];
-	uint32_t nasleep; /* of the busy ones */
-	struct timer look;
+	uint32_t nworking;
+	struct timer look; /* at those that are at work */
 
 	struct invocations unused, refused;
 	struct invocation_chunk *chunks;
 	uint32_t nqueued, queue_room, queue_promised;
 
-	struct heap timers, runnable;
+	struct heap timers;
+	struct heap runnable; /* an invocation waits, and so does a slot */
+	struct heap restless; /* that, and nobody is at work */
 	struct side sides[SIDES];
 	struct heap richest; /* of SIDE_SHARED, have a slot that can be taken */
 	uint32_t nfirst;     /* of SIDE_SHARED, need a slot and have none */
@@ -195,16 +204,6 @@ static inline bool function_gave_up(const struct function *f)
 	return function_retries_later(f) && f->failures > FAILURES_AT_ONCE;
 }
 
-static inline uint32_t policy_at_work(const struct policy *p)
-{
-	return p->n[SLOT_BUSY] - p->nasleep;
-}
-
-static inline bool policy_may_run(const struct policy *p)
-{
-	return p->limits.running == 0 || policy_at_work(p) < p->limits.running;
-}
-
 /* ---- policy.c ---- */
 
 /* @s is no use any more, by its own doing. Returns whether it had an invocation. */
@@ -239,14 +238,26 @@ bool policy_queue_next(struct policy *p, struct policy_action *a);
 struct slot *policy_slot_start(struct policy *p, struct function *f);
 void policy_slot_rest(struct policy *p, struct slot *s);
 void policy_slot_give(struct policy *p, struct slot *s);
-void policy_slot_sleep(struct policy *p, struct slot *s);
-bool policy_slot_look(struct policy *p, struct policy_action *a); /* when others wait */
 void policy_slot_rewind(struct policy *p, struct slot *s);
 void policy_slot_end(struct policy *p, struct slot *s);
 void policy_slot_tell(struct policy *p, struct slot *s); /* there is news of it */
 void policy_slot_doom(struct policy *p, struct slot *s); /* that, and have it destroyed */
 void policy_slot_free(struct policy *p, struct slot *s); /* is ending */
 bool policy_slot_next(struct policy *p, struct policy_action *a);
+
+/* ---- policy_run.c: only policy_run_leave_alone sorts ---- */
+
+void policy_run_begin(struct policy *p, struct slot *s); /* was given an invocation */
+void policy_run_end(struct policy *p, struct slot *s);
+void policy_run_sleep(struct policy *p, struct slot *s);
+/* Those that have been at work for long. */
+void policy_run_leave_alone(struct policy *p);
+/* May an invocation of @f run, if all that are @starting will? */
+bool policy_run_may(const struct policy *p, const struct function *f, uint32_t starting);
+/* Who has an invocation to run, and may. NULL: nobody. */
+struct function *policy_run_next(const struct policy *p);
+/* If others could run if it were not at work, have somebody looked at. */
+bool policy_run_look(struct policy *p, struct policy_action *a);
 
 /* ---- policy_room.c ---- */
 
