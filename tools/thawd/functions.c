@@ -57,7 +57,7 @@ void function_print(struct function *f, const void *text, size_t len)
 		m->write_at = clock_monotonic() + WRITE_AFTER;
 }
 
-static void write_log(struct function *f)
+void function_write_log(struct function *f)
 {
 	if (!f->is_unwritten)
 		return;
@@ -69,7 +69,7 @@ static void write_log(struct function *f)
 void manager_write_logs(struct manager *m)
 {
 	while (!LIST_EMPTY(&m->unwritten))
-		write_log(LIST_FIRST(&m->unwritten));
+		function_write_log(LIST_FIRST(&m->unwritten));
 	m->write_at = 0;
 }
 
@@ -117,7 +117,7 @@ static void function_free(struct function *f)
 	known_forget(&f->m->known);
 	if (f->kind)
 		machines_unload(f->kind);
-	write_log(f);
+	function_write_log(f);
 	function_log_close(&f->log);
 	if (store_release(f->m->config.store, f->record.image) && !f->m->is_stopping)
 		collect(f->m);

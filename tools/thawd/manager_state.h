@@ -132,6 +132,7 @@ int function_find(struct function **out, struct manager *m, const char *name,
 void function_remove(struct function *f);
 /* What it prints, or we of it: written a moment later. */
 void function_print(struct function *f, const void *text, size_t len);
+void function_write_log(struct function *f);
 /* One slot less. May free @f. */
 void function_lost_slot(struct function *f);
 void function_loaded(void *kind_data, const struct thaw_err *err, void *data);
