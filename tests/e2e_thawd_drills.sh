@@ -167,7 +167,7 @@ write_events() { # ROUND: 200, for curl
 }
 
 submit() {
-	curl --parallel --parallel-max 8 -K "$WORK/events" 2>/dev/null |
+	timeout $((60 * SLOW)) curl --parallel --parallel-max 8 -K "$WORK/events" 2>/dev/null |
 		sed -n 's/^202 //p' >>"$WORK/accepted"
 }
 
