@@ -75,6 +75,63 @@ expect_equal "and gone" "$(ask_status POST '/2015-03-31/functions/echo/invocatio
 	"404 ResourceNotFoundException"
 expect_match "its log is shown" "$(ask GET /thaw/functions/echo/log)" '^REPORT RequestId: .*Duration'
 put gone echo
+
+# ---- machines of versions and aliases ----
+
+machines_are() { # WANTED LABEL...: soon
+	machines_wanted=$1
+	shift
+	for _ in $(seq $((100 * SLOW))); do
+		[ "$(metric machines "$@")" -eq "$machines_wanted" ] && return
+		sleep 0.05
+	done
+	metric machines "$@"
+	return 1
+}
+
+put kept keeper '"idle_timeout_ms": 50'
+ask POST /thaw/functions/kept/versions -f -o "$WORK/body"
+put kept keeper '"idle_timeout_ms": 60'
+ask POST /thaw/functions/kept/versions -f -o "$WORK/body"
+alias=/thaw/functions/kept/aliases/live
+ask_status PUT $alias -d '{"version": 1, "provisioned": 2}' >"$WORK/status"
+expect_status 0 "an alias has machines that are always there" machines_are 2 kept 'version="1"'
+ask_status PUT $alias -d '{"version": 2}' >"$WORK/status"
+expect_status 0 "they are those of the version that it means" machines_are 2 kept 'version="2"'
+expect_status 0 "and not of the one that it meant" machines_are 0 kept 'version="1"'
+ask_status PUT $alias -d '{"provisioned": 1}' >"$WORK/status"
+expect_status 0 "less of them" machines_are 1 kept 'version="2"'
+ask_status DELETE $alias >"$WORK/status"
+expect_status 0 "none without the alias" machines_are 0 kept
+
+# What is reserved is the function's: two invocations of a version leave no room for a third.
+put few keeper '"reserved": 2'
+ask POST /thaw/functions/few/versions -f -o "$WORK/body"
+load --path '/2015-03-31/functions/few/invocations?Qualifier=1' --verb 'nap 600' --connections 2 \
+	--requests 2 >"$WORK/first" &
+loader=$!
+machines_are 2 few busy
+load --function few --verb 'nap 1' --requests 1 >"$WORK/second"
+wait $loader
+expect_equal "versions have what is reserved together" \
+	"$(jq -c '[.right, .p50_us > 300000]' "$WORK/second")" '[1,true]'
+expect_equal "nobody is refused for that" "$(jq -c '[.right, .errors]' "$WORK/first")" '[2,0]'
+
+# One runs, the other waits, and the function changes.
+put changed keeper '"reserved": 1'
+load --function changed --verb 'nap 500' --connections 2 --requests 2 >"$WORK/first" &
+loader=$!
+until [ "$(metric queued changed)" -eq 1 ]; do
+	kill -0 $loader 2>/dev/null || break
+done
+put changed keeper '"description": "another"'
+wait $loader
+expect_equal "who waits while it changes is answered all the same" \
+	"$(jq -c '[.right, .errors]' "$WORK/first")" '[2,0]'
+for name in kept few changed; do
+	ask DELETE /thaw/functions/$name -f -o "$WORK/body"
+done
+
 expect_equal "a function is deleted" "$(ask_status DELETE /thaw/functions/gone)" 200
 expect_equal "and gone" "$(ask_status POST /2015-03-31/functions/gone/invocations -d 1)" \
 	"404 ResourceNotFoundException"
@@ -118,6 +175,10 @@ done <<END
 400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/live|{"version": 0}
 400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/live|{}
 400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/1|{"version": 1}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/live|{"version": 1, "color": "red"}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/live|{"version": 1, "max": 2}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo/aliases/live|{"version": 1, "provisioned": -1}
+400 InvalidParameterValueException|PUT|/thaw/functions/echo|{"version": 1}
 404 ResourceNotFoundException|DELETE|/thaw/functions/echo/aliases/nobody|
 404 ResourceNotFoundException|POST|/2015-03-31/functions/nobody/invocations|1
 404 UnknownOperationException|POST|/nowhere|

@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # thawd tried hard: machines die under load, functions look for each other's events, one function
-# floods another, and it is told to stop under load. Every reply is held against its request.
+# floods another, it is told to stop under load, and it is killed while it accepts events. Every reply
+# is held against its request.
 # `make soak-thawd` runs it at length:
 #
 # DRILL_SECONDS=10	load while a machine is killed every second
 # DRILL_RUNS=4000	invocations of functions that look for events of others
 # DRILL_FILLS=8		more that put theirs into every free page
 # DRILL_STOPS=3		times that it is stopped under load, and that it begins anew
+# DRILL_KILLS=5		times that it is killed
 # shellcheck source=tests/e2e.sh
 . tests/e2e.sh
 # shellcheck source=tests/thawd/daemon.sh
@@ -15,6 +17,7 @@
 need_kvm
 need_program curl
 seconds=${DRILL_SECONDS:-10} runs=${DRILL_RUNS:-4000} fills=${DRILL_FILLS:-8} stops=${DRILL_STOPS:-3}
+kills=${DRILL_KILLS:-5}
 all='--function f0 --function f1 --function f2 --function f3 --function f4 --function f5 --function f6
 	--function f7'
 
@@ -144,4 +147,101 @@ expect_equal "begun anew $stops times under load, it loses nobody" \
 	"$(jq -c '.sent == .right' "$WORK/load")" true
 expect_equal "each was run once" "$(started)" "$(jq .sent "$WORK/load")"
 expect_equal "it did begin anew" "$(grep -c ready "$WORK/ready")" $((stops + 1))
+
+# ---- it is killed ----
+
+# Each event has words of its own, which the function prints: its log says what has run.
+write_events() { # ROUND: 200, for curl
+	for i in $(seq 200); do
+		[ "$i" -eq 1 ] || echo next
+		cat <<-END
+			url = "http://thawd/2015-03-31/functions/teller/invocations"
+			unix-socket = "$SOCKET"
+			header = "X-Amz-Invocation-Type: Event"
+			data = "say $1.$i"
+			write-out = "%{http_code} say $1.$i\\n"
+			output = "/dev/null"
+		END
+	done >"$WORK/events"
+	sed -n 's/^data = "\(.*\)"/\1/p' "$WORK/events" >>"$WORK/submitted"
+}
+
+submit() {
+	timeout $((60 * SLOW)) curl --parallel --parallel-max 8 -K "$WORK/events" 2>/dev/null |
+		sed -n 's/^202 //p' >>"$WORK/accepted"
+}
+
+# Images, versions and aliases come and go, until nobody answers.
+change() {
+	while put changing echo && ask POST /thaw/functions/changing/versions -f -o "$WORK/version" &&
+		ask PUT /thaw/functions/changing/aliases/live -f -o "$WORK/version" \
+			-d "{\"version\": $(jq -r .Version "$WORK/version")}" &&
+		put changing keeper && ask DELETE /thaw/functions/changing -f -o "$WORK/version"; do
+		:
+	done 2>/dev/null
+}
+
+# Whether all of its processes are soon gone.
+is_gone() {
+	for _ in $(seq $((100 * SLOW))); do
+		pgrep -f "^$THAWD --dir $WORK/thawd" >/dev/null || return 0
+		sleep 0.02
+	done
+	return 1
+}
+
+kill_once() { # ROUND MS: at most so long after the first event
+	write_events "$1"
+	submit &
+	submitter=$!
+	change &
+	changer=$!
+	sleep "$(shuf -n 1 -i "0-$2" | awk '{ print $1 / 1000 }')"
+	kill -9 "$thawd_pid"
+	wait "$thawd_pid" $submitter $changer
+	thawd_pid=
+	is_gone || not_ok "nobody outlives it" "$(pgrep -fa "^$THAWD --dir $WORK/thawd")"
+} 2>/dev/null
+
+image echo "$GUEST/echo"
+image moody "$GUEST/tests/moody"
+put teller moody
+: >"$WORK/submitted"
+: >"$WORK/accepted"
+write_events 0
+began=$(date +%s%3N)
+submit
+took=$(($(date +%s%3N) - began))
+expect_equal "200 events are accepted" "$(wc -l <"$WORK/accepted")" 200
+for round in $(seq "$kills"); do
+	kill_once "$round" "$took"
+	thawd_start --slots 100 || not_ok "it starts again" "$(cat "$WORK/thawd.log")"
+done
+for _ in $(seq $((600 * SLOW))); do
+	[ "$(metric events)" -eq 0 ] && break
+	sleep 0.1
+done
+expect_equal "none is left after a minute" "$(metric events)" 0
+cat "$WORK"/thawd/logs/teller.log* | grep '^say ' | sort >"$WORK/told"
+sort -u "$WORK/told" >"$WORK/ran"
+sort -o "$WORK/accepted" "$WORK/accepted"
+sort -o "$WORK/submitted" "$WORK/submitted"
+echo "# killed $kills times: $(wc -l <"$WORK/submitted") events submitted, $(wc -l <"$WORK/accepted") accepted," \
+	"$(wc -l <"$WORK/ran") have run, $(uniq -d "$WORK/told" | wc -l) of them more than once"
+expect_equal "every event that was accepted has run" "$(comm -23 "$WORK/accepted" "$WORK/ran")" ""
+expect_equal "and none that was not submitted" "$(comm -13 "$WORK/submitted" "$WORK/ran")" ""
+expect_equal "none is a dead letter" "$(cat "$WORK/thawd/dead-letters.jsonl")" ""
+for name in $(ask GET /2015-03-31/functions | jq -r '.Functions[].FunctionName'); do
+	expect_equal "$name answers" "$(ask_status POST "/2015-03-31/functions/$name/invocations" -d '"x"')" 200
+done
+thawd_stop
+expect_equal "it ends well" "$thawd_status" 0
+for db in thawd queue; do
+	expect_equal "$db.db is whole" "$(sqlite3 "$WORK/thawd/$db.db" 'PRAGMA integrity_check')" ok
+done
+expect_equal "there are the images that are known" "$(ls "$WORK/thawd/images")" \
+	"$(sqlite3 "$WORK/thawd/thawd.db" 'SELECT id FROM image ORDER BY id')"
+expect_equal "and each is of use" "$(sqlite3 "$WORK/thawd/thawd.db" 'SELECT count(*) FROM image
+	WHERE id NOT IN (SELECT image FROM version)')" 0
+expect_equal "nothing is half-done" "$(ls "$WORK/thawd/tmp")" ""
 finish

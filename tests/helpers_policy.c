@@ -135,7 +135,9 @@ static void do_start(struct world *w, const struct policy_action *a)
 	must(w->pressure != POLICY_CRITICAL);
 	must(world_live(w, a->function) < cap(f));
 	must(w->memory + memory <= w->limits.memory);
-	if (!w->is_large && !f->config.is_reserved)
+	if (!w->is_large && f->config.is_reserved)
+		must(world_reserved_left(w, a->function) > 0, "more than is reserved");
+	else if (!w->is_large)
 		must(world_shared_memory(w) + memory <= w->limits.memory - world_set_aside(w));
 	*s = (struct world_slot){ .function = a->function, .memory = memory };
 	f->n[WORLD_FREE]++;

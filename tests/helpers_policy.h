@@ -120,6 +120,8 @@ uint32_t world_live(const struct world *w, uint32_t function);
 
 /* The room that is set aside for functions, and what all others take. */
 uint64_t world_set_aside(const struct world *w);
+uint32_t world_reserved_left(const struct world *w,
+			     uint32_t function); /* slots; of all its group */
 uint64_t world_shared_memory(const struct world *w);
 void world_check(const struct world *w);
 

@@ -13,15 +13,67 @@ static uint32_t nslots(const struct world_function *f)
 
 /* ---- the budget ---- */
 
+/* Also one that was removed, as long as it has slots. */
+static bool has_reserved(const struct world_function *f)
+{
+	return f->config.is_reserved && (f->is_there || nslots(f) > 0);
+}
+
+/* Functions @i and @j have what is reserved together. */
+static bool is_together(const struct world *w, uint32_t i, uint32_t j)
+{
+	const struct world_function *f = &w->functions[i], *g = &w->functions[j];
+
+	if (!has_reserved(g))
+		return false;
+	return i == j || (f->config.group > 0 && f->config.group == g->config.group);
+}
+
+/* Of all that function @i has that together with. */
+struct group {
+	uint32_t first; /* function */
+	uint32_t reserved, nslots;
+	uint32_t nspare;  /* idle ones that their functions do not need */
+	uint32_t nending; /* or poisoned */
+	uint64_t memory;  /* of the largest slot */
+};
+
+static struct group group_of(const struct world *w, uint32_t i)
+{
+	struct group g = { .first = WORLD_NONE };
+
+	for (uint32_t j = 0; j < w->limits.functions; j++) {
+		const struct world_function *f = &w->functions[j];
+
+		if (!is_together(w, i, j))
+			continue;
+		g.first = MIN(g.first, j);
+		g.reserved = MAX(g.reserved, f->config.reserved);
+		g.memory = MAX(g.memory, f->config.memory);
+		g.nslots += nslots(f);
+		g.nending += f->n[WORLD_ENDING];
+		if (f->n[WORLD_IDLE] > f->queued && world_live(w, j) > f->config.provisioned)
+			g.nspare++;
+	}
+	return g;
+}
+
+uint32_t world_reserved_left(const struct world *w, uint32_t function)
+{
+	struct group g = group_of(w, function);
+
+	return g.reserved - MIN(g.nslots, g.reserved);
+}
+
 uint64_t world_set_aside(const struct world *w)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < w->limits.functions; i++) {
-		const struct policy_function *c = &w->functions[i].config;
+		struct group g = group_of(w, i);
 
-		if (w->functions[i].is_there && c->is_reserved)
-			sum += c->reserved * c->memory;
+		if (is_together(w, i, i) && g.first == i)
+			sum += g.reserved * g.memory;
 	}
 	return sum;
 }
@@ -31,7 +83,7 @@ uint64_t world_shared_memory(const struct world *w)
 	uint64_t sum = w->memory;
 
 	for (uint32_t i = 0; i < w->limits.functions; i++) {
-		if (w->functions[i].is_there && w->functions[i].config.is_reserved)
+		if (has_reserved(&w->functions[i]))
 			sum -= w->functions[i].memory;
 	}
 	return sum;
@@ -104,11 +156,14 @@ static uint64_t shared_limit(const struct world *w)
 }
 
 /* Nobody waits for a first slot while there is room for one, or somebody who could make it. */
-static void check_first_slot(const struct world *w, const struct world_function *f)
+static void check_first_slot(const struct world *w, uint32_t i)
 {
-	if (f->config.is_reserved) {
-		must(w->was_lowered || nslots(f) >= f->config.reserved,
-		     "what is reserved is not given");
+	if (w->functions[i].config.is_reserved) {
+		struct group g = group_of(w, i);
+
+		must(w->was_lowered || g.nslots >= g.reserved, "what is reserved is not given");
+		must(w->was_lowered || g.nending > 0 || g.nspare == 0,
+		     "another of its group could make room");
 	} else if (w->is_uniform && !w->was_lowered) {
 		must(world_shared_memory(w) >= shared_limit(w), "there is room");
 		must(ending_memory(w) > 0 || !has_victim(w), "somebody could make room");
@@ -136,7 +191,7 @@ static void check_functions(const struct world *w)
 			must(f->queued == 0 || f->n[WORLD_IDLE] == 0,
 			     "an invocation waits beside an idle slot");
 		if (f->queued > 0 && world_live(w, i) == 0 && may_start && !f->has_failed)
-			check_first_slot(w, f);
+			check_first_slot(w, i);
 	}
 }
 

@@ -78,6 +78,7 @@ static struct policy_function some_function(const struct history *h, bool is_uni
 	c.max = chance(30) ? MAX(1u, MAX(c.min, c.provisioned)) + draw(3) : 0;
 	c.is_reserved = chance(20);
 	c.reserved = c.is_reserved ? c.provisioned + draw(3) : 0;
+	c.group = c.is_reserved ? draw(3) : 0;
 	return c;
 }
 

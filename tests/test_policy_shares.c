@@ -311,6 +311,104 @@ Test(policy_shares, what_is_reserved_is_there_and_no_more)
 	world_close(&w);
 }
 
+/* Two functions and a flood beside them; three slots are reserved for the two. */
+static void open_group(struct world *world)
+{
+	struct policy_function c = world_plain();
+
+	world_open_small(world, 10);
+	c.is_reserved = true;
+	c.reserved = 3;
+	c.group = 7;
+	world_add(world, &c);
+	world_add(world, &c);
+	world_occupy(world, world_add_plain(world), 50);
+	cr_expect(eq(u32, world_live(world, 2), 7));
+}
+
+Test(policy_shares, a_group_has_what_is_reserved_together)
+{
+	open_group(&w);
+	world_occupy(&w, 0, 10);
+	cr_expect(eq(u32, world_live(&w, 0), 3));
+	world_occupy(&w, 1, 1);
+	cr_expect(eq(u32, world_live(&w, 1), 0), "three are three");
+	world_finish(&w);
+	world_close(&w);
+}
+
+Test(policy_shares, within_a_group_a_slot_that_is_not_needed_is_taken_at_once)
+{
+	open_group(&w);
+	world_occupy(&w, 0, 3);
+	world_reply_all(&w, 0);
+	cr_expect(eq(u32, w.functions[0].n[WORLD_IDLE], 3));
+	world_occupy(&w, 1, 2);
+	cr_expect(eq(u32, w.functions[1].n[WORLD_BUSY], 2));
+	cr_expect(eq(u32, world_live(&w, 0), 1));
+	cr_expect(eq(u32, world_live(&w, 2), 7), "others are none of its business");
+	world_finish(&w);
+	world_close(&w);
+}
+
+Test(policy_shares, within_a_group_nobody_starves)
+{
+	open_group(&w);
+	world_occupy(&w, 0, 50);
+	world_occupy(&w, 1, 50);
+	for (int i = 0; i < 3; i++) {
+		world_pass(&w, world_ample.turn);
+		world_reply_all(&w, 0);
+	}
+	cr_expect(ge(u32, world_live(&w, 1), 1));
+	cr_expect(ge(u32, world_live(&w, 0), 1));
+	cr_expect(eq(u32, world_live(&w, 0) + world_live(&w, 1), 3));
+	world_finish(&w);
+	world_close(&w);
+}
+
+Test(policy_shares, a_group_is_promised_no_more_than_it_has)
+{
+	struct policy_function c = world_plain();
+
+	open_group(&w);
+	c.is_reserved = true;
+	c.reserved = 3;
+	c.group = 7;
+	c.provisioned = 2;
+	cr_expect(world_change(&w, 0, &c));
+	cr_expect(not(world_change(&w, 1, &c)), "four of three");
+	c.provisioned = 1;
+	cr_expect(world_change(&w, 1, &c));
+	world_settle(&w);
+	cr_expect(eq(u32, world_live(&w, 0), 2));
+	cr_expect(eq(u32, world_live(&w, 1), 1));
+	c.reserved = 0;
+	c.provisioned = 0;
+	world_remove(&w, 0);
+	cr_expect(world_change(&w, 1, &c), "the last one says what there is");
+	world_settle(&w);
+	world_reply_all(&w, 2);
+	cr_expect(eq(u32, world_live(&w, 2), 10));
+	world_close(&w);
+}
+
+Test(policy_shares, what_is_provisioned_for_one_of_a_group_no_other_waits_for)
+{
+	struct policy_function c = world_plain();
+	uint64_t v;
+
+	open_group(&w);
+	c.is_reserved = true;
+	c.reserved = c.provisioned = 3;
+	c.group = 7;
+	cr_expect(world_change(&w, 0, &c));
+	v = world_arrive(&w, 1, 0);
+	cr_expect(w.invocations[v].was_refused);
+	cr_expect(eq(int, w.invocations[v].reason, POLICY_THROTTLED));
+	world_close(&w);
+}
+
 Test(policy_shares, a_function_with_nothing_reserved_to_it_may_not_run)
 {
 	struct policy_function c = world_plain();

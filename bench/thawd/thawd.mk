@@ -17,8 +17,8 @@ soak-thawd:
 	$Qsh tools/deps.sh build check thawd
 	+$Q$(sub) $@-run
 soak-thawd-run: all $(load) $(samples) $(guest_tests)
-	$QDRILL_SECONDS=600 DRILL_RUNS=100000 DRILL_FILLS=1000 DRILL_STOPS=50 TEST_LIMIT_S=7200 \
-		THAW=$(thaw) THAWD=$(thawd) LOAD=$(load) sh tests/run.sh tests/e2e_thawd_drills.sh
+	$QDRILL_SECONDS=600 DRILL_RUNS=100000 DRILL_FILLS=1000 DRILL_STOPS=50 DRILL_KILLS=50 \
+		TEST_LIMIT_S=7200 THAW=$(thaw) THAWD=$(thawd) LOAD=$(load) sh tests/run.sh tests/e2e_thawd_drills.sh
 
 .PHONY: bench-thawd bench-thawd-run soak-thawd soak-thawd-run
 -include $(load_parts:.o=.d)

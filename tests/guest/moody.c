@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * moody.c - a program that does what it is told, for tests/e2e_cli.sh. With arguments it does
- * one thing and ends; without, it serves events: crash, abort, exit, hang, chatter, or a reply.
+ * one thing and ends; without, it serves events: crash, abort, exit, hang, chatter, "say ..." that it
+ * prints, or a reply.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,6 +56,8 @@ int main(int argc, char **argv)
 			return 3;
 		for (int i = 0; strcmp(event, "chatter") == 0 && i < 1000; i++)
 			printf("%0999d\n", i);
+		if (strncmp(event, "say ", 4) == 0)
+			puts(event);
 		fflush(stdout);
 		while (strcmp(event, "hang") == 0)
 			*(volatile char *)event = 'h';

@@ -15,10 +15,13 @@ thawd_start() { # [OPTION]...
 	: >"$WORK/ready"
 	"$THAWD" --dir "$WORK/thawd" --listen "unix:$SOCKET" "$@" >"$WORK/ready" 2>>"$WORK/thawd.log" &
 	thawd_pid=$!
-	until grep -q ready "$WORK/ready"; do
+	for _ in $(seq $((1500 * SLOW))); do
+		grep -q ready "$WORK/ready" && return
 		kill -0 "$thawd_pid" 2>/dev/null || return
 		sleep 0.02
 	done
+	echo "thawd: not ready for half a minute" >>"$WORK/thawd.log"
+	return 1
 }
 
 # Returns its exit status.
@@ -38,7 +41,7 @@ image() { # NAME PROGRAM: $WORK/NAME
 ask() { # METHOD PATH [CURL_OPTION]...: the body of the answer
 	ask_method=$1 ask_path=$2
 	shift 2
-	curl -sS --unix-socket "$SOCKET" -X "$ask_method" "$@" "http://thawd$ask_path"
+	curl -sS --max-time $((120 * SLOW)) --unix-socket "$SOCKET" -X "$ask_method" "$@" "http://thawd$ask_path"
 }
 
 ask_status() { # METHOD PATH [CURL_OPTION]...: status and error; the body is in $WORK/body

@@ -101,13 +101,21 @@ static int make_version(struct change *c, struct err *err)
 
 static int make_alias(struct change *c, struct err *err)
 {
-	struct store_alias alias = { .version = c->ask.version };
+	struct store *s = c->admin->store;
+	const struct admin_ask *a = &c->ask;
+	struct store_alias alias = { 0 };
+	int ret;
 
-	if (!alias.version)
+	if (store_get_alias(s, a->function, a->alias, &alias, NULL) < 0)
+		memcpy(alias.name, a->alias, sizeof(alias.name));
+	if (a->version > 0)
+		alias.version = a->version;
+	if (alias.version == 0)
 		return err_set(err, EINVAL, "version is missing");
-	memcpy(alias.name, c->ask.alias, sizeof(alias.name));
-	return store_put_alias(c->admin->store, c->ask.function, STORE_EITHER, &alias, NULL,
-			       err);
+	ret = store_put_alias(s, a->function, STORE_EITHER, &alias, NULL, err);
+	if (ret == 0 && a->has_provisioned)
+		ret = store_provision(s, a->function, a->alias, a->provisioned, err);
+	return ret;
 }
 
 static int make_no_alias(struct change *c, struct err *err)

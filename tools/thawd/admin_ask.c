@@ -120,10 +120,17 @@ static int take_image(struct admin_ask *a, const json_t *value, struct err *err)
 				  "image: expected an absolute path of a directory");
 }
 
+static bool is_alias_key(const char *key)
+{
+	return strcmp(key, "version") == 0 || strcmp(key, "provisioned") == 0;
+}
+
 static int take(struct admin_ask *a, const char *key, const json_t *value, struct err *err)
 {
 	const struct number *n = find_number(key);
 
+	if (a->alias[0] ? !is_alias_key(key) : strcmp(key, "version") == 0)
+		return err_set(err, EINVAL, "%s: no such key", key);
 	a->has_reserved |= strcmp(key, "reserved") == 0;
 	a->has_provisioned |= strcmp(key, "provisioned") == 0;
 	if (n)

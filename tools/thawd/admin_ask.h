@@ -16,7 +16,7 @@ struct admin_ask {
 	struct store_config config;
 	bool has_reserved, has_provisioned;
 	int64_t reserved, provisioned; /* reserved -1: no more */
-	int64_t version;
+	int64_t version;	       /* of an alias; 0: the one that it has */
 };
 
 /* From the path. @a: zeroed. Errors: -EINVAL. */

@@ -108,6 +108,8 @@ void events_end(struct invocation *inv, const struct outcome *outcome)
 	/* A machine that was taken away: whoever opens the queue next has the event. */
 	if (inv->function->m->is_stopping && (outcome->error || outcome->function_error))
 		return;
+	/* Nobody hears its reply: of an event that is over, what it printed is there. */
+	function_write_log(inv->function);
 	if (outcome->error == AWS_TOO_MANY_REQUESTS || outcome->error == AWS_RESOURCE_CONFLICT)
 		queue_defer(q, inv->event, PUT_OFF_MS);
 	else if (outcome->error || outcome->function_error)

@@ -32,6 +32,7 @@ static struct policy_function policy_of(const struct function *f)
 		.provisioned = r->provisioned,
 		.is_reserved = r->is_reserved,
 		.reserved = r->reserved,
+		.group = f->group,
 		.max_queued = MAX_QUEUED,
 		.idle_timeout = c->idle_timeout_ms * NSEC_PER_MSEC,
 		.wait = WAIT,
@@ -57,7 +58,7 @@ void function_print(struct function *f, const void *text, size_t len)
 		m->write_at = clock_monotonic() + WRITE_AFTER;
 }
 
-static void write_log(struct function *f)
+void function_write_log(struct function *f)
 {
 	if (!f->is_unwritten)
 		return;
@@ -69,7 +70,7 @@ static void write_log(struct function *f)
 void manager_write_logs(struct manager *m)
 {
 	while (!LIST_EMPTY(&m->unwritten))
-		write_log(LIST_FIRST(&m->unwritten));
+		function_write_log(LIST_FIRST(&m->unwritten));
 	m->write_at = 0;
 }
 
@@ -117,7 +118,7 @@ static void function_free(struct function *f)
 	known_forget(&f->m->known);
 	if (f->kind)
 		machines_unload(f->kind);
-	write_log(f);
+	function_write_log(f);
 	function_log_close(&f->log);
 	if (store_release(f->m->config.store, f->record.image) && !f->m->is_stopping)
 		collect(f->m);
@@ -135,26 +136,58 @@ static void refuse_waiting(struct function *f, const struct outcome *why)
 	f->end = &f->first;
 }
 
-void function_remove(struct function *f)
+static void free_if_unused(struct function *f)
 {
-	const struct outcome gone = { .error = AWS_RESOURCE_CONFLICT,
-				      .message = "the function was changed or removed" };
-	enum function_state state = f->state;
-
-	f->state = FUNCTION_REMOVED;
-	known_forget(&f->m->known);
-	refuse_waiting(f, &gone);
-	if (state == FUNCTION_READY)
-		policy_remove(f->m->policy, f->number);
-	if (f->nslots == 0)
+	if (f->state == FUNCTION_REMOVED && f->nslots == 0 && f->ninvocations == 0)
 		function_free(f);
+}
+
+void function_lost_invocation(struct function *f)
+{
+	f->ninvocations--;
+	free_if_unused(f);
 }
 
 void function_lost_slot(struct function *f)
 {
 	f->nslots--;
-	if (f->state == FUNCTION_REMOVED && f->nslots == 0)
-		function_free(f);
+	free_if_unused(f);
+}
+
+void function_pass_on(struct invocation *inv)
+{
+	const struct outcome gone = { .error = AWS_RESOURCE_CONFLICT,
+				      .message = "the function was changed or removed" };
+	struct function *f = inv->function, *next;
+	struct err err;
+
+	if (!f->m->is_stopping &&
+	    function_find(&next, f->m, f->record.name, f->version, &err) == 0) {
+		invocation_move(inv, next);
+		return;
+	}
+	f->counts[FUNCTION_REFUSED]++;
+	invocation_end(inv, &gone);
+}
+
+void function_remove(struct function *f)
+{
+	enum function_state state = f->state;
+	struct invocation *inv = f->first;
+
+	f->state = FUNCTION_REMOVED;
+	known_forget(&f->m->known);
+	if (state == FUNCTION_READY)
+		policy_remove(f->m->policy, f->number);
+	f->first = NULL;
+	f->ninvocations++; /* until all have gone */
+	while (inv) {
+		struct invocation *next = inv->next;
+
+		function_pass_on(inv);
+		inv = next;
+	}
+	function_lost_invocation(f);
 }
 
 /* ---- beginnings ---- */
@@ -194,8 +227,9 @@ void function_loaded(void *kind_data, const struct thaw_err *err, void *data)
 	log_warn("%s: %s", f->record.name, why.message);
 	/* The next one to ask tries anew. */
 	f->state = FUNCTION_REMOVED;
+	f->ninvocations++; /* until all have gone */
 	refuse_waiting(f, &why);
-	function_free(f);
+	function_lost_invocation(f);
 }
 
 static int function_load(struct function *f, struct err *err)
@@ -213,6 +247,16 @@ static int function_load(struct function *f, struct err *err)
 	return ret;
 }
 
+/* That of the other versions, if there are any. */
+static uint32_t group_of(struct manager *m, const char *name)
+{
+	const struct function *f = m->functions;
+
+	while (f && strcmp(f->record.name, name) != 0)
+		f = f->next;
+	return f ? f->group : ++m->ngroups;
+}
+
 static int function_make(struct function **out, struct manager *m,
 			 const struct store_record *record, struct err *err)
 {
@@ -227,6 +271,7 @@ static int function_make(struct function **out, struct manager *m,
 		return err_set(err, ENOMEM, "no memory for a function");
 	f->m = m;
 	f->record = *record;
+	f->group = group_of(m, record->name);
 	f->end = &f->first;
 	names_version(f->version, record->version);
 	ret = function_load(f, err);
@@ -265,7 +310,7 @@ static int find_once(struct function **out, struct manager *m, const char *name,
 	/* manager_changed() was not heard of yet, or comes next. */
 	if (*out && strcmp((*out)->record.revision, record.revision) != 0) {
 		function_remove(*out);
-		*out = NULL;
+		*out = find_loaded(m, &record); /* for those that waited */
 	}
 	return *out ? 0 : function_make(out, m, &record, err);
 }
@@ -349,22 +394,44 @@ int manager_preload(struct manager *m, struct err *err)
 
 /* ---- changes ---- */
 
+/* @f, whose image and settings are as they were, may have another share by now. */
+static void share(struct function *f, const struct store_record *now)
+{
+	struct policy_function p;
+	struct err err;
+
+	f->record.is_reserved = now->is_reserved;
+	f->record.reserved = now->reserved;
+	f->record.provisioned = now->provisioned;
+	if (f->state != FUNCTION_READY)
+		return;
+	p = policy_of(f);
+	if (policy_change(f->m->policy, f->number, &p, &err) < 0)
+		log_warn("%s: version %s: %s", f->record.name, f->version, err.text);
+}
+
+static void update(struct function *f, const char *name)
+{
+	struct store_record now;
+	int ret = store_resolve(f->m->config.store, name, f->version, &now, NULL);
+
+	if (ret < 0 || strcmp(now.revision, f->record.revision) != 0)
+		function_remove(f);
+	else
+		share(f, &now);
+}
+
 void manager_changed(struct manager *m, const char *name)
 {
-	struct function *f = m->functions, *next;
+	struct function *f, *next;
 	struct store_record now;
 	struct err err;
 
-	for (; f; f = next) {
-		char version[NAMES_QUALIFIER_SIZE];
-
+	policy_tick(m->policy, clock_monotonic());
+	for (f = m->functions; f; f = next) {
 		next = f->next;
-		if (f->state == FUNCTION_REMOVED || strcmp(f->record.name, name) != 0)
-			continue;
-		memcpy(version, f->version, sizeof(version));
-		if (store_resolve(m->config.store, name, version, &now, NULL) < 0 ||
-		    strcmp(now.revision, f->record.revision) != 0)
-			function_remove(f);
+		if (f->state != FUNCTION_REMOVED && strcmp(f->record.name, name) == 0)
+			update(f, name);
 	}
 	if (store_resolve(m->config.store, name, NULL, &now, NULL) == 0)
 		preload_function(m, name);

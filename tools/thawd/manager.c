@@ -17,6 +17,7 @@ void invocation_end(struct invocation *inv, const struct outcome *outcome)
 	if (inv->event)
 		events_end(inv, outcome);
 	inv->function->m->ninvocations--;
+	function_lost_invocation(inv->function);
 	free(inv);
 }
 
@@ -37,6 +38,24 @@ static void wait_for_function(struct function *f, struct invocation *inv)
 	f->nwaiting++;
 }
 
+static void enter(struct function *f, struct invocation *inv)
+{
+	inv->function = f;
+	f->ninvocations++;
+	if (f->state == FUNCTION_READY)
+		invocation_arrive(inv);
+	else
+		wait_for_function(f, inv);
+}
+
+void invocation_move(struct invocation *inv, struct function *f)
+{
+	struct function *from = inv->function;
+
+	enter(f, inv);
+	function_lost_invocation(from);
+}
+
 int invocation_begin(struct function *f, const struct invocation *from)
 {
 	struct invocation *inv = malloc(sizeof(*inv));
@@ -44,15 +63,11 @@ int invocation_begin(struct function *f, const struct invocation *from)
 	if (!inv)
 		return -ENOMEM;
 	*inv = *from;
-	inv->function = f;
 	inv->arrived = clock_monotonic();
 	if (inv->call)
 		inv->call->data = inv;
 	f->m->ninvocations++;
-	if (f->state == FUNCTION_READY)
-		invocation_arrive(inv);
-	else
-		wait_for_function(f, inv);
+	enter(f, inv);
 	return 0;
 }
 

@@ -71,10 +71,12 @@ struct function {
 	char version[NAMES_QUALIFIER_SIZE]; /* as clients are told */
 	enum function_state state;
 	uint32_t number; /* the policy's */
+	uint32_t group;	 /* the policy's: of all versions of this name */
 	struct kind *kind;
 	struct invocation *first, **end; /* that came while it was loaded */
 	uint32_t nwaiting;
 	uint32_t nslots; /* of the policy */
+	uint32_t ninvocations;
 	struct function_log log;
 	LIST_ENTRY(function) unwritten; /* while is_unwritten: its log is to be written */
 	bool is_unwritten;
@@ -110,7 +112,7 @@ struct manager {
 	struct policy *policy;
 	struct machines *machines;
 	struct function *functions;
-	uint32_t nfunctions, ninvocations;
+	uint32_t nfunctions, ninvocations, ngroups;
 	bool is_stopping; /* no more of the queue's events, and what is cut short is nobody's fault */
 	struct loop_watch queue_watch;
 	struct job collect; /* images that nobody needs any more */
@@ -128,10 +130,16 @@ struct manager {
  * store_resolve and machines_load. */
 int function_find(struct function **out, struct manager *m, const char *name,
 		  const char *qualifier, struct err *err) must_check;
-/* No new invocations. Goes, with what is left of it, when its last slot is gone. */
+/* No new invocations; those that wait go to what is there in its place. It goes when its last slot
+ * and its last invocation are gone. */
 void function_remove(struct function *f);
+/* One invocation less. May free @f. */
+void function_lost_invocation(struct function *f);
+/* @inv, which @f refused because it was removed, goes on or ends. */
+void function_pass_on(struct invocation *inv);
 /* What it prints, or we of it: written a moment later. */
 void function_print(struct function *f, const void *text, size_t len);
+void function_write_log(struct function *f);
 /* One slot less. May free @f. */
 void function_lost_slot(struct function *f);
 void function_loaded(void *kind_data, const struct thaw_err *err, void *data);
@@ -144,6 +152,8 @@ void invocation_end(struct invocation *inv, const struct outcome *outcome);
 int invocation_begin(struct function *f, const struct invocation *from) must_check;
 /* Give it to the policy. */
 void invocation_arrive(struct invocation *inv);
+/* From its function to @f, in its place in time. */
+void invocation_move(struct invocation *inv, struct function *f);
 
 /* ---- workers.c ---- */
 

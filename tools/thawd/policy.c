@@ -46,8 +46,11 @@ static int allocate(struct policy *p)
 	p->functions = calloc(p->limits.functions, sizeof(struct function *));
 	p->slots = calloc(p->limits.slots, sizeof(*p->slots));
 	p->numbers = calloc(p->limits.functions, sizeof(*p->numbers));
-	if (!p->functions || !p->slots || !p->numbers)
+	p->groups = calloc(p->limits.functions, sizeof(*p->groups));
+	if (!p->functions || !p->slots || !p->numbers || !p->groups)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < p->limits.functions; i++)
+		TAILQ_INIT(&p->groups[i].members);
 	for (uint32_t i = p->limits.functions; i > 0; i--)
 		p->numbers[p->nnumbers++] = i - 1;
 	for (uint32_t i = 0; i < p->limits.slots; i++) {
@@ -89,6 +92,7 @@ void policy_destroy(struct policy *p)
 	policy_queue_fini(p);
 	policy_heaps_fini(p);
 	free(p->functions);
+	free(p->groups);
 	free(p->numbers);
 	free(p->slots);
 	free(p);
@@ -129,8 +133,7 @@ static bool is_unwanted(const struct policy *p, const struct slot *s)
 
 	return function_live(f) > function_cap(f) || s->memory != f->config.memory ||
 	       (f->config.mode == POLICY_FRESH && s->was_used) ||
-	       (!f->config.is_reserved && policy_room_is_over(p) &&
-		function_live(f) > f->config.provisioned) ||
+	       (policy_room_is_over(p, f) && function_live(f) > f->config.provisioned) ||
 	       policy_room_yields(p, s);
 }
 

@@ -38,7 +38,8 @@
  * kept		Idle slots beyond `min` and `provisioned` go after idle_timeout, the least
  *		recently used first. Memory pressure and others' need take all but
  *		`provisioned`.
- * reserved	is a function's limit, and set aside: nobody else's slots take that room.
+ * reserved	is a function's limit, or that of a group, and set aside: nobody else's slots take that
+ *		room. Within a group, a slot that one does not need is there for another at once.
  * ends		Each invocation that arrives ends once: by policy_replied, by policy_poisoned or
  *		policy_gone of the slot that has it (these return true), by REFUSE or by KILL.
  */
@@ -85,6 +86,7 @@ struct policy_function {
 	uint32_t provisioned; /* slots that are always there */
 	bool is_reserved;     /* `reserved` means something */
 	uint32_t reserved;    /* slots set aside, and no more than these; 0: it may not run */
+	uint32_t group;	      /* whose functions have what is reserved together; 0: none */
 	uint32_t max_queued;  /* invocations that wait; not 0, at most 1,000,000 */
 	nsec_t idle_timeout;  /* 0: idle slots stay until their room is wanted */
 	nsec_t wait;	      /* for a slot, at most; 0: until the deadline */

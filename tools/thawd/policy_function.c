@@ -127,12 +127,18 @@ static bool may_grow(const struct policy *p, const struct function *f)
 	return !f->is_removed && !function_retries_later(f) && policy_room_may_grow(p, f);
 }
 
-bool policy_function_needs(const struct policy *p, const struct function *f)
+bool policy_function_wants(const struct function *f)
 {
-	if (!may_grow(p, f))
+	if (f->is_removed || function_retries_later(f))
 		return false;
 	return function_lacks_provisioned(f) ||
 	       (f->nqueued > function_coming(f) && function_live(f) < function_cap(f));
+}
+
+bool policy_function_needs(const struct policy *p, const struct function *f)
+{
+	return policy_function_wants(f) &&
+	       (policy_room_may_grow(p, f) || policy_room_may_take(f));
 }
 
 static bool wants_ahead(const struct policy *p, const struct function *f)
@@ -179,12 +185,21 @@ static void sort_idle(struct policy *p, struct function *f)
 			 expires ? function_lru(f)->since + f->config.idle_timeout : 0);
 }
 
+/* All that it may have is provisioned for others. */
+static bool has_no_part(const struct function *f)
+{
+	const struct group *g = f->group;
+
+	return function_cap(f) == 0 ||
+	       (g && policy_group_provisioned(g, f) >= g->part.limit.slots);
+}
+
 /* Nobody waits for a slot that will not come. */
 static void refuse_the_hopeless(struct policy *p, struct function *f)
 {
 	if (f->nqueued == 0 || function_live(f) > 0)
 		return;
-	if (function_cap(f) == 0)
+	if (has_no_part(f))
 		policy_queue_refuse_all(p, f, POLICY_THROTTLED);
 	else if (!policy_room_ever_fits(p, f))
 		policy_queue_refuse_all(p, f, POLICY_NO_MEMORY);
@@ -192,7 +207,7 @@ static void refuse_the_hopeless(struct policy *p, struct function *f)
 		policy_queue_refuse_all(p, f, POLICY_DOES_NOT_START);
 }
 
-void policy_sort(struct policy *p, struct function *f)
+static void sort_one(struct policy *p, struct function *f)
 {
 	struct side *side = &p->sides[f->config.is_reserved];
 	bool is_runnable, needs;
@@ -211,6 +226,22 @@ void policy_sort(struct policy *p, struct function *f)
 	sort_first(p, f, needs && function_live(f) == 0 && !f->config.is_reserved);
 	sort_ahead(p, f, wants_ahead(p, f));
 	sort_idle(p, f);
+}
+
+/* What one of them has, another may have. */
+static void sort_group(struct policy *p, struct group *g)
+{
+	struct function *f;
+
+	TAILQ_FOREACH(f, &g->members, sibling)
+	sort_one(p, f);
+}
+
+void policy_sort(struct policy *p, struct function *f)
+{
+	sort_one(p, f);
+	if (f->group)
+		sort_group(p, f->group);
 }
 
 static void unsort(struct policy *p, struct function *f)
@@ -232,6 +263,8 @@ static void unsort(struct policy *p, struct function *f)
 static int check(const struct policy *p, const struct function *f,
 		 const struct policy_function *c, struct err *err)
 {
+	uint32_t provisioned;
+
 	if (c->memory == 0 || c->memory > p->limits.memory)
 		return err_set(
 			err, EINVAL, "memory of a slot is %llu bytes, expected 1 to %llu",
@@ -247,9 +280,11 @@ static int check(const struct policy *p, const struct function *f,
 	if (c->max > 0 && MAX(c->min, c->provisioned) > c->max)
 		return err_set(err, EINVAL, "%u slots are to be kept of %u at most",
 			       MAX(c->min, c->provisioned), c->max);
-	if (c->is_reserved && c->provisioned > c->reserved)
+	provisioned =
+		c->provisioned + policy_group_provisioned(policy_group_find(p, c->group), f);
+	if (c->is_reserved && provisioned > c->reserved)
 		return err_set(err, EINVAL, "%u slots are provisioned, but %u reserved",
-			       c->provisioned, c->reserved);
+			       provisioned, c->reserved);
 	return policy_room_admit(p, f, c, err);
 }
 
@@ -265,6 +300,8 @@ static void doom_idle(struct policy *p, struct function *f, bool is_dirty)
 	}
 	while (f->n[SLOT_IDLE] > 0 && function_live(f) > function_cap(f))
 		policy_slot_doom(p, function_lru(f));
+	while (f->group && f->n[SLOT_IDLE] > 0 && policy_room_is_over(p, f))
+		policy_slot_doom(p, function_lru(f));
 }
 
 static void configure(struct policy *p, struct function *f, const struct policy_function *c)
@@ -272,6 +309,7 @@ static void configure(struct policy *p, struct function *f, const struct policy_
 	/* A slot that only reuse may give again. */
 	bool is_dirty = (f->config.mode == POLICY_REUSE && c->mode != POLICY_REUSE) ||
 			c->mode == POLICY_FRESH;
+	struct group *before = f->group;
 
 	unsort(p, f);
 	policy_room_uncount(p, f);
@@ -282,6 +320,8 @@ static void configure(struct policy *p, struct function *f, const struct policy_
 		policy_queue_refuse(p, TAILQ_LAST(&f->queue, invocations), POLICY_THROTTLED);
 	doom_idle(p, f, is_dirty);
 	policy_sort(p, f);
+	if (before && before != f->group)
+		sort_group(p, before);
 }
 
 int policy_change(struct policy *p, uint32_t function, const struct policy_function *config,
@@ -341,8 +381,12 @@ int policy_add(struct policy *p, const struct policy_function *config, struct er
 
 void policy_forget(struct policy *p, struct function *f)
 {
+	struct group *g = f->group;
+
 	unsort(p, f);
 	policy_room_uncount(p, f);
+	if (g)
+		sort_group(p, g);
 	policy_timer_set(p, &f->retry, 0);
 	p->queue_promised -= f->config.max_queued + 1;
 	p->functions[f->number] = NULL;
@@ -355,8 +399,7 @@ void policy_remove(struct policy *p, uint32_t function)
 	struct function *f = p->functions[function];
 	struct policy_function c = f->config;
 
-	c.min = c.provisioned = c.reserved = 0;
-	c.is_reserved = false;
+	c.min = c.provisioned = 0; /* what is reserved has its slots as long as there are any */
 	policy_queue_refuse_all(p, f, POLICY_REMOVED);
 	policy_timer_set(p, &f->retry, 0);
 	f->is_removed = true;

@@ -105,7 +105,8 @@ static void evict_some(struct policy *p)
 	struct heap_node *first;
 	struct function *f;
 
-	while (policy_room_is_over(p) && (first = heap_first(&p->sides[SIDE_SHARED].oldest)))
+	while ((first = heap_first(&p->sides[SIDE_SHARED].oldest)) &&
+	       policy_room_is_over(p, container_of(first, struct function, oldest)))
 		evict(p, container_of(first, struct function, oldest));
 	for (; p->evictions > 0 && (f = oldest_of_all(p)); p->evictions--)
 		evict(p, f);

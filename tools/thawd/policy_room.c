@@ -2,8 +2,8 @@
 /*
  * policy_room.c - the budget, and whose slot makes room for whom.
  *
- * A function with something reserved has a part of the budget for itself; all others share the
- * rest. So only those ever take a slot from one another, and from nobody else.
+ * A function, or a group, with something reserved has a part of the budget for itself; all others
+ * share the rest. So slots are only taken from one another within a group, and within the rest.
  */
 #include "tools/thawd/policy_state.h"
 
@@ -35,38 +35,46 @@ static bool is_within(struct room r, const struct room *limit)
 
 /* ---- what slots take ---- */
 
-/* The parts of the budget that a slot of @f counts in; the last is NULL for some. */
-static void parts_of(struct policy *p, struct function *f, struct part *parts[3])
+enum { TOTAL, OWN, SHARED, PARTS };
+
+/* What @f has together with others. */
+static const struct part *part_of(const struct policy *p, const struct function *f)
 {
-	parts[0] = &p->total;
-	parts[1] = &f->own;
-	parts[2] = f->config.is_reserved ? NULL : &p->shared;
+	return f->group ? &f->group->part : &p->shared;
+}
+
+/* The parts of the budget that a slot of @f counts in. */
+static void parts_of(struct policy *p, struct function *f, struct part *parts[PARTS])
+{
+	parts[TOTAL] = &p->total;
+	parts[OWN] = &f->own;
+	parts[SHARED] = f->group ? &f->group->part : &p->shared;
 }
 
 void policy_room_take(struct policy *p, const struct slot *s)
 {
-	struct part *parts[3];
+	struct part *parts[PARTS];
 
 	parts_of(p, s->f, parts);
-	for (uint32_t i = 0; i < ARRAY_SIZE(parts) && parts[i]; i++)
+	for (int i = 0; i < PARTS; i++)
 		add(&parts[i]->used, times(s->memory, 1));
 }
 
 void policy_room_end(struct policy *p, const struct slot *s)
 {
-	struct part *parts[3];
+	struct part *parts[PARTS];
 
 	parts_of(p, s->f, parts);
-	for (uint32_t i = 0; i < ARRAY_SIZE(parts) && parts[i]; i++)
+	for (int i = 0; i < PARTS; i++)
 		add(&parts[i]->ending, times(s->memory, 1));
 }
 
 void policy_room_give(struct policy *p, const struct slot *s)
 {
-	struct part *parts[3];
+	struct part *parts[PARTS];
 
 	parts_of(p, s->f, parts);
-	for (uint32_t i = 0; i < ARRAY_SIZE(parts) && parts[i]; i++) {
+	for (int i = 0; i < PARTS; i++) {
 		subtract(&parts[i]->used, times(s->memory, 1));
 		subtract(&parts[i]->ending, times(s->memory, 1));
 	}
@@ -74,9 +82,10 @@ void policy_room_give(struct policy *p, const struct slot *s)
 
 /* ---- what is set aside and promised ---- */
 
-static struct room reserved(const struct policy_function *c)
+static struct room reserved(const struct policy *p, const struct function *f,
+			    const struct policy_function *c)
 {
-	return times(c->memory, c->is_reserved ? c->reserved : 0);
+	return c->is_reserved ? policy_group_growth(p, f, c) : (struct room){ 0 };
 }
 
 static struct room promised(const struct policy_function *c)
@@ -92,24 +101,29 @@ static void share_the_rest(struct policy *p)
 
 void policy_room_count(struct policy *p, struct function *f)
 {
-	f->own.limit = f->config.is_reserved ? reserved(&f->config) : p->total.limit;
-	add(&p->set_aside, reserved(&f->config));
+	struct part *parts[PARTS];
+
+	add(&p->set_aside, reserved(p, f, &f->config));
 	add(&p->promised, promised(&f->config));
-	if (!f->config.is_reserved) {
-		add(&p->shared.used, f->own.used);
-		add(&p->shared.ending, f->own.ending);
-	}
+	if (f->config.is_reserved)
+		policy_group_join(p, f);
+	parts_of(p, f, parts);
+	add(&parts[SHARED]->used, f->own.used);
+	add(&parts[SHARED]->ending, f->own.ending);
 	share_the_rest(p);
 }
 
 void policy_room_uncount(struct policy *p, struct function *f)
 {
-	subtract(&p->set_aside, reserved(&f->config));
+	struct part *parts[PARTS];
+
+	parts_of(p, f, parts);
+	subtract(&parts[SHARED]->used, f->own.used);
+	subtract(&parts[SHARED]->ending, f->own.ending);
+	if (f->group)
+		policy_group_leave(f);
+	subtract(&p->set_aside, reserved(p, f, &f->config));
 	subtract(&p->promised, promised(&f->config));
-	if (!f->config.is_reserved) {
-		subtract(&p->shared.used, f->own.used);
-		subtract(&p->shared.ending, f->own.ending);
-	}
 	share_the_rest(p);
 }
 
@@ -120,10 +134,10 @@ int policy_room_admit(const struct policy *p, const struct function *f,
 
 	add(&sum, p->promised);
 	if (f) {
-		subtract(&sum, reserved(&f->config));
+		subtract(&sum, reserved(p, f, &f->config));
 		subtract(&sum, promised(&f->config));
 	}
-	add(&sum, reserved(config));
+	add(&sum, reserved(p, f, config));
 	add(&sum, promised(config));
 	if (!config->is_reserved && config->provisioned == 0)
 		add(&sum, times(config->memory, 1)); /* that at least */
@@ -150,8 +164,7 @@ bool policy_room_fits(const struct policy *p, const struct function *f)
 {
 	uint64_t bytes = f->config.memory;
 
-	return part_fits(&p->total, bytes) &&
-	       part_fits(f->config.is_reserved ? &f->own : &p->shared, bytes);
+	return part_fits(&p->total, bytes) && part_fits(part_of(p, f), bytes);
 }
 
 bool policy_room_ever_fits(const struct policy *p, const struct function *f)
@@ -169,16 +182,17 @@ bool policy_room_ever_fits(const struct policy *p, const struct function *f)
 bool policy_room_may_grow(const struct policy *p, const struct function *f)
 {
 	if (f->config.is_reserved)
-		return part_fits(&f->own, f->config.memory);
+		return part_fits(&f->group->part, f->config.memory);
 	return policy_room_ever_fits(p, f);
 }
 
-bool policy_room_is_over(const struct policy *p)
+bool policy_room_is_over(const struct policy *p, const struct function *f)
 {
-	struct room r = p->shared.used;
+	const struct part *part = part_of(p, f);
+	struct room r = part->used;
 
-	subtract(&r, p->shared.ending);
-	return !is_within(r, &p->shared.limit);
+	subtract(&r, part->ending);
+	return !is_within(r, &part->limit);
 }
 
 /* ---- whose room ---- */
@@ -194,11 +208,23 @@ static uint64_t part_left(const struct part *part, uint64_t bytes)
 	return MIN((part->limit.bytes - used.bytes) / bytes, part->limit.slots - used.slots);
 }
 
+bool policy_room_may_take(const struct function *f)
+{
+	return f->group && part_left(&f->group->part, f->config.memory) == 0 &&
+	       policy_group_oldest(f);
+}
+
 static uint64_t room_left(const struct policy *p, const struct function *f)
 {
 	uint64_t bytes = f->config.memory;
 
-	return MIN(part_left(&p->total, bytes), part_left(&p->shared, bytes));
+	return MIN(part_left(&p->total, bytes), part_left(part_of(p, f), bytes));
+}
+
+/* How many of those that @f shares with need a slot and have none; of a group, @f itself. */
+static uint32_t nfirst(const struct policy *p, const struct function *f)
+{
+	return f->group ? function_live(f) == 0 : p->nfirst;
 }
 
 /* Of others, how many slots @f, the first of the needy, makes room for at once: a slot takes a
@@ -210,7 +236,7 @@ static uint64_t wanted(const struct policy *p, const struct function *f)
 			 function_cap(f) - MIN(live, function_cap(f)));
 
 	if (live == 0)
-		n = MAX(n, p->nfirst);
+		n = MAX(n, nfirst(p, f));
 	if (function_lacks_provisioned(f))
 		n = MAX(n, f->config.provisioned - live);
 	return limit > 0 ? MIN(n, limit - MIN(limit, p->n[SLOT_STARTING])) : n;
@@ -246,34 +272,49 @@ struct slot *policy_room_victim(const struct policy *p, const struct function *f
 	const struct function *giver;
 	uint64_t left = room_left(p, f);
 
-	if (!oldest || f->config.is_reserved || left >= wanted(p, f))
+	if (left >= wanted(p, f))
+		return NULL;
+	if (f->group) {
+		giver = policy_group_oldest(f);
+		return giver ? function_lru(giver) : NULL;
+	}
+	if (!oldest)
 		return NULL;
 	giver = container_of(oldest, struct function, oldest);
 	if (p->now - function_lru(giver)->since >= p->limits.linger)
 		return function_lru(giver);
 	giver = container_of(richest, struct function, richest);
-	if (is_entitled(f, left, giver) || (function_live(f) == 0 && left < p->nfirst))
+	if (is_entitled(f, left, giver) || (function_live(f) == 0 && left < nfirst(p, f)))
 		return function_lru(giver);
 	return NULL;
 }
 
+/* Of those that @f shares with, who is to have the next slot. */
+static const struct function *first_needy(const struct policy *p, const struct function *f)
+{
+	struct heap_node *first = heap_first(&p->sides[SIDE_SHARED].needy);
+	const struct function *g;
+
+	if (f->group)
+		return policy_group_needy(f);
+	g = first ? container_of(first, struct function, needy) : NULL;
+	return g && g != f && policy_function_needs(p, g) ? g : NULL;
+}
+
 bool policy_room_yields(const struct policy *p, const struct slot *s)
 {
-	const struct function *f = s->f, *taker;
-	struct heap_node *needy = heap_first(&p->sides[SIDE_SHARED].needy);
+	const struct function *f = s->f, *taker = first_needy(p, f);
 	uint64_t left;
 
-	if (!needy || !s->was_used || f->config.is_reserved ||
-	    function_live(f) <= f->config.provisioned)
+	if (!taker || !s->was_used || function_live(f) <= f->config.provisioned)
 		return false; /* unused: it was started to serve one at least */
-	taker = container_of(needy, struct function, needy);
-	if (taker == f || !policy_function_needs(p, taker) || !policy_may_start(p, taker))
+	if (!policy_may_start(p, taker))
 		return false;
 	left = room_left(p, taker);
 	if (left >= wanted(p, taker))
 		return false;
 	return is_entitled(taker, left, f) ||
-	       (function_live(taker) == 0 && left < p->nfirst &&
+	       (function_live(taker) == 0 && left < nfirst(p, taker) &&
 		p->now - s->ready_at >= p->limits.turn * f->config.weight);
 }
 

@@ -92,13 +92,25 @@ TAILQ_HEAD(slots, slot);
 
 /* ---- functions ---- */
 
+struct function;
+TAILQ_HEAD(functions, function);
+
+/* What functions have together for which something is reserved; the limit is that. */
+struct group {
+	uint32_t name; /* 0: of its only function */
+	struct part part;
+	struct functions members; /* none: it is unused */
+};
+
 struct function {
 	struct policy_function config;
 	uint32_t number;
 	bool is_removed;
 	uint32_t n[SLOT_STATES];
-	uint64_t held;	   /* bytes of slots that are not ending */
-	struct part own;   /* all its slots; the limit is what is reserved, if it is */
+	uint64_t held;	     /* bytes of slots that are not ending */
+	struct part own;     /* all its slots; without a limit */
+	struct group *group; /* NULL: nothing is reserved */
+	TAILQ_ENTRY(function) sibling;
 	struct slots idle; /* the most recently used first */
 	struct invocations queue;
 	uint32_t nqueued;
@@ -115,7 +127,6 @@ struct function {
 	uint64_t tag;	 /* virtual time at which its next invocation starts; may wrap */
 	nsec_t estimate; /* of what one takes */
 };
-TAILQ_HEAD(functions, function);
 
 /* Functions with something set aside compete for no room with the others. */
 enum { SIDE_SHARED, SIDE_RESERVED, SIDES };
@@ -134,6 +145,7 @@ struct policy {
 	struct room promised;  /* provisioned slots of the others */
 
 	struct function **functions; /* by number */
+	struct group *groups;	     /* as many as functions */
 	uint32_t *numbers;	     /* that are free; the last is the next */
 	uint32_t nnumbers;
 	struct slot *slots;
@@ -214,6 +226,9 @@ bool policy_lose(struct policy *p, struct slot *s);
 int policy_heaps_reserve(struct policy *p, uint32_t queued);
 void policy_heaps_init(struct policy *p);
 void policy_heaps_fini(struct policy *p);
+/* It could use one slot more. */
+bool policy_function_wants(const struct function *f);
+/* That, and there is something to be done about it. */
 bool policy_function_needs(const struct policy *p, const struct function *f);
 void policy_sort(struct policy *p, struct function *f);
 void policy_forget(struct policy *p, struct function *f); /* without slots, and removed */
@@ -259,6 +274,22 @@ struct function *policy_run_next(const struct policy *p);
 /* If others could run if it were not at work, have somebody looked at. */
 bool policy_run_look(struct policy *p, struct policy_action *a);
 
+/* ---- policy_group.c: of functions with something reserved ---- */
+
+/* NULL: there is none; name 0 is that of none. */
+struct group *policy_group_find(const struct policy *p, uint32_t name);
+void policy_group_join(struct policy *p, struct function *f);
+void policy_group_leave(struct function *f);
+/* What @f, which may be NULL, has set aside by @config beyond what the others of its group have. */
+struct room policy_group_growth(const struct policy *p, const struct function *f,
+				const struct policy_function *config);
+/* Slots provisioned for all of @g, which may be NULL, but @but. */
+uint32_t policy_group_provisioned(const struct group *g, const struct function *but);
+/* Beside @f: who has the slot that can be taken and was idle for longest; who wants one, and holds
+ * least. NULL: nobody. */
+struct function *policy_group_oldest(const struct function *f);
+struct function *policy_group_needy(const struct function *f);
+
 /* ---- policy_room.c ---- */
 
 void policy_room_take(struct policy *p, const struct slot *s);
@@ -277,8 +308,10 @@ bool policy_room_fits(const struct policy *p, const struct function *f);
 bool policy_room_ever_fits(const struct policy *p, const struct function *f);
 /* Is it worth waiting for room? What is reserved is there once its own slots are gone. */
 bool policy_room_may_grow(const struct policy *p, const struct function *f);
-/* More is used than the limit, or will be; it does not end by itself. */
-bool policy_room_is_over(const struct policy *p);
+/* In its group, has another an idle slot that it may have, and there is no other room? */
+bool policy_room_may_take(const struct function *f);
+/* Of what @f shares with others more is used than the limit; it does not end by itself. */
+bool policy_room_is_over(const struct policy *p, const struct function *f);
 
 uint64_t policy_room_share(const struct function *f);
 /* The idle slot that @f may have destroyed to get one. NULL: none, or it need only wait. */

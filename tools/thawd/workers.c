@@ -356,12 +356,14 @@ static const struct outcome refusals[] = {
 			       .reason = AWS_REASON_CONCURRENT },
 	[POLICY_DOES_NOT_START] = { .error = AWS_SERVICE,
 				    .message = "no machine of this function starts" },
-	[POLICY_REMOVED] = { .error = AWS_RESOURCE_CONFLICT,
-			     .message = "the function was changed or removed" },
 };
 
 static void refuse(struct invocation *inv, enum policy_reason reason)
 {
+	if (reason == POLICY_REMOVED) {
+		function_pass_on(inv);
+		return;
+	}
 	inv->function->counts[FUNCTION_REFUSED]++;
 	invocation_end(inv, &refusals[reason]);
 }
