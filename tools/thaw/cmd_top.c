@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_top.c - `thaw top`: what a thawd does, once a second. */
-#include <getopt.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,17 +17,17 @@
 #define EVERY		  (EVERY_S * NSEC_PER_SEC)
 #define ANSWER_TIMEOUT_MS 2000u /* ours */
 
-enum { OPT_AT = 256, OPT_ONCE, OPT_JSON };
+enum { OPT_ONCE = CLIENT_OPTIONS_END, OPT_JSON };
 
 static const struct option options[] = {
-	{ "at", required_argument, NULL, OPT_AT },
+	CLIENT_OPTIONS,
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ 0 },
 };
 
 struct top {
-	const char *at;
+	struct client_place place;
 	bool once, json;
 	struct client client;
 	struct terminal terminal;
@@ -264,9 +263,9 @@ static int take_options(struct top *t, int argc, char **argv)
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == OPT_AT)
-			t->at = optarg;
-		else if (opt == OPT_ONCE)
+		if (client_take(&t->place, opt, optarg))
+			continue;
+		if (opt == OPT_ONCE)
 			t->once = true;
 		else if (opt == OPT_JSON)
 			t->json = true;
@@ -284,7 +283,7 @@ static int run_top(int argc, char **argv)
 
 	if (code != 0)
 		return code;
-	ret = client_open(&t.client, t.at, &err);
+	ret = client_open(&t.client, &t.place, &err);
 	if (ret < 0)
 		code = cmd_fail(ret, &err);
 	else
@@ -299,11 +298,10 @@ static int run_top(int argc, char **argv)
 const struct cmd cmd_top = {
 	.name = "top",
 	.run = run_top,
-	.usage = "[--at PLACE] [--once] [--json]",
+	.usage = "[--at PLACE] [--cacert FILE] [--cert FILE] [--key FILE] [--once] [--json]",
 	.summary = "watch what thawd does",
-	.options = "  --at PLACE         unix:/PATH or http://HOST:PORT of thawd ($THAWD, or\n"
-		   "                     unix:/run/thawd/thawd.sock)\n"
-		   "  --once             one table, of one second; so it is where there is no\n"
-		   "                     terminal. Else once a second, until q\n"
-		   "  --json             one JSON object on stdout, once\n",
+	.options = CLIENT_USAGE
+	"  --once             one table, of one second; so it is where there is no\n"
+	"                     terminal. Else once a second, until q\n"
+	"  --json             one JSON object on stdout, once\n",
 };
