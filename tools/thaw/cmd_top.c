@@ -298,7 +298,7 @@ static int run_top(int argc, char **argv)
 const struct cmd cmd_top = {
 	.name = "top",
 	.run = run_top,
-	.usage = "[--at PLACE] [--cacert FILE] [--cert FILE] [--key FILE] [--once] [--json]",
+	.usage = "[OPTION]...",
 	.summary = "watch what thawd does",
 	.options = CLIENT_USAGE
 	"  --once             one table, of one second; so it is where there is no\n"
