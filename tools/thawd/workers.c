@@ -158,7 +158,7 @@ static void hear_rewound(struct worker *w)
 		return;
 	w->state = WORKER_IDLE;
 	if (ret < 0) {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		poisoned(w);
 		return;
 	}
@@ -173,7 +173,7 @@ static void hear_death(struct worker *w)
 {
 	loop_remove(w->m->config.loop, &w->watch);
 	w->watch.fd = -1;
-	log_info("%s: a machine's process ended", w->function->record.name);
+	log_info_of(w->function->record.name, "a machine's process ended");
 	poisoned(w);
 }
 
@@ -229,7 +229,7 @@ static void rewind_slot(struct worker *w)
 	int ret = thaw_slot_rewind(w->slot, 0, &err);
 
 	if (ret < 0) {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		poisoned(w);
 		return;
 	}
@@ -243,7 +243,7 @@ static void worker_started(struct worker *w)
 
 	w->watch = (struct loop_watch){ .fd = thaw_slot_fd(w->slot), .callback = on_slot };
 	if (loop_add(w->m->config.loop, &w->watch, EPOLLIN, &err) < 0) {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		w->watch.fd = -1;
 		poisoned(w);
 		return;
@@ -263,7 +263,7 @@ static void try_start(struct worker *w)
 	} else if (ret == -EAGAIN) {
 		w->state = WORKER_WANTS_SHELL;
 	} else {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		poisoned(w);
 	}
 }
@@ -374,7 +374,7 @@ void workers_filled(void *kind_data, const struct thaw_err *err, void *data)
 
 	policy_tick(m->policy, clock_monotonic());
 	if (err)
-		log_warn("%s: %s", f->record.name, err->text);
+		log_warn_of(f->record.name, "%s", err->text);
 	for (uint32_t i = 0; i < m->config.limits.slots; i++) {
 		struct worker *w = &m->workers[i];
 
