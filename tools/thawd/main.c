@@ -25,9 +25,9 @@ static int end(const struct daemon_config *c, int ret, const struct err *err)
 	if (ret < 0 && c->logs_json)
 		log_line(LOG_ERROR, LOG, NULL, "%s", err->text);
 	log_flush(STDERR_FILENO);
-	if (ret < 0 && !c->logs_json)
-		return options_fail(ret, err);
-	return exit_code(ret);
+	if (ret >= 0)
+		return EXIT_OK;
+	return c->logs_json ? exit_code(ret) : options_fail(ret, err);
 }
 
 static int run(struct daemon_config *c)

@@ -48,8 +48,9 @@ static void report(struct worker *w, const struct invocation *inv)
 	tell(w, "END RequestId: %s\n", inv->id);
 	tell(w,
 	     "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f ms\tMemory Size: "
-	     "%" PRIu64 " MB\n",
-	     inv->id, ms, ms + 0.999, machines_memory(w->function->kind) >> 20);
+	     "%" PRIu64 " MB%s%s\n",
+	     inv->id, ms, ms + 0.999, machines_memory(w->function->kind) >> 20,
+	     inv->trace ? "\ttraceparent: " : "", inv->trace ? inv->trace : "");
 }
 
 /* The worker's invocation has ended in @outcome, but for what was printed. */
@@ -86,6 +87,10 @@ static void fail(struct worker *w, int ret, const char *why)
 		snprintf(message, sizeof(message), "%s", why);
 	}
 	tell(w, "RequestId: %s Error: %s\n", w->invocation->id, message);
+	log_line(LOG_INFO, LOG,
+		 &(struct log_about){ w->function->record.name, w->invocation->id,
+				      w->invocation->trace },
+		 "%s", message);
 	finish(w, &o);
 }
 
