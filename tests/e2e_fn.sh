@@ -196,6 +196,18 @@ expect_equal "and memory" "$(jq '.memory_bytes > 0' "$E2E_OUT")" true
 kill $load
 wait $load
 
+# Of its widest line, in letters. 0: the terminal does not say how wide it is, but COLUMNS does.
+width_of_top() { # COLUMNS ARGUMENT...
+	columns=$1
+	shift
+	COLUMNS=77 script -qec "stty cols $columns rows 20; '$THAW' top $*" "$WORK/screen" </dev/null >"$WORK/typed"
+	tr -d '\r' <"$WORK/typed" | LC_ALL=C.UTF-8 wc -L
+}
+for columns in 100 80 60 40; do
+	expect_equal "top --once keeps to $columns columns" "$(($(width_of_top $columns --once) <= columns))" 1
+done
+expect_equal "and to COLUMNS" "$(($(width_of_top 0 --once) <= 77))" 1
+
 # How a terminal is before, while, and after somebody was killed.
 cat >"$WORK/terminal.sh" <<'END'
 stty -g >"$WORK/before"

@@ -10,7 +10,7 @@
 #include "tools/thaw/client.h"
 #include "tools/thaw/cmd.h"
 #include "tools/thaw/guard.h"
-#include "tools/thaw/look.h"
+#include "tools/thaw/look_table.h"
 #include "tools/thaw/terminal.h"
 
 #define EVERY_S		  1u
@@ -77,73 +77,9 @@ static int look_again(struct top *t, struct err *err)
 
 /* ---- showing ---- */
 
-static void print_duration(FILE *to, double seconds)
-{
-	double us = seconds * 1e6;
-
-	if (isnan(us))
-		fprintf(to, "%8s", "-");
-	else if (us < 1e4)
-		fprintf(to, "%6.0fus", us);
-	else if (us < 1e7)
-		fprintf(to, "%6.1fms", us / 1e3);
-	else
-		fprintf(to, "%7.1fs", us / 1e6);
-}
-
-static void print_totals(FILE *to, const struct top *t)
-{
-	const struct look *now = &t->looks[t->now];
-	double invocations = 0, errors = 0, machines = 0, queued = 0;
-
-	for (size_t i = 0; i < now->n; i++) {
-		const struct look_change *c = &t->changes[i];
-
-		invocations += c->invocations_per_s;
-		errors += c->errors_per_s;
-		queued += c->function->queued;
-		for (size_t k = 0; k < LOOK_MACHINES; k++)
-			machines += c->function->machines[k];
-	}
-	fprintf(to,
-		"%s: %.1f invocations/s, %.1f errors/s; queued: %.0f, machines: %.0f, "
-		"memory: %.1f MiB\n",
-		t->client.at, invocations, errors, queued, machines,
-		now->memory_bytes / (1 << 20));
-}
-
-static void print_function(FILE *to, const struct look_change *c)
-{
-	const struct look_function *f = c->function;
-	char name[sizeof(f->name) + sizeof(f->version)];
-
-	/* As invoke takes it. */
-	snprintf(name, sizeof(name), "%s:%s", f->name, f->version);
-	if (strcmp(f->version, "$LATEST") == 0)
-		name[strlen(f->name)] = '\0';
-	fprintf(to, "%-24s %8.1f %7.1f", name, c->invocations_per_s, c->errors_per_s);
-	for (size_t i = 0; i < LOOK_TIMES; i++) {
-		putc(' ', to);
-		print_duration(to, c->times[i].p50_s);
-		putc(' ', to);
-		print_duration(to, c->times[i].p99_s);
-	}
-	for (size_t i = 0; i < LOOK_MACHINES; i++)
-		fprintf(to, " %5.0f", f->machines[i]);
-	fprintf(to, " %6.0f\n", f->queued);
-}
-
 static void print_table(FILE *to, const struct top *t)
 {
-	print_totals(to, t);
-	fprintf(to, "\n%-24s %8s %7s %17s %17s %17s %23s\n", "", "", "", "QUEUE", "RESPONSE",
-		"REWIND", "MACHINES");
-	fprintf(to, "%-24s %8s %7s", "FUNCTION", "/s", "ERR/s");
-	for (size_t i = 0; i < LOOK_TIMES; i++)
-		fprintf(to, " %8s %8s", "p50", "p99");
-	fprintf(to, " %5s %5s %5s %5s %6s\n", "START", "IDLE", "BUSY", "REW", "QUEUED");
-	for (size_t i = 0; i < t->looks[t->now].n; i++)
-		print_function(to, &t->changes[i]);
+	look_table(to, t->client.at, &t->looks[t->now], t->changes, terminal_columns());
 }
 
 static json_t *microseconds(double seconds)
