@@ -21,7 +21,7 @@ static struct look now = { .memory_bytes = 3 << 20, .functions = functions, .n =
 static struct look_change changes[] = {
 	{ .function = &functions[0],
 	  .invocations_per_s = 12.5,
-	  .times = { { NAN, NAN }, { 123e-6, 45e-3 }, { 67e-6, 89 } } },
+	  .times = { { (double)NAN, (double)NAN }, { 123e-6, 45e-3 }, { 67e-6, 89 } } },
 	{ .function = &functions[1],
 	  .invocations_per_s = 1e12,
 	  .errors_per_s = 1e12,
