@@ -224,6 +224,16 @@ expect_match "a trace context is passed back" "$(tr -d '\r' <"$WORK/head")" "^tr
 invoke echo x -H "traceparent: $trace" >/dev/null
 expect_match "and told in the function's log" "$(ask GET /thaw/functions/echo/log)" \
 	"^REPORT RequestId: .*	traceparent: $trace\$"
+traced() { # how many of echo's invocations had that trace context
+	ask GET /thaw/functions/echo/log | grep -c "traceparent: $trace\$"
+}
+invoke echo x -H "traceparent: $trace" -H 'X-Amz-Invocation-Type: Event' >/dev/null
+tries=$((100 * SLOW))
+while [ "$(traced)" -lt 2 ] && [ $tries -gt 0 ]; do
+	tries=$((tries - 1))
+	sleep 0.1
+done
+expect_equal "also of an event that was queued" "$(traced)" 2
 thawd_stop
 expect_equal "each line of its log is an object" "$(jq -c type "$WORK/thawd.log" | sort -u)" '"object"'
 expect_equal "with what belongs to it" \
