@@ -3,20 +3,22 @@
 
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/clock.h"
 #include "engine/util.h"
 
-#define LOG_LINE 256u /* longest line, cut beyond; ours */
 #define LOG_RING 128u /* lines kept; ours */
 
+const char *const log_levels[LOG_LEVELS] = { "error", "warn", "info", "debug" };
+
+static size_t as_text(const struct log_entry *e, char line[LOG_LINE_SIZE]);
+
 static enum log_level log_level = LOG_WARN;
+static size_t (*log_format)(const struct log_entry *e, char line[LOG_LINE_SIZE]) = as_text;
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-static char log_ring[LOG_RING][LOG_LINE];
+static struct log_entry log_ring[LOG_RING];
 static size_t log_first, log_count, log_dropped;
 
 void log_set_level(enum log_level level)
@@ -24,26 +26,48 @@ void log_set_level(enum log_level level)
 	log_level = level;
 }
 
-/* Format one line, newline included, into the slot of the ring that is next. */
-static void log_format(char *line, const char *file, const char *fmt, va_list ap)
-	__attribute__((format(printf, 3, 0)));
-
-static void log_format(char *line, const char *file, const char *fmt, va_list ap)
+void log_set_format(size_t (*format)(const struct log_entry *e, char line[LOG_LINE_SIZE]))
 {
-	uint64_t us = clock_monotonic() / NSEC_PER_USEC;
-	int used = snprintf(line, LOG_LINE,
-			    "[%llu.%06llu] %s: ", (unsigned long long)(us / 1000000),
-			    (unsigned long long)(us % 1000000), file);
-	size_t at = MIN((size_t)MAX(used, 0), (size_t)LOG_LINE - 2);
-
-	vsnprintf(line + at, LOG_LINE - 1 - at, fmt, ap);
-	at = strlen(line);
-	line[at] = '\n';
-	line[at + 1] = '\0';
+	log_format = format ? format : as_text;
 }
 
-void log_line(enum log_level level, const char *file, const char *fmt, ...)
+/* [SECONDS] FILE: FUNCTION: REQUEST: TRACE: MESSAGE, without what there is not. */
+static size_t as_text(const struct log_entry *e, char line[LOG_LINE_SIZE])
 {
+	const char *const words[] = { e->file, e->function, e->request, e->trace };
+	unsigned long long us = e->monotonic / NSEC_PER_USEC;
+	int n = snprintf(line, LOG_LINE_SIZE, "[%llu.%06llu] ", us / 1000000, us % 1000000);
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (*words[i])
+			n += snprintf(line + n, LOG_LINE_SIZE - (size_t)n, "%s: ", words[i]);
+	}
+	n += snprintf(line + n, LOG_LINE_SIZE - (size_t)n, "%s\n", e->message);
+	return (size_t)n;
+}
+
+static void copy(char out[LOG_NAME_SIZE], const char *text)
+{
+	snprintf(out, LOG_NAME_SIZE, "%s", text ? text : "");
+}
+
+/* All of @e but its message. */
+static void begin(struct log_entry *e, enum log_level level, const char *file,
+		  const struct log_about *about)
+{
+	e->level = level;
+	e->monotonic = clock_monotonic();
+	e->realtime = clock_realtime();
+	copy(e->file, file);
+	copy(e->function, about ? about->function : NULL);
+	copy(e->request, about ? about->request : NULL);
+	copy(e->trace, about ? about->trace : NULL);
+}
+
+void log_line(enum log_level level, const char *file, const struct log_about *about,
+	      const char *fmt, ...)
+{
+	struct log_entry *e;
 	va_list ap;
 
 	if (level > log_level)
@@ -54,25 +78,40 @@ void log_line(enum log_level level, const char *file, const char *fmt, ...)
 		log_count--;
 		log_dropped++;
 	}
+	e = &log_ring[(log_first + log_count) % LOG_RING];
+	begin(e, level, file, about);
 	va_start(ap, fmt);
-	log_format(log_ring[(log_first + log_count) % LOG_RING], file, fmt, ap);
+	vsnprintf(e->message, sizeof(e->message), fmt, ap);
 	va_end(ap);
 	log_count++;
 	pthread_mutex_unlock(&log_lock);
 }
 
+static ssize_t write_entry(int fd, const struct log_entry *e)
+{
+	char line[LOG_LINE_SIZE];
+
+	return write(fd, line, log_format(e, line));
+}
+
+static ssize_t write_note(int fd)
+{
+	struct log_entry e;
+
+	begin(&e, LOG_WARN, "log", NULL);
+	snprintf(e.message, sizeof(e.message), "%zu older lines dropped", log_dropped);
+	return write_entry(fd, &e);
+}
+
 void log_flush(int fd)
 {
-	char note[64];
 	ssize_t n = 0;
 
 	pthread_mutex_lock(&log_lock);
-	if (log_dropped > 0) {
-		snprintf(note, sizeof(note), "log: %zu older lines dropped\n", log_dropped);
-		n = write(fd, note, strlen(note));
-	}
+	if (log_dropped > 0)
+		n = write_note(fd);
 	for (; log_count > 0 && n >= 0; log_count--) {
-		n = write(fd, log_ring[log_first], strlen(log_ring[log_first]));
+		n = write_entry(fd, &log_ring[log_first]);
 		log_first = (log_first + 1) % LOG_RING;
 	}
 	log_count = log_dropped = 0;

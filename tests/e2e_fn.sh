@@ -4,6 +4,7 @@
 # shellcheck source=tests/e2e.sh
 # shellcheck disable=SC2016 # $LATEST is Lambda's
 . tests/e2e.sh
+. tests/e2e/certificates.sh
 
 DAEMON=${DAEMON:-build/release/thawd}
 need_program "$DAEMON"
@@ -48,21 +49,35 @@ expect_match "is said before it is built" "$(cat "$E2E_ERR")" 'no answer'
 expect_status 1 "no thawd for top" "$THAW" top --once
 one_line "no thawd for top"
 expect_status 1 "a place that is none" "$THAW" fn list --at somewhere
-expect_match "which says what is" "$(cat "$E2E_ERR")" 'expected unix:/PATH or http://HOST:PORT'
+expect_match "which says what is" "$(cat "$E2E_ERR")" 'expected unix:/PATH, HOST:PORT, http'
+expect_status 1 "a certificate for a place without TLS" "$THAW" top --at 127.0.0.1:1 --cacert /dev/null
+one_line "a certificate for a place without TLS"
 
 need_kvm
 
 # An address that nobody else has.
 tcp=127.$(($$ / 65536 % 254 + 1)).$(($$ / 256 % 256)).$(($$ % 254 + 1)):9001
-"$DAEMON" --dir "$WORK/store" --listen "unix:$WORK/sock" --listen "$tcp" \
-	>"$WORK/ready" 2>"$WORK/daemon.log" &
-daemon=$!
-trap 'kill "$daemon" 2>/dev/null; wait "$daemon"; rm -rf "$WORK"' EXIT
-tries=$((100 * SLOW))
-while [ ! -s "$WORK/ready" ] && [ $tries -gt 0 ]; do
-	tries=$((tries - 1))
-	sleep 0.1
-done
+daemon=
+trap '[ -z "$daemon" ] || { kill "$daemon"; wait "$daemon"; } 2>/dev/null; rm -rf "$WORK"' EXIT
+start() { # [OPTION]...
+	: >"$WORK/ready"
+	"$DAEMON" --dir "$WORK/store" --listen "unix:$WORK/sock" --listen "$tcp" "$@" \
+		>"$WORK/ready" 2>"$WORK/daemon.log" &
+	daemon=$!
+	tries=$((100 * SLOW))
+	while [ ! -s "$WORK/ready" ] && [ $tries -gt 0 ]; do
+		tries=$((tries - 1))
+		sleep 0.1
+	done
+}
+stop() { # returns its exit status
+	kill "$daemon"
+	wait "$daemon"
+	stopped=$?
+	daemon=
+	return $stopped
+}
+start
 
 # ---- functions ----
 
@@ -104,6 +119,7 @@ expect_equal "with its reply" "$(cat "$E2E_OUT")" hello
 expect_equal "an empty event" "$("$THAW" fn invoke echo | wc -c)" 0
 expect_equal "by TCP, whatever proxies there are" \
 	"$(http_proxy=http://127.0.0.1:1 "$THAW" fn invoke --at "http://$tcp" echo hello)" hello
+expect_equal "and by host and port" "$("$THAW" fn invoke --at "$tcp" echo hello)" hello
 head -c 6291456 /dev/urandom >"$WORK/largest"
 "$THAW" fn invoke echo - --output "$WORK/reply" <"$WORK/largest"
 expect_same_file "an event of 6 MiB from stdin, and a reply into a file" "$WORK/reply" \
@@ -180,6 +196,18 @@ expect_equal "and memory" "$(jq '.memory_bytes > 0' "$E2E_OUT")" true
 kill $load
 wait $load
 
+# Of its widest line, in letters. 0: the terminal does not say how wide it is, but COLUMNS does.
+width_of_top() { # COLUMNS ARGUMENT...
+	columns=$1
+	shift
+	COLUMNS=77 script -qec "stty cols $columns rows 20; '$THAW' top $*" "$WORK/screen" </dev/null >"$WORK/typed"
+	tr -d '\r' <"$WORK/typed" | LC_ALL=C.UTF-8 wc -L
+}
+for columns in 100 80 60 40; do
+	expect_equal "top --once keeps to $columns columns" "$(($(width_of_top $columns --once) <= columns))" 1
+done
+expect_equal "and to COLUMNS" "$(($(width_of_top 0 --once) <= 77))" 1
+
 # How a terminal is before, while, and after somebody was killed.
 cat >"$WORK/terminal.sh" <<'END'
 stty -g >"$WORK/before"
@@ -208,14 +236,84 @@ done
 expect_equal "q ends it" $? 0
 expect_match "after it has shown something" "$(cat "$WORK/screen")" '^moody '
 
+# ---- a thawd that knows its clients ----
+
+remote() { # COMMAND...: of thaw, by TCP with the right key
+	AWS_ACCESS_KEY_ID=$KEY AWS_SECRET_ACCESS_KEY=$SECRET "$THAW" "$@"
+}
+KEY=AKIDEXAMPLE SECRET=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY
+(umask 077 && echo "$KEY $SECRET" >"$WORK/keys")
+"$THAW" fn alias echo live 1 >/dev/null
+stop
+start --auth "sigv4:$WORK/keys"
+export THAWD="http://$tcp"
+expect_status 1 "without a key nobody gets in" "$THAW" fn list
+one_line "without a key nobody gets in"
+expect_status 1 "with a wrong one neither" env "AWS_ACCESS_KEY_ID=$KEY" AWS_SECRET_ACCESS_KEY=wrong \
+	"$THAW" fn invoke echo x
+expect_match "and thawd says why" "$(cat "$E2E_ERR")" '^thaw: .*signature we calculated does not match'
+one_line "and thawd says why"
+expect_status 0 "with the right one" remote fn list --versions
+expect_match "one does" "$(cat "$E2E_OUT")" '^echo +1 '
+expect_equal "an event is signed" "$(remote fn invoke echo:live 'a b&c=%20')" 'a b&c=%20'
+expect_equal "and a large one" "$(remote fn invoke echo - <"$WORK/largest" | wc -c)" 6291456
+expect_status 0 "and headers, in any region" env AWS_REGION=eu-north-1 AWS_ACCESS_KEY_ID="$KEY" \
+	AWS_SECRET_ACCESS_KEY="$SECRET" "$THAW" fn invoke --tail echo x
+expect_status 0 "and one that is kept" remote fn invoke --event echo x
+expect_status 1 "a name that is none is refused in thawd's words" remote fn invoke 'a b' x
+expect_match "and not for its signature" "$(cat "$E2E_ERR")" 'name'
+expect_status 0 "publish signed" remote fn publish moody
+expect_status 0 "change signed" remote fn add image --description 'from afar'
+expect_status 0 "alias signed" remote fn alias moody good 1
+expect_status 0 "rm signed" remote fn rm moody:good
+expect_status 0 "logs signed" remote fn logs echo
+expect_status 0 "top signed" remote top --once
+expect_match "shows functions, too" "$(cat "$E2E_OUT")" '^echo '
+stop
+
+if command -v openssl >/dev/null; then
+	authority ca
+	authority foreign
+	certificate server ca "${tcp%:*}"
+	certificate client ca
+	certificate stranger foreign
+	start --auth "sigv4:$WORK/keys" --tls "$WORK/server.pem,$WORK/server.key,$WORK/ca.pem"
+	export THAWD="https://$tcp"
+	with() { # CLIENT AUTHORITY COMMAND...
+		with_cert=$1 with_ca=$2
+		shift 2
+		remote "$@" --cacert "$WORK/$with_ca.pem" --cert "$WORK/$with_cert.pem" \
+			--key "$WORK/$with_cert.key"
+	}
+	expect_equal "with a certificate and a key one gets in through TLS" \
+		"$(with client ca fn invoke echo x)" x
+	expect_status 0 "top, too" with client ca top --once
+	expect_status 1 "a thawd that nobody vouches for is not asked" with client foreign fn invoke echo x
+	expect_match "which is said" "$(cat "$E2E_ERR")" "no answer from thawd at $THAWD: .*certificate"
+	one_line "which is said"
+	expect_status 1 "nor one that only others trust" remote fn list
+	expect_status 1 "a client with a foreign certificate stays out" with stranger ca fn invoke echo x
+	one_line "a client with a foreign certificate stays out"
+	expect_status 1 "as does one without" remote fn list --cacert "$WORK/ca.pem"
+	expect_status 1 "and one without a key" "$THAW" fn list --cacert "$WORK/ca.pem" \
+		--cert "$WORK/client.pem" --key "$WORK/client.key"
+	expect_match "whose certificate was right" "$(cat "$E2E_ERR")" 'Missing Authentication Token'
+	expect_status 1 "a certificate that is not there" with nobody ca fn list
+	one_line "a certificate that is not there"
+	stop
+else
+	skip "thaw fn through TLS" "openssl is not installed"
+fi
+export THAWD="unix:$WORK/sock"
+start
+
 # ---- the end ----
 
 expect_status 0 "rm" "$THAW" fn rm moody
 expect_equal "says nothing" "$(cat "$E2E_OUT")" ""
 expect_status 1 "rm of what is gone" "$THAW" fn rm moody
 one_line "rm of what is gone"
-kill "$daemon"
-wait "$daemon"
+stop
 expect_equal "thawd ends well" $? 0
 expect_status 1 "and is missed" "$THAW" fn invoke echo x
 finish

@@ -3,6 +3,7 @@
 # thawd's frontend and clients that others wrote: curl, and AWS's own command line where it is
 # installed. Behind it are functions that are made up (tests/e2e/frontend.c).
 . tests/e2e.sh
+. tests/e2e/certificates.sh
 need_program curl
 
 FRONTEND=${FRONTEND:-build/release/tests/e2e/frontend}
@@ -113,25 +114,14 @@ expect_status 1 "keys that others can read are refused" "$FRONTEND" 127.0.0.1:0 
 
 # ---- certificates ----
 
-certificate() { # NAME ISSUER: NAME.pem and NAME.key, signed by ISSUER
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" \
-		-keyout "$WORK/$1.key" -out "$WORK/$1.csr" 2>/dev/null
-	openssl x509 -req -in "$WORK/$1.csr" -CA "$WORK/$2.pem" -CAkey "$WORK/$2.key" -days 2 \
-		-CAcreateserial -extfile "$WORK/names" -out "$WORK/$1.pem" 2>/dev/null
-}
-authority() { # NAME
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" -days 2 \
-		-keyout "$WORK/$1.key" -out "$WORK/$1.pem" 2>/dev/null
-}
 with_tls() { # CERTIFICATE
 	quiet_curl --cacert "$WORK/ca.pem" --cert "$WORK/$1.pem" --key "$WORK/$1.key" \
 		"https://127.0.0.1:$port/$API/echo/invocations" -d hi
 }
 if command -v openssl >/dev/null; then
-	echo "subjectAltName=IP:127.0.0.1" >"$WORK/names"
 	authority ca
 	authority foreign
-	certificate server ca
+	certificate server ca 127.0.0.1
 	certificate client ca
 	certificate stranger foreign
 	start 127.0.0.1:0 tls "$WORK/server.pem" "$WORK/server.key" "$WORK/ca.pem"

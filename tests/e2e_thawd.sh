@@ -273,6 +273,40 @@ expect_equal "what takes longer than --drain: it ends well, too" "$thawd_status"
 wait $loader
 expect_equal "and no process is left" "$(pgrep -fc "^$THAWD --dir $WORK/thawd")" 0
 
+# ---- what it logs, and who it was for ----
+
+trace=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+expect_status 2 "a format that is none" "$THAWD" --dir "$WORK/x" --log-format xml
+echo 'log-format = json' >"$WORK/config"
+: >"$WORK/thawd.log"
+thawd_start --config "$WORK/config" || not_ok "it starts with a configuration" "$(cat "$WORK/thawd.log")"
+invoke moody crash -D "$WORK/head" -H "traceparent: $trace" >/dev/null
+expect_match "a trace context is passed back" "$(tr -d '\r' <"$WORK/head")" "^traceparent: $trace\$"
+invoke echo x -H "traceparent: $trace" >/dev/null
+expect_match "and told in the function's log" "$(ask GET /thaw/functions/echo/log)" \
+	"^REPORT RequestId: .*	traceparent: $trace\$"
+traced() { # how many of echo's invocations had that trace context
+	ask GET /thaw/functions/echo/log | grep -c "traceparent: $trace\$"
+}
+invoke echo x -H "traceparent: $trace" -H 'X-Amz-Invocation-Type: Event' >/dev/null
+tries=$((100 * SLOW))
+while [ "$(traced)" -lt 2 ] && [ $tries -gt 0 ]; do
+	tries=$((tries - 1))
+	sleep 0.1
+done
+expect_equal "also of an event that was queued" "$(traced)" 2
+thawd_stop
+expect_equal "each line of its log is an object" "$(jq -c type "$WORK/thawd.log" | sort -u)" '"object"'
+expect_equal "with what belongs to it" \
+	"$(jq '.time and .level and .component and .message' "$WORK/thawd.log" | sort -u)" true
+id=$(sed -n 's/\r$//; s/^x-amzn-RequestId: //p' "$WORK/head")
+expect_equal "and what it is about" "$(jq -c 'select(.function == "moody") |
+	[.component, .level, .request_id, .traceparent]' "$WORK/thawd.log")" \
+	"[\"thawd\",\"info\",\"$id\",\"$trace\"]"
+expect_status 1 "what ends it, too" "$THAWD" --dir "$WORK/thawd.log" --log-format json
+expect_match "is an object" "$(jq -r '.level + " " + .message' "$E2E_ERR")" '^error .*thawd.log'
+: >"$WORK/thawd.log"
+
 # ---- a zygote that died ----
 
 thawd_start || not_ok "it starts again"

@@ -62,7 +62,7 @@ Test(fn, options_may_stand_anywhere)
 		     0));
 	cr_expect(eq(str, taken, "one=1 other "));
 	cr_expect(f.json);
-	cr_expect(eq(str, (char *)f.at, "unix:/x"));
+	cr_expect(eq(str, (char *)f.place.at, "unix:/x"));
 	cr_expect(eq(int, optind, 7));
 	client_close(&f.client);
 }
@@ -98,37 +98,107 @@ Test(fn, wrong_ones_are_refused)
 Test(fn, places_of_thawd)
 {
 	static const struct {
-		const char *at;
-		int ret;
+		const char *at, *base;
 	} cases[] = {
-		{ "unix:/run/x", 0 },	       { "http://127.0.0.1:9001", 0 },
-		{ "unix:x", -EINVAL },	       { "unix:", -EINVAL },
-		{ "https://x", -EINVAL },      { "/run/x", -EINVAL },
-		{ "127.0.0.1:9001", -EINVAL },
+		{ "unix:/run/x", "http://localhost" },
+		{ "http://127.0.0.1:9001", "http://127.0.0.1:9001" },
+		{ "https://x", "https://x" },
+		{ "127.0.0.1:9001", "http://127.0.0.1:9001" },
+		{ "[::1]:9001", "http://[::1]:9001" },
+		{ "unix:x", NULL },
+		{ "unix:/", NULL },
+		{ "unix:", NULL },
+		{ "/run/x", NULL },
+		{ "x", NULL },
+		{ "x:", NULL },
+		{ ":1", NULL },
+		{ "x:y", NULL },
+		{ "ftp://x:1", NULL },
 	};
 	struct client c;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		cr_expect(eq(int, client_open(&c, cases[i].at, NULL), cases[i].ret), "%s",
-			  cases[i].at);
+		const struct client_place place = { .at = cases[i].at };
+		int ret = client_open(&c, &place, NULL);
+
+		cr_expect(eq(int, ret, cases[i].base ? 0 : -EINVAL), "%s", cases[i].at);
+		if (cases[i].base)
+			cr_expect(eq(str, c.base, (char *)cases[i].base));
 		client_close(&c);
 	}
+}
+
+Test(fn, the_environment_says_where_thawd_is_else_it_is_at_the_usual_place)
+{
+	const struct client_place nowhere = { 0 };
+	struct client c;
+
 	unsetenv("THAWD");
-	cr_assert(eq(int, client_open(&c, NULL, NULL), 0));
+	cr_assert(eq(int, client_open(&c, &nowhere, NULL), 0));
 	cr_expect(eq(str, (char *)c.at, "unix:/run/thawd/thawd.sock"));
 	client_close(&c);
 	setenv("THAWD", "unix:/elsewhere", 1);
-	cr_assert(eq(int, client_open(&c, NULL, NULL), 0));
+	cr_assert(eq(int, client_open(&c, &nowhere, NULL), 0));
 	cr_expect(eq(str, (char *)c.at, "unix:/elsewhere"));
+	client_close(&c);
+}
+
+Test(fn, certificates_are_not_left_unused)
+{
+	static const struct client_place places[] = {
+		{ .at = "x:1", .cacert = "/f" },
+		{ .at = "http://x:1", .cert = "/f" },
+		{ .at = "unix:/x", .key = "/f" },
+	};
+	const struct client_place good = { "https://x:1", "/a", "/b", "/c" };
+	struct client c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		cr_expect(eq(int, client_open(&c, &places[i], NULL), -EINVAL), "%zu", i);
+		client_close(&c);
+	}
+	cr_expect(eq(int, client_open(&c, &good, NULL), 0));
+	client_close(&c);
+}
+
+/* As AWS's tools look for them. */
+Test(fn, keys_come_from_the_environment)
+{
+	const struct client_place tcp = { .at = "x:1" }, local = { .at = "unix:/x" };
+	struct client c;
+
+	unsetenv("AWS_REGION");
+	unsetenv("AWS_DEFAULT_REGION");
+	setenv("AWS_ACCESS_KEY_ID", "id", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "", 1);
+	cr_assert(eq(int, client_open(&c, &tcp, NULL), 0));
+	cr_expect(eq(ptr, (void *)c.key.id, NULL));
+	client_close(&c);
+	setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+	cr_assert(eq(int, client_open(&c, &tcp, NULL), 0));
+	cr_expect(eq(str, (char *)c.key.id, "id"));
+	cr_expect(eq(str, (char *)c.key.region, "us-east-1"));
+	client_close(&c);
+	setenv("AWS_DEFAULT_REGION", "eu-north-1", 1);
+	cr_assert(eq(int, client_open(&c, &tcp, NULL), 0));
+	cr_expect(eq(str, (char *)c.key.region, "eu-north-1"));
+	client_close(&c);
+	setenv("AWS_REGION", "eu-west-1", 1);
+	cr_assert(eq(int, client_open(&c, &tcp, NULL), 0));
+	cr_expect(eq(str, (char *)c.key.region, "eu-west-1"));
+	client_close(&c);
+	cr_assert(eq(int, client_open(&c, &local, NULL), 0));
+	cr_expect(eq(ptr, (void *)c.key.id, NULL));
 	client_close(&c);
 }
 
 Test(fn, names_are_encoded)
 {
+	const struct client_place place = { .at = "unix:/x" };
 	char path[CLIENT_MAX_PATH], longest[CLIENT_MAX_PATH];
 	struct client c;
 
-	cr_assert(eq(int, client_open(&c, "unix:/x", NULL), 0));
+	cr_assert(eq(int, client_open(&c, &place, NULL), 0));
 	cr_assert(eq(int, client_path(&c, path, NULL, "/a/%s/b?c=%s", "x/y z", "$1&"), 0));
 	cr_expect(eq(str, path, "/a/x%2Fy%20z/b?c=%241%26"));
 	memset(longest, 'x', sizeof(longest) - 1);

@@ -14,6 +14,8 @@
 /* A backend that ends each call with `outcome`, or later; and knows two functions. */
 
 static struct call last; /* as it was when it came */
+#define TRACEPARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 static char payload[100], context[100], trace[100];
 static struct call *waiting;
 static unsigned ncalls, ncancelled;
@@ -286,14 +288,37 @@ Test(lambda, what_clients_say_of_themselves_is_handed_on, .init = start, .fini =
 	char *answer = invoke("f/invocations",
 			      "X-Amz-Client-Context: eyJhIjoxfQ==\r\n"
 			      "X-Amzn-Trace-Id: Root=1-2-3\r\n"
-			      "traceparent: 00-a-b-01\r\n",
+			      "traceparent: " TRACEPARENT "\r\n",
 			      "");
 
 	cr_expect(http_has(answer, "X-Amzn-Trace-Id: Root=1-2-3"));
+	cr_expect(http_has(answer, "traceparent: " TRACEPARENT));
 	expect_answer(answer, 200, "\"hi\"");
 	cr_expect(eq(str, context, "eyJhIjoxfQ=="));
 	cr_expect(eq(str, trace, "Root=1-2-3"));
 	cr_expect(ne(ptr, (void *)last.traceparent, NULL));
+}
+
+Test(lambda, trace_contexts_of_another_form_are_left_out, .init = start, .fini = stop)
+{
+	static const char *const wrong[] = {
+		"",
+		"00-a-b-01",
+		"01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+		"00-0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331-01",
+		TRACEPARENT "0",
+	};
+	char line[100];
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(line, sizeof(line), "traceparent: %s\r\n", wrong[i]);
+		char *answer = invoke("f/invocations", line, "");
+
+		cr_expect(strcasestr(answer, "traceparent") == NULL, "%s", answer);
+		expect_answer(answer, 200, "\"hi\"");
+		cr_expect(eq(ptr, (void *)last.traceparent, NULL), "%s", wrong[i]);
+	}
 }
 
 Test(lambda, client_contexts_must_be_base64_of_an_object, .init = start, .fini = stop)

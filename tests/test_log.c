@@ -52,6 +52,19 @@ Test(log, a_line_has_time_file_and_text)
 	free(text);
 }
 
+Test(log, a_line_says_what_it_is_about)
+{
+	const struct log_about request = { .function = "echo", .request = "id" };
+	char *text;
+
+	log_warn_of("sql", "late");
+	log_line(LOG_WARN, LOG, &request, "crashed");
+	text = flushed();
+	cr_expect(ne(ptr, strstr(text, "] test: sql: late\n"), NULL), "%s", text);
+	cr_expect(ne(ptr, strstr(text, "] test: echo: id: crashed\n"), NULL), "%s", text);
+	free(text);
+}
+
 Test(log, lines_above_the_level_are_dropped)
 {
 	char *text;
@@ -79,7 +92,9 @@ Test(log, the_ring_keeps_the_newest_lines_in_order)
 	lines = count_lines(text) - 1; /* the first one is the note */
 	cr_assert(gt(int, lines, 10));
 	cr_assert(lt(int, lines, 1000));
-	cr_assert(eq(int, sscanf(text, "log: %d older lines dropped\n", &last), 1), "%s", text);
+	at = strstr(text, "] log: ");
+	cr_assert(ne(ptr, at, NULL), "%s", text);
+	cr_assert(eq(int, sscanf(at, "] log: %d older lines dropped\n", &last), 1), "%s", text);
 	cr_expect(eq(int, last, 1000 - lines));
 	for (at = strchr(text, '\n') + 1; *at; at = strchr(at, '\n') + 1) {
 		int i = -1;
@@ -115,7 +130,7 @@ Test(log, a_long_line_is_cut_and_still_ends_in_a_newline)
 	memset(many, 'x', sizeof(many) - 1);
 	many[sizeof(many) - 1] = '\0';
 	log_warn("%s", many);
-	log_line(LOG_WARN, many, "a file name that long leaves no room");
+	log_line(LOG_WARN, many, NULL, "a file name that long is cut, too");
 	log_warn("short");
 	text = flushed();
 	cr_expect(eq(int, count_lines(text), 3), "%s", text);

@@ -13,9 +13,9 @@
 #include "engine/err.h"
 #include "tests/helpers_http.h"
 #include "tests/helpers_image.h"
+#include "tools/thaw/sigv4_sign.h"
 #include "tools/thawd/lambda.h"
 #include "tools/thawd/sigv4.h"
-#include "tools/thawd/sigv4_claim.h"
 
 #define KEY_ID	   "AKIDEXAMPLE"
 #define SECRET	   "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -246,6 +246,70 @@ Test(sigv4_keys, the_file_is_taken_only_in_its_form)
 		cr_expect(eq(ptr, strstr(err.text, " b"), NULL), "a secret: %s", err.text);
 		sigv4_keys_free(k);
 	}
+}
+
+/* ---- the signing half ---- */
+
+static const struct sigv4_key key = { KEY_ID, SECRET, "us-east-1", "service" };
+
+Test(sigv4_sign, signs_as_others_do)
+{
+	static const char *const queued[] = { "X-Amz-Invocation-Type: Event", NULL };
+	static const char *const blanks[] = { "My-Header2: \"a   b   c\" ",
+					      "My-Header1:  value1", NULL };
+	/* clang-format off */
+	static const struct { struct sigv4_what what; const char *signature; } t[] = {
+		{ { .method = "GET", .target = "/" }, VANILLA },
+		{ { .method = "GET", .target = "/", .headers = blanks },
+		  "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736" },
+		{ { .method = "GET", .target = "/?Param2=value2&Param1=value1" },
+		  "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
+		{ { .method = "POST", .target = "/2015-03-31/functions/f%3Av1/invocations?Qualifier=v1",
+		    .headers = queued, .body = "{\"a\":1}", .len = 7 },
+		  "1c09666199e22038400063b8ee4c3f08bafbea2fae7e23fdd5af87e37f5c7b7a" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct sigv4_what what = t[i].what;
+		struct sigv4_lines lines;
+		struct err err = { "" };
+
+		what.host = "example.amazonaws.com";
+		what.seconds = DATE_S;
+		cr_assert(eq(int, sigv4_sign(&lines, &what, &key, &err), 0), "%s", err.text);
+		cr_expect(eq(str, lines.date, "X-Amz-Date: " DATE));
+		cr_expect(ne(ptr, strstr(lines.authorization, CREDENTIAL ", "), NULL), "%s",
+			  lines.authorization);
+		cr_expect(ne(ptr, strstr(lines.authorization, t[i].signature), NULL), "%zu: %s",
+			  i, lines.authorization);
+	}
+}
+
+Test(sigv4_sign, refuses_what_it_cannot_sign)
+{
+	static const char *const none[] = { "a header without a colon", NULL };
+	static const char *const many[] = { "a:", "b:", "c:", "d:", "e:", "f:", "g:", NULL };
+	const struct sigv4_what good = { .method = "GET", .target = "/", .host = "h" };
+	struct sigv4_key long_key = key;
+	struct sigv4_what what = good;
+	struct sigv4_lines lines;
+	char longest[600];
+
+	what.target = "nowhere";
+	cr_expect(eq(int, sigv4_sign(&lines, &what, &key, NULL), -EINVAL));
+	what = good;
+	what.headers = none;
+	cr_expect(eq(int, sigv4_sign(&lines, &what, &key, NULL), -EINVAL));
+	what.headers = many;
+	cr_expect(eq(int, sigv4_sign(&lines, &what, &key, NULL), -E2BIG));
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	long_key.secret = longest;
+	cr_expect(eq(int, sigv4_sign(&lines, &good, &long_key, NULL), -EINVAL));
+	long_key = key;
+	long_key.region = longest;
+	cr_expect(eq(int, sigv4_sign(&lines, &good, &long_key, NULL), -EINVAL));
 }
 
 /* ---- dates ---- */

@@ -31,7 +31,7 @@ _thaw_words() {
 
 _thaw() {
 	local commands="build run boot snapshot flatten inspect verify bench fn top version help"
-	local guest="--mem --files --env"
+	local guest="--mem --files --env" thawd="--at --cacert --cert --key"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]}
 	COMPREPLY=()
@@ -65,7 +65,8 @@ _thaw() {
 		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
 		return
 		;;
-	-o | --output | --files | --payload-file | --timeline | --sample | --png | --out | --listen | --connect)
+	-o | --output | --files | --payload-file | --timeline | --sample | --png | --out | --listen | --connect | \
+		--cacert | --cert | --key)
 		_thaw_words "$cur" ""
 		return
 		;;
@@ -96,7 +97,7 @@ _thaw() {
 	verify) _thaw_image "$cur" "--json --parent" ;;
 	bench) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --out --json" ;;
 	fn) _thaw_fn "$cur" ;;
-	top) _thaw_words "$cur" "--at --once --json" ;;
+	top) _thaw_words "$cur" "$thawd --once --json" ;;
 	version) _thaw_words "$cur" "--host --json" ;;
 	help) ((COMP_CWORD > 2)) || _thaw_words "$cur" "$commands" ;;
 	esac
@@ -135,7 +136,7 @@ _thaw_fn() {
 	if ((COMP_CWORD == 2)); then
 		_thaw_words "$1" "add invoke list rm logs publish alias"
 	elif [[ $1 == -* ]]; then
-		_thaw_words "$1" "$options --at --json"
+		_thaw_words "$1" "$options $thawd --json"
 	elif ((COMP_CWORD == 3)); then
 		# The space: nothing at all would mean files.
 		_thaw_words "$1" " $(thaw fn list 2>/dev/null | awk 'NR > 1 { print $1 }')"

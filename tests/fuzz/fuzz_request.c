@@ -14,7 +14,7 @@
 
 #include "tools/thawd/json_check.h"
 #include "tools/thawd/lambda_name.h"
-#include "tools/thawd/sigv4_canonical.h"
+#include "tools/thaw/sigv4_canonical.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

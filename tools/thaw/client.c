@@ -6,29 +6,117 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "engine/err.h"
 
 #define USUAL_PLACE	"unix:/run/thawd/thawd.sock"
+#define USUAL_REGION	"us-east-1" /* any is as good as another for thawd */
 #define UNIX_PREFIX	"unix:"
 #define HTTP_PREFIX	"http://"
+#define HTTPS_PREFIX	"https://"
 #define CONNECT_TIME_MS 5000L	    /* ours */
 #define BODY_MAX	(64u << 20) /* of an answer; ours: replies have 6 MiB */
 
-int client_open(struct client *c, const char *at, struct err *err)
+/* ---- places ---- */
+
+bool client_take(struct client_place *p, int opt, const char *value)
 {
-	const char *place = at ? at : getenv("THAWD");
+	if (opt == CLIENT_AT)
+		p->at = value;
+	else if (opt == CLIENT_CACERT)
+		p->cacert = value;
+	else if (opt == CLIENT_CERT)
+		p->cert = value;
+	else if (opt == CLIENT_KEY)
+		p->key = value;
+	else
+		return false;
+	return true;
+}
+
+static bool begins_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_host_and_port(const char *text)
+{
+	const char *port = strrchr(text, ':');
+
+	return port && port > text && port[1] && !strchr(text, '/') &&
+	       port[1 + strspn(port + 1, "0123456789")] == '\0';
+}
+
+/* What URLs of the place @c->at begin with; NULL: it is no place. */
+static const char *scheme_of(const struct client *c)
+{
+	if (begins_with(c->at, HTTP_PREFIX) || begins_with(c->at, HTTPS_PREFIX))
+		return "";
+	if (c->socket ? c->socket[0] == '/' && c->socket[1] : is_host_and_port(c->at))
+		return HTTP_PREFIX;
+	return NULL;
+}
+
+static int find_place(struct client *c, struct err *err)
+{
+	const struct client_place *p = c->place;
+	const char *scheme;
+
+	if (begins_with(c->at, UNIX_PREFIX))
+		c->socket = c->at + strlen(UNIX_PREFIX);
+	scheme = scheme_of(c);
+	if (!scheme)
+		return err_set(err, EINVAL,
+			       "'%s' is no place of thawd's, expected unix:/PATH, HOST:PORT, "
+			       "http://HOST:PORT or https://HOST:PORT",
+			       c->at);
+	if ((p->cacert || p->cert || p->key) && !begins_with(c->at, HTTPS_PREFIX))
+		return err_set(err, EINVAL, "certificates are for https://, and thawd is at %s",
+			       c->at);
+	if (asprintf(&c->base, "%s%s", scheme, c->socket ? "localhost" : c->at) < 0) {
+		c->base = NULL;
+		return err_set(err, ENOMEM, "no memory for a client");
+	}
+	return 0;
+}
+
+/* A variable of the environment; NULL: it says nothing. */
+static const char *variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+static void find_key(struct client *c)
+{
+	const char *region = variable("AWS_REGION");
+	const struct sigv4_key key = { .id = variable("AWS_ACCESS_KEY_ID"),
+				       .secret = variable("AWS_SECRET_ACCESS_KEY"),
+				       .region =
+					       region ? region : variable("AWS_DEFAULT_REGION"),
+				       .service = "lambda" };
+
+	/* Who may open the socket is asked for nothing more. */
+	if (c->socket || !key.id || !key.secret)
+		return;
+	c->key = key;
+	if (!c->key.region)
+		c->key.region = USUAL_REGION;
+}
+
+int client_open(struct client *c, const struct client_place *place, struct err *err)
+{
+	const char *at = place->at ? place->at : variable("THAWD");
 	int ret;
 
-	*c = (struct client){ .at = place && *place ? place : USUAL_PLACE };
-	if (strncmp(c->at, UNIX_PREFIX "/", sizeof(UNIX_PREFIX)) != 0 &&
-	    strncmp(c->at, HTTP_PREFIX, sizeof(HTTP_PREFIX) - 1) != 0)
-		return err_set(err, EINVAL,
-			       "'%s' is no place of thawd's, expected unix:/PATH "
-			       "or http://HOST:PORT",
-			       c->at);
-	ret = curl_load(&c->curl, err);
+	*c = (struct client){ .place = place, .at = at && *at ? at : USUAL_PLACE };
+	ret = find_place(c, err);
+	if (ret == 0)
+		ret = curl_load(&c->curl, err);
 	if (ret < 0)
 		return ret;
+	find_key(c);
 	c->handle = c->curl.easy_init();
 	return c->handle ? 0 : err_set(err, ENOMEM, "no memory for a client");
 }
@@ -38,6 +126,8 @@ void client_close(struct client *c)
 	if (c->handle)
 		c->curl.easy_cleanup(c->handle);
 	c->handle = NULL;
+	free(c->base);
+	c->base = NULL;
 }
 
 /* ---- paths ---- */
@@ -108,11 +198,14 @@ static size_t receive(char *data, size_t size, size_t n, void *arg)
 static void set_place(struct client *c, const char *url)
 {
 	const struct curl *curl = &c->curl;
+	const struct client_place *p = c->place;
 
-	if (strncmp(c->at, UNIX_PREFIX, sizeof(UNIX_PREFIX) - 1) == 0)
-		curl->easy_setopt(c->handle, CURLOPT_UNIX_SOCKET_PATH,
-				  c->at + sizeof(UNIX_PREFIX) - 1);
+	curl->easy_setopt(c->handle, CURLOPT_UNIX_SOCKET_PATH, c->socket);
 	curl->easy_setopt(c->handle, CURLOPT_URL, url);
+	if (p->cacert)
+		curl->easy_setopt(c->handle, CURLOPT_CAINFO, p->cacert);
+	curl->easy_setopt(c->handle, CURLOPT_SSLCERT, p->cert);
+	curl->easy_setopt(c->handle, CURLOPT_SSLKEY, p->key);
 	/* thawd is near: what the environment says of proxies is about other places. */
 	curl->easy_setopt(c->handle, CURLOPT_PROXY, "");
 	curl->easy_setopt(c->handle, CURLOPT_NOSIGNAL, 1L);
@@ -135,57 +228,94 @@ static void set_ask(struct client *c, const struct client_ask *ask, struct recei
 	curl->easy_setopt(c->handle, CURLOPT_WRITEDATA, r);
 }
 
+static int add_header(struct curl_slist **list, const struct client *c, const char *line,
+		      struct err *err)
+{
+	struct curl_slist *longer = c->curl.slist_append(*list, line);
+
+	if (!longer)
+		return err_set(err, ENOMEM, "no memory for a request");
+	*list = longer;
+	return 0;
+}
+
+/* The name of the host is said, too, so that what is sent is what was signed. */
+static int add_signature(struct curl_slist **list, const struct client *c,
+			 const struct client_ask *ask, const char *url, struct err *err)
+{
+	const char *at = strstr(url, "://") + strlen("://");
+	size_t len = strcspn(at, "/");
+	auto_free char *host = NULL;
+	struct sigv4_lines lines;
+	struct sigv4_what what = { .method = ask->method,
+				   .target = at + len,
+				   .headers = ask->headers,
+				   .body = ask->body,
+				   .len = ask->len,
+				   .seconds = clock_realtime() / NSEC_PER_SEC };
+	int ret;
+
+	if (asprintf(&host, "Host: %.*s", (int)len, at) < 0) {
+		host = NULL;
+		return err_set(err, ENOMEM, "no memory for a request");
+	}
+	what.host = host + strlen("Host: ");
+	ret = sigv4_sign(&lines, &what, &c->key, err);
+	if (ret == 0)
+		ret = add_header(list, c, host, err);
+	if (ret == 0)
+		ret = add_header(list, c, lines.date, err);
+	return ret < 0 ? ret : add_header(list, c, lines.authorization, err);
+}
+
 /* The caller's also after an error. */
 static int make_headers(struct curl_slist **list, const struct client *c,
-			const struct client_ask *ask, struct err *err)
+			const struct client_ask *ask, const char *url, struct err *err)
 {
 	/* Else a body of 1 MiB waits for leave to be sent, and is called a form. */
 	static const char *const always[] = { "Expect:", "Content-Type: application/json",
 					      NULL };
 	const char *const *lists[] = { always, ask->headers };
+	int ret = 0;
 
 	*list = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		for (const char *const *h = lists[i]; h && *h; h++) {
-			struct curl_slist *longer = c->curl.slist_append(*list, *h);
-
-			if (!longer)
-				return err_set(err, ENOMEM, "no memory for a request");
-			*list = longer;
-		}
+		for (const char *const *h = lists[i]; ret == 0 && h && *h; h++)
+			ret = add_header(list, c, *h, err);
 	}
-	return 0;
+	return ret == 0 && c->key.id ? add_signature(list, c, ask, url, err) : ret;
 }
 
-static int perform(struct client *c, const struct client_ask *ask, struct receiver *r,
-		   struct curl_slist *headers)
+static int perform(struct client *c, const struct client_ask *ask, const char *url,
+		   struct receiver *r)
 {
-	auto_free char *url = NULL;
-	const char *host = strncmp(c->at, HTTP_PREFIX, sizeof(HTTP_PREFIX) - 1) == 0
-				   ? c->at
-				   : "http://localhost";
-	CURLcode code;
+	char why[CURL_ERROR_SIZE] = "";
+	struct curl_slist *headers;
+	CURLcode code = CURLE_OK;
+	int ret = make_headers(&headers, c, ask, url, r->err);
 
-	if (asprintf(&url, "%s%s", host, ask->path) < 0) {
-		url = NULL;
-		return err_set(r->err, ENOMEM, "no memory for a request");
-	}
 	/* Options go, the connection stays. */
 	c->curl.easy_reset(c->handle);
 	set_place(c, url);
 	set_ask(c, ask, r, headers);
-	code = c->curl.easy_perform(c->handle);
-	if (r->ret < 0)
-		return r->ret;
+	c->curl.easy_setopt(c->handle, CURLOPT_ERRORBUFFER, why);
+	if (ret == 0)
+		code = c->curl.easy_perform(c->handle);
+	c->curl.easy_setopt(c->handle, CURLOPT_ERRORBUFFER, NULL);
+	c->curl.slist_free_all(headers);
+	if (ret < 0 || r->ret < 0)
+		return ret < 0 ? ret : r->ret;
 	if (code != CURLE_OK)
 		return err_set(r->err, ECONNREFUSED, "no answer from thawd at %s: %s", c->at,
-			       c->curl.easy_strerror(code));
+			       *why ? why : c->curl.easy_strerror(code));
 	return 0;
 }
 
 static int errno_of(long status)
 {
 	switch (status) {
+	case 403:
+		return EACCES;
 	case 404:
 		return ENOENT;
 	case 409:
@@ -230,16 +360,16 @@ int client_call(struct client *c, const struct client_ask *ask, struct blob *bod
 		struct err *err)
 {
 	struct receiver r = { .body = body, .err = err };
-	struct curl_slist *headers;
-	int ret = make_headers(&headers, c, ask, err);
+	auto_free char *url = NULL;
+	int ret;
 
 	body->size = 0;
-	if (ret == 0)
-		ret = perform(c, ask, &r, headers);
-	if (ret == 0)
-		ret = judge(c, body, err);
-	c->curl.slist_free_all(headers);
-	return ret;
+	if (asprintf(&url, "%s%s", c->base, ask->path) < 0) {
+		url = NULL;
+		return err_set(err, ENOMEM, "no memory for a request");
+	}
+	ret = perform(c, ask, url, &r);
+	return ret < 0 ? ret : judge(c, body, err);
 }
 
 const char *client_header(const struct client *c, const char *name)

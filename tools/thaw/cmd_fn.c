@@ -17,9 +17,9 @@ int fn_options(struct fn *f, int argc, char **argv, const struct fn_syntax *s, v
 	snprintf(order, sizeof(order), "%s:", s->order);
 	opterr = 0;
 	while (code == 0 && (opt = getopt_long(argc, argv, order, s->options, NULL)) != -1) {
-		if (opt == FN_AT)
-			f->at = optarg;
-		else if (opt == FN_JSON)
+		if (client_take(&f->place, opt, optarg))
+			continue;
+		if (opt == FN_JSON)
 			f->json = true;
 		else if (opt == ':')
 			code = cmd_usage(&cmd_fn, "%s: %s needs a value", f->verb,
@@ -36,7 +36,7 @@ int fn_options(struct fn *f, int argc, char **argv, const struct fn_syntax *s, v
 int fn_open(struct fn *f)
 {
 	struct err err;
-	int ret = client_open(&f->client, f->at, &err);
+	int ret = client_open(&f->client, &f->place, &err);
 
 	return ret < 0 ? cmd_fail(ret, &err) : EXIT_OK;
 }
@@ -108,9 +108,7 @@ const struct cmd cmd_fn = {
 		"  publish NAME       make a version of what it is now\n"
 		"  alias NAME ALIAS VERSION\n"
 		"                     another name for a version\n"
-		"\n"
-		"  --at PLACE         unix:/PATH or http://HOST:PORT of thawd ($THAWD, or\n"
-		"                     unix:/run/thawd/thawd.sock)\n"
+		"\n" CLIENT_USAGE
 		"  --json             what thawd answers, as one JSON object on stdout, of "
 		"invoke\n"
 		"                     on stderr\n"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_top.c - `thaw top`: what a thawd does, once a second. */
-#include <getopt.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,24 +10,24 @@
 #include "tools/thaw/client.h"
 #include "tools/thaw/cmd.h"
 #include "tools/thaw/guard.h"
-#include "tools/thaw/look.h"
+#include "tools/thaw/look_table.h"
 #include "tools/thaw/terminal.h"
 
 #define EVERY_S		  1u
 #define EVERY		  (EVERY_S * NSEC_PER_SEC)
 #define ANSWER_TIMEOUT_MS 2000u /* ours */
 
-enum { OPT_AT = 256, OPT_ONCE, OPT_JSON };
+enum { OPT_ONCE = CLIENT_OPTIONS_END, OPT_JSON };
 
 static const struct option options[] = {
-	{ "at", required_argument, NULL, OPT_AT },
+	CLIENT_OPTIONS,
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ 0 },
 };
 
 struct top {
-	const char *at;
+	struct client_place place;
 	bool once, json;
 	struct client client;
 	struct terminal terminal;
@@ -78,73 +77,9 @@ static int look_again(struct top *t, struct err *err)
 
 /* ---- showing ---- */
 
-static void print_duration(FILE *to, double seconds)
-{
-	double us = seconds * 1e6;
-
-	if (isnan(us))
-		fprintf(to, "%8s", "-");
-	else if (us < 1e4)
-		fprintf(to, "%6.0fus", us);
-	else if (us < 1e7)
-		fprintf(to, "%6.1fms", us / 1e3);
-	else
-		fprintf(to, "%7.1fs", us / 1e6);
-}
-
-static void print_totals(FILE *to, const struct top *t)
-{
-	const struct look *now = &t->looks[t->now];
-	double invocations = 0, errors = 0, machines = 0, queued = 0;
-
-	for (size_t i = 0; i < now->n; i++) {
-		const struct look_change *c = &t->changes[i];
-
-		invocations += c->invocations_per_s;
-		errors += c->errors_per_s;
-		queued += c->function->queued;
-		for (size_t k = 0; k < LOOK_MACHINES; k++)
-			machines += c->function->machines[k];
-	}
-	fprintf(to,
-		"%s: %.1f invocations/s, %.1f errors/s; queued: %.0f, machines: %.0f, "
-		"memory: %.1f MiB\n",
-		t->client.at, invocations, errors, queued, machines,
-		now->memory_bytes / (1 << 20));
-}
-
-static void print_function(FILE *to, const struct look_change *c)
-{
-	const struct look_function *f = c->function;
-	char name[sizeof(f->name) + sizeof(f->version)];
-
-	/* As invoke takes it. */
-	snprintf(name, sizeof(name), "%s:%s", f->name, f->version);
-	if (strcmp(f->version, "$LATEST") == 0)
-		name[strlen(f->name)] = '\0';
-	fprintf(to, "%-24s %8.1f %7.1f", name, c->invocations_per_s, c->errors_per_s);
-	for (size_t i = 0; i < LOOK_TIMES; i++) {
-		putc(' ', to);
-		print_duration(to, c->times[i].p50_s);
-		putc(' ', to);
-		print_duration(to, c->times[i].p99_s);
-	}
-	for (size_t i = 0; i < LOOK_MACHINES; i++)
-		fprintf(to, " %5.0f", f->machines[i]);
-	fprintf(to, " %6.0f\n", f->queued);
-}
-
 static void print_table(FILE *to, const struct top *t)
 {
-	print_totals(to, t);
-	fprintf(to, "\n%-24s %8s %7s %17s %17s %17s %23s\n", "", "", "", "QUEUE", "RESPONSE",
-		"REWIND", "MACHINES");
-	fprintf(to, "%-24s %8s %7s", "FUNCTION", "/s", "ERR/s");
-	for (size_t i = 0; i < LOOK_TIMES; i++)
-		fprintf(to, " %8s %8s", "p50", "p99");
-	fprintf(to, " %5s %5s %5s %5s %6s\n", "START", "IDLE", "BUSY", "REW", "QUEUED");
-	for (size_t i = 0; i < t->looks[t->now].n; i++)
-		print_function(to, &t->changes[i]);
+	look_table(to, t->client.at, &t->looks[t->now], t->changes, terminal_columns());
 }
 
 static json_t *microseconds(double seconds)
@@ -264,9 +199,9 @@ static int take_options(struct top *t, int argc, char **argv)
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == OPT_AT)
-			t->at = optarg;
-		else if (opt == OPT_ONCE)
+		if (client_take(&t->place, opt, optarg))
+			continue;
+		if (opt == OPT_ONCE)
 			t->once = true;
 		else if (opt == OPT_JSON)
 			t->json = true;
@@ -284,7 +219,7 @@ static int run_top(int argc, char **argv)
 
 	if (code != 0)
 		return code;
-	ret = client_open(&t.client, t.at, &err);
+	ret = client_open(&t.client, &t.place, &err);
 	if (ret < 0)
 		code = cmd_fail(ret, &err);
 	else
@@ -299,11 +234,10 @@ static int run_top(int argc, char **argv)
 const struct cmd cmd_top = {
 	.name = "top",
 	.run = run_top,
-	.usage = "[--at PLACE] [--once] [--json]",
+	.usage = "[OPTION]...",
 	.summary = "watch what thawd does",
-	.options = "  --at PLACE         unix:/PATH or http://HOST:PORT of thawd ($THAWD, or\n"
-		   "                     unix:/run/thawd/thawd.sock)\n"
-		   "  --once             one table, of one second; so it is where there is no\n"
-		   "                     terminal. Else once a second, until q\n"
-		   "  --json             one JSON object on stdout, once\n",
+	.options = CLIENT_USAGE
+	"  --once             one table, of one second; so it is where there is no\n"
+	"                     terminal. Else once a second, until q\n"
+	"  --json             one JSON object on stdout, once\n",
 };

@@ -2,7 +2,6 @@
 /* fn.h - what the verbs of `thaw fn` have in common. */
 #pragma once
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -13,7 +12,7 @@
 
 struct fn {
 	const char *verb;
-	const char *at; /* NULL: the usual place */
+	struct client_place place;
 	bool json;
 	struct client client;
 };
@@ -26,9 +25,9 @@ struct fn_verb {
 extern const struct fn_verb fn_add, fn_invoke, fn_list, fn_rm, fn_logs, fn_publish, fn_alias;
 
 /* To be put first in a verb's list of long options; those of its own are from FN_OWN on. */
-enum { FN_AT = 256, FN_JSON, FN_OWN };
+enum { FN_JSON = CLIENT_OPTIONS_END, FN_OWN };
 #define FN_OPTIONS                                                                             \
-	{ "at", required_argument, NULL, FN_AT },                                              \
+	CLIENT_OPTIONS,                                                                        \
 	{                                                                                      \
 		"json", no_argument, NULL, FN_JSON                                             \
 	}

@@ -64,11 +64,10 @@ const struct cmd cmd_help = {
 
 static void set_log_level(void)
 {
-	static const char *const names[] = { "error", "warn", "info", "debug" };
 	const char *want = getenv("THAW_LOG");
 
-	for (int i = LOG_ERROR; want && i <= LOG_DEBUG; i++) {
-		if (strcmp(want, names[i]) == 0)
+	for (int i = LOG_ERROR; want && i < LOG_LEVELS; i++) {
+		if (strcmp(want, log_levels[i]) == 0)
 			log_set_level((enum log_level)i);
 	}
 }

@@ -5,12 +5,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "engine/err.h"
+
+#define USUAL_ROWS    24 /* a VT100's */
+#define USUAL_COLUMNS 80
 
 /* As of xterm, which all others follow here: alternate screen, cursor. */
 #define SCREEN_TAKE  "\033[?1049h\033[?25l"
@@ -104,19 +108,49 @@ bool terminal_wait(const struct terminal *t, nsec_t until)
 	}
 }
 
-void terminal_show(const char *text)
+/* Some do not say. */
+static struct winsize find_size(void)
 {
 	struct winsize size = { 0 };
+	const char *columns = getenv("COLUMNS");
+	unsigned long n = columns ? strtoul(columns, NULL, 10) : 0;
 
-	/* Some do not say. */
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0)
-		size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col)
+		return size;
+	return (struct winsize){ .ws_row = USUAL_ROWS,
+				 .ws_col = n > 0 && n <= UINT16_MAX ? (unsigned short)n
+								    : USUAL_COLUMNS };
+}
+
+unsigned int terminal_columns(void)
+{
+	return isatty(STDOUT_FILENO) ? find_size().ws_col : 0;
+}
+
+/* Bytes of the first @columns letters, in UTF-8, of the @len at @text. */
+static int cut(const char *text, int len, int columns)
+{
+	int i;
+
+	for (i = 0; i < len; i++) {
+		bool begins = ((unsigned char)text[i] & 0xc0) != 0x80;
+
+		if (begins && columns-- == 0)
+			break;
+	}
+	return i;
+}
+
+void terminal_show(const char *text)
+{
+	const struct winsize size = find_size();
+
 	fputs(SCREEN_HOME, stdout);
 	/* The last line stays empty: its end would scroll. */
 	for (int row = 1; row < size.ws_row && *text; row++) {
 		int len = (int)strcspn(text, "\n");
 
-		printf("%.*s" SCREEN_LINE_END "\n", MIN(len, (int)size.ws_col), text);
+		printf("%.*s" SCREEN_LINE_END "\n", cut(text, len, size.ws_col), text);
 		text += len;
 		text += *text == '\n';
 	}

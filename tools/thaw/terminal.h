@@ -22,6 +22,9 @@ struct terminal {
 /* Whether there is one, to be read from and written to. */
 bool terminal_is_there(void);
 
+/* How wide standard output is: by itself, else by $COLUMNS; 0: it is no terminal, and has no end. */
+unsigned int terminal_columns(void);
+
 /* Remember how it is. terminal_leave is safe afterwards in every case. */
 int terminal_init(struct terminal *t, struct err *err) must_check;
 

@@ -38,7 +38,7 @@ struct call {
 	const uint8_t *payload; /* any bytes; NULL when len is 0 */
 	size_t len;
 	const char *client_context; /* base64, of valid form; or NULL */
-	const char *traceparent;    /* W3C trace context, as it came; or NULL */
+	const char *traceparent;    /* W3C trace context, of valid form; or NULL */
 	const char *trace_id;	    /* X-Amzn-Trace-Id, as it came; or NULL */
 	nsec_t received;	    /* clock_monotonic() when its headers were there */
 	void *data;		    /* of who runs it */

@@ -13,6 +13,7 @@ struct err;
 
 struct daemon_config {
 	bool wants_help; /* and nothing else */
+	bool logs_json;	 /* lines on stderr are JSON objects; the caller's business */
 	const char
 		*program; /* executed in place of this one by SIGUSR2; NULL: no such signal */
 	char **argv;

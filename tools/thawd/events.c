@@ -83,10 +83,12 @@ static void begin(struct manager *m, const struct queue_event *e)
 	int ret = function_find(&f, m, e->function, e->qualifier, &err);
 
 	if (ret == 0)
-		ret = invocation_begin(f, &(struct invocation){ .event = e,
-								.id = e->request_id,
-								.payload = e->payload,
-								.len = e->len });
+		ret = invocation_begin(
+			f, &(struct invocation){ .event = e,
+						 .id = e->request_id,
+						 .trace = *e->trace ? e->trace : NULL,
+						 .payload = e->payload,
+						 .len = e->len });
 	if (ret == -ENOMEM)
 		queue_defer(m->config.queue, e, PUT_OFF_MS);
 	else if (ret < 0)

@@ -224,7 +224,7 @@ void function_loaded(void *kind_data, const struct thaw_err *err, void *data)
 		return;
 	}
 	why.message = err ? err->text : add.text;
-	log_warn("%s: %s", f->record.name, why.message);
+	log_warn_of(f->record.name, "%s", why.message);
 	/* The next one to ask tries anew. */
 	f->state = FUNCTION_REMOVED;
 	f->ninvocations++; /* until all have gone */
@@ -371,7 +371,7 @@ static void preload_function(struct manager *m, const char *name)
 	struct err err = { "no memory for a list of versions" };
 
 	if (!r || preload_versions(m, name, r, &err) < 0)
-		log_warn("%s: %s", name, err.text);
+		log_warn_of(name, "%s", err.text);
 }
 
 int manager_preload(struct manager *m, struct err *err)
@@ -436,5 +436,5 @@ void manager_changed(struct manager *m, const char *name)
 	if (store_resolve(m->config.store, name, NULL, &now, NULL) == 0)
 		preload_function(m, name);
 	else if (queue_forget(m->config.queue, name, &err) < 0)
-		log_warn("events of %s: %s", name, err.text);
+		log_warn_of(name, "its events: %s", err.text);
 }

@@ -26,7 +26,7 @@
 #include "engine/util.h"
 #include "snapshot/digest.h"
 #include "tools/thawd/stamp.h"
-#include "tools/thawd/uri.h"
+#include "tools/thaw/uri.h"
 
 struct err;
 struct http;

@@ -77,6 +77,7 @@ static void answer(const struct invocation *in, const struct outcome *o, const v
 		{ "X-Amz-Function-Error", o->function_error },
 		{ "X-Amz-Log-Result", log_tail(call, o, log) },
 		{ "X-Amzn-Trace-Id", call->trace_id },
+		{ "traceparent", call->traceparent },
 	};
 
 	http_answer(in->request,

@@ -125,6 +125,20 @@ static enum aws_error take_payload(const struct http_request *r, bool json_only,
 	return AWS_FINE;
 }
 
+/* W3C Trace Context, 3.2: version 00, the only one that there is. Others are not passed on. */
+static const char *take_trace(const char *text)
+{
+	static const char form[] = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+
+	if (!text || strlen(text) != strlen(form))
+		return NULL;
+	for (size_t i = 0; form[i]; i++) {
+		if (form[i] == 'x' ? !strchr("0123456789abcdef", text[i]) : text[i] != form[i])
+			return NULL;
+	}
+	return text;
+}
+
 enum aws_error lambda_ask_call(const struct http_request *r, bool json_only, struct call *call,
 			       struct err *err)
 {
@@ -139,7 +153,7 @@ enum aws_error lambda_ask_call(const struct http_request *r, bool json_only, str
 	memcpy(call->function, name.function, sizeof(name.function));
 	memcpy(call->qualifier, name.qualifier, sizeof(name.qualifier));
 	memcpy(call->id, http_id(r), sizeof(call->id));
-	call->traceparent = http_header(r, "traceparent");
+	call->traceparent = take_trace(http_header(r, "traceparent"));
 	call->trace_id = http_header(r, "X-Amzn-Trace-Id");
 	call->received = http_received(r);
 	if (take_type(http_header(r, "X-Amz-Invocation-Type"), &call->type, err) < 0 ||

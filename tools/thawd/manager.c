@@ -81,7 +81,11 @@ static void refuse(struct call *call, enum aws_error error, const char *message)
 static void invoke(struct function *f, struct call *call)
 {
 	const struct invocation inv = {
-		.call = call, .id = call->id, .payload = call->payload, .len = call->len
+		.call = call,
+		.id = call->id,
+		.trace = call->traceparent,
+		.payload = call->payload,
+		.len = call->len,
 	};
 
 	if (invocation_begin(f, &inv) < 0)
@@ -119,6 +123,7 @@ void manager_cancel(struct call *call, void *data)
 	}
 	inv->call = NULL;
 	inv->id = "-";
+	inv->trace = NULL;
 }
 
 /* ---- the loop ---- */

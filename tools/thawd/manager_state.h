@@ -22,7 +22,8 @@ struct invocation {
 	struct function *function;
 	struct call *call;		 /* whose client waits; NULL: none, or it has gone */
 	const struct queue_event *event; /* that it is of; NULL: of none */
-	const char *id;			 /* of the request. What these three point to ... */
+	const char *id;			 /* of the request. What these four point to ... */
+	const char *trace;		 /* W3C trace context; NULL: none */
 	const uint8_t *payload; /* ... is the call's or the event's, and goes with it */
 	size_t len;
 	nsec_t arrived;

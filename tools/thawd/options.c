@@ -29,7 +29,9 @@ const struct cmd options_cmd = {
 		"  --slots N          machines at once (1000)\n"
 		"  --running N        invocations at work at once (one more than processors)\n"
 		"  --ahead N          machines started ahead of a function's need (2)\n"
-		"  --drain MS         for what is under way, when told to stop (30000)\n",
+		"  --drain MS         for what is under way, when told to stop (30000)\n"
+		"  --log-format FORMAT  of lines on stderr: text, or json, an object each "
+		"(text)\n",
 };
 
 enum {
@@ -44,6 +46,7 @@ enum {
 	OPT_RUNNING,
 	OPT_AHEAD,
 	OPT_DRAIN,
+	OPT_LOG_FORMAT,
 	OPT_HELP,
 };
 
@@ -59,6 +62,7 @@ static const struct option options[] = {
 	{ "running", required_argument, NULL, OPT_RUNNING },
 	{ "ahead", required_argument, NULL, OPT_AHEAD },
 	{ "drain", required_argument, NULL, OPT_DRAIN },
+	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -100,6 +104,15 @@ static int take_tls(struct daemon_config *c)
 			return cmd_usage(&options_cmd, "--tls: expected CERTIFICATE,KEY,TRUST");
 	}
 	return rest ? cmd_usage(&options_cmd, "--tls: expected three files") : EXIT_OK;
+}
+
+static int take_log_format(struct daemon_config *c)
+{
+	c->logs_json = strcmp(optarg, "json") == 0;
+	if (!c->logs_json && strcmp(optarg, "text") != 0)
+		return cmd_usage(&options_cmd, "--log-format '%s': expected text or json",
+				 optarg);
+	return EXIT_OK;
 }
 
 int options_fail(int ret, const struct err *err)
@@ -198,6 +211,8 @@ static int take_option(struct daemon_config *c, int opt)
 		return EXIT_OK;
 	case OPT_DRAIN:
 		return take_number("--drain", UINT32_MAX, &c->drain_ms);
+	case OPT_LOG_FORMAT:
+		return take_log_format(c);
 	default:
 		return cmd_usage(&options_cmd, "unknown option, or one without its value");
 	}

@@ -3,58 +3,23 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "engine/err.h"
+#include "tools/thaw/sigv4_sign.h"
 #include "tools/thawd/aws_error.h"
-#include "tools/thawd/sigv4_canonical.h"
 #include "tools/thawd/sigv4_keys.h"
 
 #define UNSIGNED "UNSIGNED-PAYLOAD"
 
-/* ---- the signature that is right ---- */
-
-struct mac {
-	uint8_t bytes[32];
-};
-
-static bool hmac(struct mac *out, const void *key, size_t key_len, const char *text)
-{
-	return HMAC(EVP_sha256(), key, (int)key_len, (const uint8_t *)text, strlen(text),
-		    out->bytes, NULL) != NULL;
-}
-
-static bool signing_key(struct mac *key, const char *secret, const struct sigv4_claim *c)
-{
-	const char *const words[] = { c->region, c->service, SIGV4_TERMINATOR };
-	char first[512];
-	int len = snprintf(first, sizeof(first), "AWS4%s", secret);
-	bool ok = len < (int)sizeof(first) && hmac(key, first, (size_t)len, c->day);
-
-	for (size_t i = 0; ok && i < ARRAY_SIZE(words); i++)
-		ok = hmac(key, key->bytes, sizeof(key->bytes), words[i]);
-	OPENSSL_cleanse(first, sizeof(first));
-	return ok;
-}
-
 static bool is_right(const struct sigv4_claim *c, const char *secret,
 		     const struct digest *canonical)
 {
-	char text[256], hex[DIGEST_HEX_SIZE];
-	struct mac key, right;
-	bool ok;
+	struct digest right;
 
-	digest_hex(canonical, hex);
-	snprintf(text, sizeof(text), "%s\n%s\n%s/%s/%s/%s\n%s", SIGV4_ALGORITHM, c->date,
-		 c->day, c->region, c->service, SIGV4_TERMINATOR, hex);
-	ok = signing_key(&key, secret, c) && hmac(&right, key.bytes, sizeof(key.bytes), text) &&
-	     CRYPTO_memcmp(right.bytes, c->signature, sizeof(right.bytes)) == 0;
-	OPENSSL_cleanse(&key, sizeof(key));
-	return ok;
+	return sigv4_signature(&right, c, secret, canonical) &&
+	       CRYPTO_memcmp(right.bytes, c->signature, sizeof(right.bytes)) == 0;
 }
 
 /* ---- what is asked of a request besides ---- */

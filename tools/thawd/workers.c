@@ -50,8 +50,9 @@ static void report(struct worker *w, const struct invocation *inv)
 	tell(w, "END RequestId: %s\n", inv->id);
 	tell(w,
 	     "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f ms\tMemory Size: "
-	     "%" PRIu64 " MB\n",
-	     inv->id, ms, ms + 0.999, machines_memory(w->function->kind) >> 20);
+	     "%" PRIu64 " MB%s%s\n",
+	     inv->id, ms, ms + 0.999, machines_memory(w->function->kind) >> 20,
+	     inv->trace ? "\ttraceparent: " : "", inv->trace ? inv->trace : "");
 }
 
 /* The worker's invocation has ended in @outcome, but for what was printed. */
@@ -88,6 +89,10 @@ static void fail(struct worker *w, int ret, const char *why)
 		snprintf(message, sizeof(message), "%s", why);
 	}
 	tell(w, "RequestId: %s Error: %s\n", w->invocation->id, message);
+	log_line(LOG_INFO, LOG,
+		 &(struct log_about){ w->function->record.name, w->invocation->id,
+				      w->invocation->trace },
+		 "%s", message);
 	finish(w, &o);
 }
 
@@ -160,7 +165,7 @@ static void hear_rewound(struct worker *w)
 		return;
 	w->state = WORKER_IDLE;
 	if (ret < 0) {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		poisoned(w);
 		return;
 	}
@@ -175,7 +180,7 @@ static void hear_death(struct worker *w)
 {
 	loop_remove(w->m->config.loop, &w->watch);
 	w->watch.fd = -1;
-	log_info("%s: a machine's process ended", w->function->record.name);
+	log_info_of(w->function->record.name, "a machine's process ended");
 	poisoned(w);
 }
 
@@ -255,7 +260,7 @@ static void rewind_slot(struct worker *w)
 	int ret = thaw_slot_rewind(w->slot, 0, &err);
 
 	if (ret < 0) {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		poisoned(w);
 		return;
 	}
@@ -269,7 +274,7 @@ static void worker_started(struct worker *w)
 
 	w->watch = (struct loop_watch){ .fd = thaw_slot_fd(w->slot), .callback = on_slot };
 	if (loop_add(w->m->config.loop, &w->watch, EPOLLIN, &err) < 0) {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		w->watch.fd = -1;
 		poisoned(w);
 		return;
@@ -289,7 +294,7 @@ static void try_start(struct worker *w)
 	} else if (ret == -EAGAIN) {
 		w->state = WORKER_WANTS_SHELL;
 	} else {
-		log_warn("%s: %s", w->function->record.name, err.text);
+		log_warn_of(w->function->record.name, "%s", err.text);
 		poisoned(w);
 	}
 }
@@ -405,7 +410,7 @@ void workers_filled(void *kind_data, const struct thaw_err *err, void *data)
 
 	policy_tick(m->policy, clock_monotonic());
 	if (err)
-		log_warn("%s: %s", f->record.name, err->text);
+		log_warn_of(f->record.name, "%s", err->text);
 	for (uint32_t i = 0; i < m->config.limits.slots; i++) {
 		struct worker *w = &m->workers[i];
 

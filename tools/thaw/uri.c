@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/thawd/uri.h"
+#include "tools/thaw/uri.h"
 
 #include <errno.h>
 #include <string.h>

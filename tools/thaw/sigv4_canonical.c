@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/thawd/sigv4_canonical.h"
+#include "tools/thaw/sigv4_canonical.h"
 
 #include <ctype.h>
 #include <errno.h>

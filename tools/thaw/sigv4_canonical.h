@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sigv4_canonical.h - for sigv4.c: the canonical request of a signature, of which only the SHA-256
+ * sigv4_canonical.h - for sigv4_sign.h: the canonical request of a signature, of which only the SHA-256
  * is ever needed. Source: AWS General Reference, "Create a signed AWS API request".
  */
 #pragma once
 
 #include "snapshot/digest.h"
-#include "tools/thawd/sigv4_claim.h"
+#include "tools/thaw/sigv4_claim.h"
 
 #define SIGV4_MAX_PAIRS 64u /* ours: of the query; they are sorted */
 

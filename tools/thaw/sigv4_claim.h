@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "engine/util.h"
-#include "tools/thawd/uri.h"
+#include "tools/thaw/uri.h"
 
 struct err;
 
