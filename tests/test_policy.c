@@ -76,6 +76,34 @@ Test(policy, a_slot_that_comes_back_soon_starts_no_other)
 	world_close(&w);
 }
 
+Test(policy, a_slot_that_comes_back_soon_is_waited_for)
+{
+	struct policy_limits limits = world_ample;
+	uint64_t one;
+	uint32_t f;
+
+	limits.ahead = 1;
+	limits.glance = MS;
+	world_open(&w, &limits);
+	f = world_add_plain(&w);
+	world_occupy(&w, f, 1);
+	world_occupy(&w, f, 1);
+	cr_assert(eq(u32, w.functions[f].n[WORLD_IDLE], 1), "one ahead");
+	world_reply_to(&w, 0);
+	world_arrive(&w, f, 0);
+	cr_expect(eq(u32, w.functions[f].queued, 1));
+	world_settle(&w);
+	cr_expect(eq(u32, w.functions[f].queued, 0));
+	cr_expect(eq(u32, w.functions[f].touched, 2));
+	world_reply_to(&w, 1);
+	one = world_arrive(&w, f, 0);
+	world_pass(&w, MS);
+	cr_expect(w.invocations[one].is_running, "but not for long");
+	cr_expect(eq(u32, w.functions[f].touched, 3));
+	world_finish(&w);
+	world_close(&w);
+}
+
 Test(policy, starts_a_few_ahead_for_who_is_busy_and_none_for_who_is_cold)
 {
 	struct policy_limits limits = world_ample;

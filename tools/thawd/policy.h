@@ -21,7 +21,8 @@
  * The rules, each with its tests in tests/test_policy*.c:
  *
  * sticky	The idle slot that was used last is given first, and a queue that slots will serve
- *		that are starting or rewinding starts no more, so load stays on few slots.
+ *		that are starting or rewinding starts no more, and for a glance touches none
+ *		that was never used. So load stays on few slots.
  * growth	What queues beyond that starts slots, and a few ahead of need when the function
  *		was busy already. Those take free room only.
  * room		All slots together stay within one budget of memory and one of slots. What a

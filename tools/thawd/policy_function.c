@@ -79,7 +79,7 @@ void policy_heaps_init(struct policy *p)
 int policy_heaps_reserve(struct policy *p, uint32_t queued)
 {
 	uint32_t n = p->limits.functions;
-	int ret = heap_reserve(&p->timers, queued + p->limits.slots + 2 * n + 1);
+	int ret = heap_reserve(&p->timers, queued + p->limits.slots + 3 * n + 1);
 
 	ret = ret < 0 ? ret : heap_reserve(&p->runnable, n);
 	ret = ret < 0 ? ret : heap_reserve(&p->restless, n);
@@ -207,13 +207,39 @@ static void refuse_the_hopeless(struct policy *p, struct function *f)
 		policy_queue_refuse_all(p, f, POLICY_DOES_NOT_START);
 }
 
+/* For a glance, slots that will be back in a moment are waited for rather than one touched that was
+ * never used. */
+static bool waits_for_rewinds(struct policy *p, struct function *f)
+{
+	bool has_time = p->limits.glance > 0 && f->nqueued <= f->config.max_queued;
+
+	if (!has_time || f->rewinds_are_late || f->n[SLOT_REWINDING] < f->nqueued ||
+	    TAILQ_FIRST(&f->idle)->was_used)
+		return false;
+	if (f->rewinds.node.at == 0)
+		policy_timer_set(p, &f->rewinds, p->now + p->limits.glance);
+	return true;
+}
+
+/* Is there an invocation, and an idle slot for it? */
+static bool sort_runnable(struct policy *p, struct function *f)
+{
+	bool has_both = f->nqueued > 0 && f->n[SLOT_IDLE] > 0;
+	bool waits = has_both && waits_for_rewinds(p, f);
+
+	if (!waits)
+		policy_timer_set(p, &f->rewinds, 0);
+	f->rewinds_are_late &= has_both;
+	return has_both && !waits;
+}
+
 static void sort_one(struct policy *p, struct function *f)
 {
 	struct side *side = &p->sides[f->config.is_reserved];
 	bool is_runnable, needs;
 
 	refuse_the_hopeless(p, f);
-	is_runnable = f->nqueued > 0 && f->n[SLOT_IDLE] > 0;
+	is_runnable = sort_runnable(p, f);
 	needs = policy_function_needs(p, f);
 
 	if (is_runnable && f->runnable.at == 0 && (int64_t)(p->virtual_time - f->tag) > 0)
@@ -256,6 +282,7 @@ static void unsort(struct policy *p, struct function *f)
 	sort_first(p, f, false);
 	sort_ahead(p, f, false);
 	policy_timer_set(p, &f->idle_timer, 0);
+	policy_timer_set(p, &f->rewinds, 0);
 }
 
 /* ---- configuration ---- */
@@ -348,6 +375,7 @@ static struct function *function_make(struct policy *p, uint32_t number)
 	f->number = number;
 	f->idle_timer.kind = TIMER_IDLE;
 	f->retry.kind = TIMER_RETRY;
+	f->rewinds.kind = TIMER_REWINDS;
 	f->config.weight = 1;
 	f->tag = p->virtual_time;
 	TAILQ_INIT(&f->idle);

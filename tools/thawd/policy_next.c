@@ -36,6 +36,10 @@ static bool expire(struct policy *p, struct timer *t, struct policy_action *a)
 	case TIMER_RETRY:
 		f = container_of(t, struct function, retry);
 		break;
+	case TIMER_REWINDS:
+		f = container_of(t, struct function, rewinds);
+		f->rewinds_are_late = true;
+		break;
 	case TIMER_LOOK: /* policy_run_look does it */
 		return false;
 	default:

@@ -15,11 +15,12 @@
 /* ---- time ---- */
 
 enum timer_kind {
-	TIMER_WAIT,  /* of an invocation in the queue */
-	TIMER_SLOT,  /* of a start, an invocation or a rewind */
-	TIMER_IDLE,  /* of a function's least recently used slot */
-	TIMER_RETRY, /* of a function that does not start */
-	TIMER_LOOK,  /* at those that are at work */
+	TIMER_WAIT,    /* of an invocation in the queue */
+	TIMER_SLOT,    /* of a start, an invocation or a rewind */
+	TIMER_IDLE,    /* of a function's least recently used slot */
+	TIMER_RETRY,   /* of a function that does not start */
+	TIMER_REWINDS, /* of a function that waits for slots which are rewinding */
+	TIMER_LOOK,    /* at those that are at work */
 };
 
 struct timer {
@@ -117,7 +118,8 @@ struct function {
 
 	uint32_t nworking; /* slots counted as at work */
 	struct heap_node runnable, restless, needy, oldest, richest;
-	struct timer idle_timer, retry;
+	struct timer idle_timer, retry, rewinds;
+	bool rewinds_are_late;
 	TAILQ_ENTRY(function) ahead;
 	bool is_ahead, is_first;
 	uint32_t spare;	   /* slots to be started ahead of need */
