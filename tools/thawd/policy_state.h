@@ -72,8 +72,7 @@ enum work {
 };
 
 struct slot {
-	TAILQ_ENTRY(slot)
-	link; /* idle ones: of their function; free ones; those counted as at work */
+	TAILQ_ENTRY(slot) link; /* a list for each: free; idle, of a function; at work */
 	TAILQ_ENTRY(slot) news; /* what is to be said of it */
 	struct timer timer;
 	struct function *f; /* NULL: free */
