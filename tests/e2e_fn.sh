@@ -201,6 +201,7 @@ width_of_top() { # COLUMNS ARGUMENT...
 	columns=$1
 	shift
 	COLUMNS=77 script -qec "stty cols $columns rows 20; '$THAW' top $*" "$WORK/screen" </dev/null >"$WORK/typed"
+	grep -q '^echo ' "$WORK/typed" || echo 1000 +
 	tr -d '\r' <"$WORK/typed" | LC_ALL=C.UTF-8 wc -L
 }
 for columns in 100 80 60 40; do

@@ -117,6 +117,27 @@ expect_equal "versions have what is reserved together" \
 	"$(jq -c '[.right, .p50_us > 300000]' "$WORK/second")" '[1,true]'
 expect_equal "nobody is refused for that" "$(jq -c '[.right, .errors]' "$WORK/first")" '[2,0]'
 
+# Both versions are in use when the alias goes from one to the other, and there is room for one's only.
+put moved keeper '"reserved": 2, "idle_timeout_ms": 50'
+ask POST /thaw/functions/moved/versions -f -o "$WORK/body"
+put moved keeper '"idle_timeout_ms": 60'
+ask POST /thaw/functions/moved/versions -f -o "$WORK/body"
+alias=/thaw/functions/moved/aliases/live
+ask_status PUT $alias -d '{"version": 1, "provisioned": 2}' >"$WORK/status"
+machines_are 2 moved 'version="1"'
+ask_status PUT $alias -d '{"provisioned": 1}' >"$WORK/status"
+load --path '/2015-03-31/functions/moved/invocations?Qualifier=2' --requests 1 >"$WORK/first"
+expect_equal "the other version is in use" "$(jq .right "$WORK/first")" 1
+ask_status PUT $alias -d '{"provisioned": 2}' >"$WORK/status"
+ask_status PUT $alias -d '{"version": 2}' >"$WORK/status"
+expect_status 0 "what is provisioned moves within what is reserved" machines_are 2 moved 'version="2"'
+ask_status DELETE $alias >"$WORK/status"
+put moved keeper '"reserved": -1'
+load --path '/2015-03-31/functions/moved/invocations?Qualifier=2' --verb 'nap 300' --connections 4 \
+	--requests 4 >"$WORK/first"
+expect_equal "when nothing is reserved any more, more may run at once" \
+	"$(jq -c '[.right, .max_us < 700000]' "$WORK/first")" '[4,true]'
+
 # One runs, the other waits, and the function changes.
 put changed keeper '"reserved": 1'
 load --function changed --verb 'nap 500' --connections 2 --requests 2 >"$WORK/first" &
@@ -128,7 +149,7 @@ put changed keeper '"description": "another"'
 wait $loader
 expect_equal "who waits while it changes is answered all the same" \
 	"$(jq -c '[.right, .errors]' "$WORK/first")" '[2,0]'
-for name in kept few changed; do
+for name in kept few moved changed; do
 	ask DELETE /thaw/functions/$name -f -o "$WORK/body"
 done
 

@@ -261,6 +261,35 @@ Test(policy_shares, nobody_at_work_waits_no_longer_than_a_glance)
 	world_close(&w);
 }
 
+/* Others' invocations are always young, so it is its turn that it waits for. */
+Test(policy_shares, what_was_used_alone_is_not_held_against_it)
+{
+	struct policy_limits limits = world_ample;
+	struct policy_function c = world_plain();
+	uint64_t one;
+
+	c.mode = POLICY_REUSE;
+	limits.running = 3;
+	limits.glance = MS;
+	world_open(&w, &limits);
+	world_add(&w, &c);
+	world_add(&w, &c);
+	world_occupy(&w, 0, 1);
+	world_pass(&w, 60 * NSEC_PER_SEC);
+	world_reply_all(&w, 0);
+	world_occupy(&w, 1, 8);
+	one = world_arrive(&w, 0, 0);
+	for (int i = 0; i < 200 && !w.invocations[one].is_running; i++) {
+		while (w.functions[1].queued < 64)
+			world_arrive(&w, 1, 0);
+		world_pass(&w, MS / 2);
+		world_reply_all(&w, 1);
+	}
+	cr_expect(w.invocations[one].is_running, "not even after 0.1 s");
+	world_finish(&w);
+	world_close(&w);
+}
+
 /* What it slept is not what it took. */
 Test(policy_shares, sleep_is_not_charged)
 {

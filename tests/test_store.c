@@ -357,3 +357,30 @@ Test(store, lists_come_in_pages)
 	depot_expect_error(store_list(depot.store, NULL, 0, page, &depot.err), EINVAL,
 			   "a page of 0 entries");
 }
+
+Test(store, each_change_is_counted)
+{
+	uint64_t before = store_changes(depot.store);
+	struct store_alias alias = { .name = "live", .version = 1 };
+
+#define must_count(...)                                                                        \
+	do {                                                                                   \
+		cr_expect(eq(int, __VA_ARGS__, 0), "%s", depot.err.text);                      \
+		cr_expect(ne(u64, store_changes(depot.store), before));                        \
+		before = store_changes(depot.store);                                           \
+	} while (0)
+
+	depot_image("one", false);
+	depot_must_put("f", "one", NULL);
+	cr_expect(ne(u64, store_changes(depot.store), before), "put");
+	must_count(store_publish(depot.store, "f", NULL, NULL, &depot.rec, &depot.err));
+	must_count(store_put_alias(depot.store, "f", STORE_EITHER, &alias, NULL, &depot.err));
+	must_count(store_provision(depot.store, "f", "live", 1, &depot.err));
+	must_count(store_reserve(depot.store, "f", 3, &depot.err));
+	must_count(store_delete_alias(depot.store, "f", "live", &depot.err));
+	must_count(store_delete_version(depot.store, "f", 1, &depot.err));
+	must_count(store_delete(depot.store, "f", &depot.err));
+#undef must_count
+	cr_expect(eq(int, depot_resolve("f", NULL), -ENOENT));
+	cr_expect(eq(u64, store_changes(depot.store), before), "asking changes nothing");
+}

@@ -142,8 +142,8 @@ static void done(struct job *job)
 {
 	struct change *c = container_of(job, struct change, job);
 
-	if (c->ret == 0)
-		manager_changed(c->admin->manager, c->ask.function);
+	/* A part may be done also if not all of it is. */
+	manager_changed(c->admin->manager, c->ask.function);
 	if (c->request)
 		answer(c);
 	change_free(c);

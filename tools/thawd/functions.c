@@ -161,7 +161,7 @@ void function_pass_on(struct invocation *inv)
 	struct function *f = inv->function, *next;
 	struct err err;
 
-	if (!f->m->is_stopping &&
+	if (!f->m->is_closing &&
 	    function_find(&next, f->m, f->record.name, f->version, &err) == 0) {
 		invocation_move(inv, next);
 		return;
@@ -394,47 +394,103 @@ int manager_preload(struct manager *m, struct err *err)
 
 /* ---- changes ---- */
 
-/* @f, whose image and settings are as they were, may have another share by now. */
-static void share(struct function *f, const struct store_record *now)
-{
-	struct policy_function p;
-	struct err err;
+/* What is set aside for a version. */
+struct share {
+	bool is_reserved;
+	uint32_t reserved, provisioned;
+};
 
-	f->record.is_reserved = now->is_reserved;
-	f->record.reserved = now->reserved;
-	f->record.provisioned = now->provisioned;
-	if (f->state != FUNCTION_READY)
-		return;
-	p = policy_of(f);
-	if (policy_change(f->m->policy, f->number, &p, &err) < 0)
-		log_warn("%s: version %s: %s", f->record.name, f->version, err.text);
+static struct share share_of(const struct store_record *r)
+{
+	return (struct share){ r->is_reserved, r->reserved, r->provisioned };
 }
 
-static void update(struct function *f, const char *name)
+static void put_share(struct store_record *r, struct share s)
 {
-	struct store_record now;
-	int ret = store_resolve(f->m->config.store, name, f->version, &now, NULL);
+	r->is_reserved = s.is_reserved;
+	r->reserved = s.reserved;
+	r->provisioned = s.provisioned;
+}
 
-	if (ret < 0 || strcmp(now.revision, f->record.revision) != 0)
+/* Of @f, whose image and settings are as they were. Errors: as policy_change; nothing has changed
+ * then, so that the next change tries it again. */
+static int set_aside(struct function *f, struct share s, struct err *err)
+{
+	struct share before = share_of(&f->record);
+	struct policy_function p;
+	int ret = 0;
+
+	put_share(&f->record, s);
+	p = policy_of(f);
+	if (f->state == FUNCTION_READY)
+		ret = policy_change(f->m->policy, f->number, &p, err);
+	if (ret < 0)
+		put_share(&f->record, before);
+	return ret;
+}
+
+/*
+ * No more than it has, and than it is to have. A reservation itself goes only when all versions of it
+ * have come down to one slot. What is refused here, since others have not shrunk yet, grow does.
+ */
+static void shrink(struct function *f, const struct store_record *now)
+{
+	struct share s = share_of(&f->record);
+	struct err err;
+
+	s.provisioned = MIN(s.provisioned, now->provisioned);
+	s.reserved = MIN(s.reserved, now->is_reserved ? now->reserved : MAX(s.provisioned, 1u));
+	if (set_aside(f, s, &err) < 0)
+		log_debug("%s: version %s, at first: %s", f->record.name, f->version, err.text);
+}
+
+static void grow(struct function *f, const struct store_record *now)
+{
+	struct err err;
+
+	if (set_aside(f, share_of(now), &err) < 0)
+		log_warn_of(f->record.name, "version %s: %s", f->version, err.text);
+}
+
+static void remove_changed(struct function *f, const struct store_record *now)
+{
+	if (strcmp(now->revision, f->record.revision) != 0)
 		function_remove(f);
-	else
-		share(f, &now);
+}
+
+/* Each version of @name that is loaded, with what the store has of it, or it goes. */
+static void for_versions(struct manager *m, const char *name,
+			 void (*change)(struct function *f, const struct store_record *now))
+{
+	struct function *f, *next;
+
+	for (f = m->functions; f; f = next) {
+		struct store_record now;
+
+		next = f->next;
+		if (f->state == FUNCTION_REMOVED || strcmp(f->record.name, name) != 0)
+			continue;
+		if (store_resolve(m->config.store, name, f->version, &now, NULL) == 0)
+			change(f, &now);
+		else
+			function_remove(f);
+	}
 }
 
 void manager_changed(struct manager *m, const char *name)
 {
-	struct function *f, *next;
 	struct store_record now;
 	struct err err;
+	int ret;
 
 	policy_tick(m->policy, clock_monotonic());
-	for (f = m->functions; f; f = next) {
-		next = f->next;
-		if (f->state != FUNCTION_REMOVED && strcmp(f->record.name, name) == 0)
-			update(f, name);
-	}
-	if (store_resolve(m->config.store, name, NULL, &now, NULL) == 0)
+	for_versions(m, name, remove_changed);
+	/* One after the other, and together they are never more than before or after. */
+	for_versions(m, name, shrink);
+	for_versions(m, name, grow);
+	ret = store_resolve(m->config.store, name, NULL, &now, NULL);
+	if (ret == 0)
 		preload_function(m, name);
-	else if (queue_forget(m->config.queue, name, &err) < 0)
+	else if (ret == -ENOENT && queue_forget(m->config.queue, name, &err) < 0)
 		log_warn_of(name, "its events: %s", err.text);
 }

@@ -221,6 +221,7 @@ void manager_close(struct manager *m)
 	if (!m)
 		return;
 	manager_stop(m);
+	m->is_closing = true;
 	events_close(m);
 	if (m->policy)
 		end_all(m);

@@ -114,6 +114,7 @@ struct manager {
 	struct machines *machines;
 	struct function *functions;
 	uint32_t nfunctions, ninvocations, ngroups;
+	bool is_closing; /* who waits is refused */
 	bool is_stopping; /* no more of the queue's events, and what is cut short is nobody's fault */
 	struct loop_watch queue_watch;
 	struct job collect; /* images that nobody needs any more */

@@ -9,6 +9,8 @@
 #include "engine/err.h"
 
 #define MAX_QUEUED 1000000u /* ours */
+/* Of virtual time; ours: more than short invocations take, less than anybody waits for. */
+#define MAX_DEBT (50 * NSEC_PER_MSEC)
 
 /* ---- orders ---- */
 
@@ -233,6 +235,18 @@ static bool sort_runnable(struct policy *p, struct function *f)
 	return has_both && !waits;
 }
 
+/* What it did not use is not saved up, and what it used while nobody else wanted it is not held
+ * against it for long. */
+static void limit_tag(const struct policy *p, struct function *f)
+{
+	int64_t ahead = (int64_t)(f->tag - p->virtual_time);
+
+	if (ahead < 0)
+		f->tag = p->virtual_time;
+	else if (ahead > (int64_t)MAX_DEBT)
+		f->tag = p->virtual_time + MAX_DEBT;
+}
+
 static void sort_one(struct policy *p, struct function *f)
 {
 	struct side *side = &p->sides[f->config.is_reserved];
@@ -242,8 +256,8 @@ static void sort_one(struct policy *p, struct function *f)
 	is_runnable = sort_runnable(p, f);
 	needs = policy_function_needs(p, f);
 
-	if (is_runnable && f->runnable.at == 0 && (int64_t)(p->virtual_time - f->tag) > 0)
-		f->tag = p->virtual_time; /* what it did not use is not saved up */
+	if (is_runnable && f->runnable.at == 0)
+		limit_tag(p, f);
 	heap_set(&p->runnable, &f->runnable, is_runnable);
 	heap_set(&p->restless, &f->restless, is_runnable && f->nworking == 0);
 	if (needs && f->needy.at == 0)

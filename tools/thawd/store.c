@@ -143,7 +143,7 @@ int store_begin(struct store *s, struct err *err)
 	return ret;
 }
 
-static int commit(struct store *s, int ret, struct err *err)
+int store_commit(struct store *s, int ret, struct err *err)
 {
 	ret = db_commit(&s->write, ret, err);
 	s->changes++;
@@ -157,14 +157,14 @@ uint64_t store_changes(const struct store *s)
 
 int store_end(struct store *s, int ret, struct err *err)
 {
-	ret = commit(s, ret, err);
+	ret = store_commit(s, ret, err);
 	pthread_mutex_unlock(&s->write_lock);
 	return MIN(ret, 0);
 }
 
 int store_end_and_sweep(struct store *s, int ret, struct err *err)
 {
-	ret = commit(s, ret, err);
+	ret = store_commit(s, ret, err);
 	if (ret >= 0)
 		store_sweep(s, NULL);
 	pthread_mutex_unlock(&s->write_lock);

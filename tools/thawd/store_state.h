@@ -66,6 +66,9 @@ struct store {
 int store_begin(struct store *s, struct err *err) must_check;
 int store_end(struct store *s, int ret, struct err *err) must_check;
 
+/* Of these two, what is counted by store_changes. As db_commit. */
+int store_commit(struct store *s, int ret, struct err *err) must_check;
+
 /* The same where versions went: the change is done, though an image could not be removed yet. */
 int store_end_and_sweep(struct store *s, int ret, struct err *err) must_check;
 

@@ -44,7 +44,7 @@ static int save(struct store *s, struct store_record *r, struct err *err)
 		ret = store_record_save(&s->write, r, err);
 	if (ret >= 0)
 		ret = store_find_version(&s->write, r->name, 0, r, err);
-	return db_commit(&s->write, ret, err);
+	return store_commit(s, ret, err);
 }
 
 static int put(struct store *s, const char *name, const struct store_change *change,
