@@ -89,10 +89,14 @@ machines_are() { # WANTED LABEL...: soon
 	return 1
 }
 
-put kept keeper '"idle_timeout_ms": 50'
-ask POST /thaw/functions/kept/versions -f -o "$WORK/body"
-put kept keeper '"idle_timeout_ms": 60'
-ask POST /thaw/functions/kept/versions -f -o "$WORK/body"
+publish_two() { # NAME [MEMBERS]: versions 1 and 2, whose idle machines go soon
+	for idle_ms in 50 60; do
+		put "$1" keeper "\"idle_timeout_ms\": $idle_ms${2:+, $2}"
+		ask POST "/thaw/functions/$1/versions" -f -o "$WORK/body"
+	done
+}
+
+publish_two kept
 alias=/thaw/functions/kept/aliases/live
 ask_status PUT $alias -d '{"version": 1, "provisioned": 2}' >"$WORK/status"
 expect_status 0 "an alias has machines that are always there" machines_are 2 kept 'version="1"'
@@ -118,10 +122,7 @@ expect_equal "versions have what is reserved together" \
 expect_equal "nobody is refused for that" "$(jq -c '[.right, .errors]' "$WORK/first")" '[2,0]'
 
 # Both versions are in use when the alias goes from one to the other, and there is room for one's only.
-put moved keeper '"reserved": 2, "idle_timeout_ms": 50'
-ask POST /thaw/functions/moved/versions -f -o "$WORK/body"
-put moved keeper '"idle_timeout_ms": 60'
-ask POST /thaw/functions/moved/versions -f -o "$WORK/body"
+publish_two moved '"reserved": 2'
 alias=/thaw/functions/moved/aliases/live
 ask_status PUT $alias -d '{"version": 1, "provisioned": 2}' >"$WORK/status"
 machines_are 2 moved 'version="1"'

@@ -452,39 +452,50 @@ static void grow(struct function *f, const struct store_record *now)
 		log_warn_of(f->record.name, "version %s: %s", f->version, err.text);
 }
 
-static void remove_changed(struct function *f, const struct store_record *now)
+static bool is_version_of(const struct function *f, const char *name)
 {
-	if (strcmp(now->revision, f->record.revision) != 0)
-		function_remove(f);
+	return f->state != FUNCTION_REMOVED && strcmp(f->record.name, name) == 0;
 }
 
-/* Each version of @name that is loaded, with what the store has of it, or it goes. */
-static void for_versions(struct manager *m, const char *name,
+/* A version of @name that is loaded, and in the store another one by now, or gone. NULL: none. */
+static struct function *find_changed(const struct manager *m, const char *name)
+{
+	struct store_record now;
+	struct function *f;
+
+	for (f = m->functions; f; f = f->next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): who was freed left this list */
+		if (is_version_of(f, name) &&
+		    (store_resolve(m->config.store, name, f->version, &now, NULL) < 0 ||
+		     strcmp(now.revision, f->record.revision) != 0))
+			return f;
+	}
+	return NULL;
+}
+
+/* Each version of @name that is loaded, with what the store has of it. */
+static void for_versions(const struct manager *m, const char *name,
 			 void (*change)(struct function *f, const struct store_record *now))
 {
-	struct function *f, *next;
+	struct store_record now;
 
-	for (f = m->functions; f; f = next) {
-		struct store_record now;
-
-		next = f->next;
-		if (f->state == FUNCTION_REMOVED || strcmp(f->record.name, name) != 0)
-			continue;
-		if (store_resolve(m->config.store, name, f->version, &now, NULL) == 0)
+	for (struct function *f = m->functions; f; f = f->next) {
+		if (is_version_of(f, name) &&
+		    store_resolve(m->config.store, name, f->version, &now, NULL) == 0)
 			change(f, &now);
-		else
-			function_remove(f);
 	}
 }
 
 void manager_changed(struct manager *m, const char *name)
 {
 	struct store_record now;
+	struct function *f;
 	struct err err;
 	int ret;
 
 	policy_tick(m->policy, clock_monotonic());
-	for_versions(m, name, remove_changed);
+	while ((f = find_changed(m, name)))
+		function_remove(f);
 	/* One after the other, and together they are never more than before or after. */
 	for_versions(m, name, shrink);
 	for_versions(m, name, grow);
