@@ -7,6 +7,8 @@
 
 #include "engine/util.h"
 
+#define SEAL_TRIES 10 /* ours */
+
 uint64_t fds_raise_limit(void)
 {
 	struct rlimit limit;
@@ -45,4 +47,16 @@ int fds_wait_readable(int fd, nsec_t until)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	return fds_poll(&p, 1, until);
+}
+
+int fds_seal(int fd, int seals)
+{
+	int ret = -1;
+
+	for (int i = 0; i < SEAL_TRIES && ret < 0; i++) {
+		ret = fcntl(fd, F_ADD_SEALS, seals);
+		if (ret < 0 && errno != EBUSY)
+			break;
+	}
+	return ret;
 }

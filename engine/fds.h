@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fds.h - as many descriptors as this process may have, and waiting for one. The limit that
+ * fds.h - as many descriptors as this process may have, waiting for one, sealing one. The limit that
  * programs are given by default is low for the sake of those that use select(2), and the
  * kernel's table grows as it is filled: with threads, that waits for RCU.
  */
@@ -23,3 +23,10 @@ int fds_poll(struct pollfd *p, unsigned int n, nsec_t until);
 
 /* Is there something to be read before @until, or now? Returns 1, 0 or -errno. */
 int fds_wait_readable(int fd, nsec_t until);
+
+/*
+ * fds_seal - F_ADD_SEALS, of a memfd that nobody has mapped to write any more. The kernel waits 150 ms
+ * for pages that somebody holds, and cannot tell who writes from who moves them (compaction), so
+ * that it is asked some times. Returns 0, or -1 and errno, as fcntl(2).
+ */
+int fds_seal(int fd, int seals);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "engine/fds.h"
 
 #define HANDOVER_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -76,7 +77,7 @@ int handover_memfd(const struct template *t, struct err *err)
 	memcpy(map + VCPUS_OFF, t->state.vcpus, n * sizeof(*t->state.vcpus));
 	memcpy(map + devices_off(n), t->state.devices, machine_state_devices_size());
 	munmap(map, size);
-	if (fcntl(fd, F_ADD_SEALS, HANDOVER_SEALS) < 0)
+	if (fds_seal(fd, HANDOVER_SEALS) < 0)
 		return err_sys(err, "seal a state");
 	return fd_take(&fd);
 }

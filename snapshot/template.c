@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "engine/fds.h"
 #include "snapshot/compat.h"
 #include "snapshot/digest.h"
 
@@ -114,8 +115,7 @@ int template_fill(struct template *t, struct err *err)
 	ret = decode_into(fd, t, err);
 	if (ret < 0)
 		return ret;
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
-	    0)
+	if (fds_seal(fd, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_sys(err, "seal a template");
 	t->memory_fd = fd_take(&fd);
 	return 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -46,4 +48,23 @@ Test(fds, one_is_waited_for_until_it_can_be_read_or_time_is_up)
 	cr_expect(eq(int, fds_wait_readable(ends[0], clock_deadline(20)), 1));
 	close(ends[0]);
 	close(ends[1]);
+}
+
+/* What is mapped to write stays so: it is asked some times, and then said. */
+Test(fds, what_is_still_written_to_is_not_sealed, .timeout = 60)
+{
+	int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *map;
+
+	cr_assert(eq(int, ftruncate(fd, 4096), 0));
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	cr_assert(map != MAP_FAILED);
+	cr_expect(eq(int, fds_seal(fd, F_SEAL_WRITE), -1));
+	cr_expect(eq(int, errno, EBUSY));
+	munmap(map, 4096);
+	cr_expect(eq(int, fds_seal(fd, F_SEAL_WRITE), 0));
+	cr_expect(eq(int, (int)write(fd, "x", 1), -1));
+	close(fd);
+	cr_expect(eq(int, fds_seal(fd, F_SEAL_WRITE), -1));
+	cr_expect(eq(int, errno, EBADF));
 }
