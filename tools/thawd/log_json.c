@@ -3,22 +3,19 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "tools/thaw/cmd.h"
+#include "tools/thawd/stamp.h"
 
 #define TIME_SIZE 40u
 
 /* "2026-01-31T12:00:00.123456Z" */
 static void rfc3339(char text[TIME_SIZE], nsec_t realtime)
 {
-	time_t s = (time_t)(realtime / NSEC_PER_SEC);
-	char day[24];
-	struct tm tm;
+	char second[STAMP_SECOND_SIZE];
 
-	gmtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, TIME_SIZE, "%s.%06uZ", day,
+	stamp_second(second, (int64_t)(realtime / NSEC_PER_SEC));
+	snprintf(text, TIME_SIZE, "%s.%06uZ", second,
 		 (unsigned int)(realtime % NSEC_PER_SEC / NSEC_PER_USEC));
 }
 

@@ -268,20 +268,23 @@ static void sort_one(struct policy *p, struct function *f)
 	sort_idle(p, f);
 }
 
-/* What one of them has, another may have. */
-static void sort_group(struct policy *p, struct group *g)
+/* What one of them has, another may have. @but was sorted; NULL: nobody was. */
+static void sort_group(struct policy *p, struct group *g, const struct function *but)
 {
 	struct function *f;
 
 	TAILQ_FOREACH(f, &g->members, sibling)
-	sort_one(p, f);
+	{
+		if (f != but)
+			sort_one(p, f);
+	}
 }
 
 void policy_sort(struct policy *p, struct function *f)
 {
 	sort_one(p, f);
 	if (f->group)
-		sort_group(p, f->group);
+		sort_group(p, f->group, f);
 }
 
 static void unsort(struct policy *p, struct function *f)
@@ -362,7 +365,7 @@ static void configure(struct policy *p, struct function *f, const struct policy_
 	doom_idle(p, f, is_dirty);
 	policy_sort(p, f);
 	if (before && before != f->group)
-		sort_group(p, before);
+		sort_group(p, before, NULL);
 }
 
 int policy_change(struct policy *p, uint32_t function, const struct policy_function *config,
@@ -428,7 +431,7 @@ void policy_forget(struct policy *p, struct function *f)
 	unsort(p, f);
 	policy_room_uncount(p, f);
 	if (g)
-		sort_group(p, g);
+		sort_group(p, g, NULL);
 	policy_timer_set(p, &f->retry, 0);
 	p->queue_promised -= f->config.max_queued + 1;
 	p->functions[f->number] = NULL;

@@ -92,12 +92,16 @@ static uint32_t count_young(const struct policy *p)
 	return n;
 }
 
+/* For a function that has nobody at work. */
+static bool has_room_for_first(const struct policy *p, uint32_t starting)
+{
+	return p->limits.glance > 0 && has_room(p, count_young(p) + starting);
+}
+
 bool policy_run_may(const struct policy *p, const struct function *f, uint32_t starting)
 {
-	if (has_room(p, p->nworking + starting))
-		return true;
-	return p->limits.glance > 0 && f->nworking == 0 &&
-	       has_room(p, count_young(p) + starting);
+	return has_room(p, p->nworking + starting) ||
+	       (f->nworking == 0 && has_room_for_first(p, starting));
 }
 
 void policy_run_leave_alone(struct policy *p)
@@ -121,7 +125,7 @@ struct function *policy_run_next(const struct policy *p)
 	if (has_room(p, p->nworking))
 		return container_of(first, struct function, runnable);
 	first = heap_first(&p->restless);
-	if (!first || p->limits.glance == 0 || !has_room(p, count_young(p)))
+	if (!first || !has_room_for_first(p, 0))
 		return NULL;
 	return container_of(first, struct function, restless);
 }

@@ -13,15 +13,21 @@ int64_t stamp_now_ms(void)
 	return (int64_t)(clock_realtime() / NSEC_PER_MSEC);
 }
 
-void stamp_time(char text[STAMP_TIME_SIZE], int64_t ms)
+void stamp_second(char text[STAMP_SECOND_SIZE], int64_t s)
 {
-	time_t s = (time_t)(ms / 1000);
-	char day[24];
+	time_t at = (time_t)s;
 	struct tm tm;
 
-	gmtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, STAMP_TIME_SIZE, "%s.%03u+0000", day, (unsigned int)(ms % 1000));
+	gmtime_r(&at, &tm);
+	strftime(text, STAMP_SECOND_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+}
+
+void stamp_time(char text[STAMP_TIME_SIZE], int64_t ms)
+{
+	char second[STAMP_SECOND_SIZE];
+
+	stamp_second(second, ms / 1000);
+	snprintf(text, STAMP_TIME_SIZE, "%s.%03u+0000", second, (unsigned int)(ms % 1000));
 }
 
 int stamp_uuid(char text[STAMP_UUID_SIZE], struct err *err)
