@@ -120,8 +120,9 @@ static int doorbell(void *dev, const struct bus_access *access)
 	}
 }
 
-static int mailbox_init(struct device *dev, struct err *err)
+static int mailbox_init(struct device *dev, const void *config, struct err *err)
 {
+	int window_fd = *(const int *)config;
 	struct mailbox *mb = container_of(dev, struct mailbox, dev);
 	struct bus_range regs = { .base = ABI_MAILBOX_REGS_GPA,
 				  .size = MEM_PAGE_SIZE,
@@ -130,12 +131,11 @@ static int mailbox_init(struct device *dev, struct err *err)
 	void *window;
 	int ret;
 
-	window = mmap(NULL, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      dev->vm->window_fd, 0);
+	window = mmap(NULL, ABI_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, window_fd, 0);
 	if (window == MAP_FAILED)
 		return err_sys(err, "map the window");
 	mb->window = window;
-	mb->window_fd = dev->vm->window_fd;
+	mb->window_fd = window_fd;
 	ret = vm_add_slot(dev->vm, ABI_MAILBOX_WINDOW_GPA, ABI_WINDOW_SIZE, window, err);
 	if (ret < 0)
 		return ret;

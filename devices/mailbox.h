@@ -65,7 +65,7 @@ extern const struct device_type mailbox_type;
 /* The mailbox of @vm, or NULL. */
 struct mailbox *mailbox_of(const struct vm *vm);
 
-/* Memory for one window, vm_config.window_fd: a memfd of ABI_WINDOW_SIZE that can neither shrink
+/* Memory for one window, whose descriptor is the device's config (an int): a memfd of ABI_WINDOW_SIZE that can neither shrink
  * nor grow. */
 int mailbox_memfd(struct err *err) must_check;
 

@@ -5,9 +5,21 @@
 #include <stdlib.h>
 
 #include "engine/err.h"
+#include "engine/vm.h"
 
-struct device *device_create(const struct device_type *type, struct vm *vm, struct err *err)
+/* Devices of @type that @vm has. */
+static uint32_t count(const struct vm *vm, const struct device_type *type)
 {
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < vm->ndevices; i++)
+		n += vm->devices[i]->type == type;
+	return n;
+}
+
+struct device *device_create(const struct device_spec *spec, struct vm *vm, struct err *err)
+{
+	const struct device_type *type = spec->type;
 	struct device *dev = calloc(1, type->size);
 	int ret;
 
@@ -17,7 +29,8 @@ struct device *device_create(const struct device_type *type, struct vm *vm, stru
 	}
 	dev->type = type;
 	dev->vm = vm;
-	ret = type->init(dev, err);
+	dev->instance = count(vm, type);
+	ret = type->init(dev, spec->config, err);
 	if (ret < 0) {
 		err_wrap(err, ret, "device %s", type->name);
 		device_destroy(dev);

@@ -24,8 +24,14 @@ struct device_type {
 	struct state_desc state; /* section name: "dev." and the type's name */
 
 	/* Claim addresses and memory slots. Runs before any vCPU exists; the only moment when
-	 * slots may be added. */
-	int (*init)(struct device *dev, struct err *err);
+	 * slots may be added. @config: of struct device_spec. */
+	int (*init)(struct device *dev, const void *config, struct err *err);
+	/* The interrupt controller and the vCPUs are there: ask KVM for irqfds and ioeventfds, and
+	 * the VM's worker to watch descriptors. Nothing runs yet. May be NULL. */
+	int (*connect)(struct device *dev, struct err *err);
+	/* vCPUs are stopped, the worker's lock is held: wait until nothing of the guest's is in
+	 * flight, and what it wrote is where it was to go. May be NULL. */
+	int (*drain)(struct device *dev, struct err *err);
 	/* Bring the state struct up to date; vCPUs are stopped. May be NULL. */
 	int (*save)(struct device *dev, struct err *err);
 	/* The state struct has been loaded: rebuild the rest. May be NULL. */
@@ -37,6 +43,13 @@ struct device_type {
 struct device {
 	const struct device_type *type;
 	struct vm *vm;
+	uint32_t instance; /* how many of its type come before it in the VM */
+};
+
+/* One device of a VM that is to be made. */
+struct device_spec {
+	const struct device_type *type;
+	const void *config; /* whatever its init hook expects; is read only there */
 };
 
 /* The struct that type->state describes. */
@@ -45,6 +58,6 @@ static inline void *device_state(struct device *dev)
 	return (char *)dev + dev->type->state_off;
 }
 
-/* Make a zeroed device of @type and init it. NULL and @err on failure. */
-struct device *device_create(const struct device_type *type, struct vm *vm, struct err *err);
+/* Make a zeroed device of @spec's type and init it. NULL and @err on failure. */
+struct device *device_create(const struct device_spec *spec, struct vm *vm, struct err *err);
 void device_destroy(struct device *dev);

@@ -49,21 +49,36 @@ static struct timespec time_until(nsec_t deadline)
 				  .tv_nsec = (long)(left % NSEC_PER_SEC) };
 }
 
+static int call_back(const struct epoll_event *events, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct loop_watch *w = events[i].data.ptr;
+		int ret = w->callback(w, events[i].events);
+
+		if (ret < 0)
+			return ret;
+	}
+	return n;
+}
+
 int loop_wait(struct loop *loop, nsec_t deadline)
 {
 	const struct timespec left = time_until(deadline);
 	struct epoll_event events[LOOP_BATCH];
 	int n = epoll_pwait2(loop->epoll_fd, events, LOOP_BATCH, deadline ? &left : NULL, NULL);
-	int ret;
+
+	return n < 0 ? -errno : call_back(events, n);
+}
+
+int loop_wait_locked(struct loop *loop, pthread_mutex_t *lock)
+{
+	struct epoll_event events[LOOP_BATCH];
+	int n = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, -1), ret;
 
 	if (n < 0)
 		return -errno;
-	for (int i = 0; i < n; i++) {
-		struct loop_watch *w = events[i].data.ptr;
-
-		ret = w->callback(w, events[i].events);
-		if (ret < 0)
-			return ret;
-	}
-	return n;
+	pthread_mutex_lock(lock);
+	ret = call_back(events, n);
+	pthread_mutex_unlock(lock);
+	return ret;
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include "engine/clock.h"
@@ -42,3 +43,6 @@ void loop_remove(struct loop *loop, struct loop_watch *w);
  * callback said.
  */
 int loop_wait(struct loop *loop, nsec_t deadline);
+
+/* The same without a deadline, and callbacks are made with @lock held, which is free meanwhile. */
+int loop_wait_locked(struct loop *loop, pthread_mutex_t *lock);

@@ -132,13 +132,10 @@ void trial_look_at(struct trial *t, char page)
 
 int trial_open(struct trial *t, const struct kvm *kvm, struct err *err)
 {
-	static const struct device_type *const none[] = { NULL };
 	struct vm_config cfg = { .mem = { .nregions = 1, .regions[0] = { .size = TRY_SIZE } },
 				 .nvcpus = 1,
 				 .cpuid = &kvm->cpuid,
-				 .types = none,
-				 .ram_fd = -1,
-				 .window_fd = -1 };
+				 .ram_fd = -1 };
 	struct bus_range range = {
 		.base = DOOR_GPA, .size = MEM_PAGE_SIZE, .handler = door, .dev = t
 	};

@@ -103,7 +103,9 @@ int vcpu_exit(struct vcpu *v, struct err *err)
 	case KVM_EXIT_MMIO:
 		return exit_mmio(v, err);
 	case KVM_EXIT_INTR:
-	case KVM_EXIT_IOAPIC_EOI: /* a level interrupt was handled; nothing is wired yet */
+		return -EINTR;
+	case KVM_EXIT_IOAPIC_EOI:
+		irq_eoi(v->vm, run->eoi.vector);
 		return -EINTR;
 	case KVM_EXIT_SHUTDOWN:
 	case KVM_EXIT_SYSTEM_EVENT:

@@ -11,9 +11,6 @@
 #include "engine/msr_filter.h"
 #include "engine/vcpu_msrs.h"
 
-/* Pins of the IOAPIC that lives in userspace: as many as a PC has. */
-#define IOAPIC_PINS 24u
-
 /* Three pages that VMX needs for real mode, inside the hole for devices. Source: KVM API
  * document, KVM_SET_TSS_ADDR; the address is the one everybody uses. */
 #define VMX_TSS_GPA 0xfffbd000ul
@@ -55,14 +52,14 @@ static int add_ram(struct vm *vm, struct err *err)
 	return ret;
 }
 
-static int add_devices(struct vm *vm, const struct device_type *const *types, struct err *err)
+static int add_devices(struct vm *vm, const struct vm_config *cfg, struct err *err)
 {
-	for (; *types; types++) {
-		struct device *dev;
+	if (cfg->ndevices > VM_MAX_DEVICES)
+		return err_set(err, ENOSPC, "%u devices, at most %u fit", cfg->ndevices,
+			       VM_MAX_DEVICES);
+	for (uint32_t i = 0; i < cfg->ndevices; i++) {
+		struct device *dev = device_create(&cfg->devices[i], vm, err);
 
-		if (vm->ndevices == VM_MAX_DEVICES)
-			return err_set(err, ENOSPC, "more than %u devices", VM_MAX_DEVICES);
-		dev = device_create(*types, vm, err);
 		if (!dev)
 			return -EIO;
 		vm->devices[vm->ndevices++] = dev;
@@ -70,9 +67,33 @@ static int add_devices(struct vm *vm, const struct device_type *const *types, st
 	return 0;
 }
 
+static int connect_devices(struct vm *vm, struct err *err)
+{
+	for (uint32_t i = 0; i < vm->ndevices; i++) {
+		struct device *dev = vm->devices[i];
+		int ret = dev->type->connect ? dev->type->connect(dev, err) : 0;
+
+		if (ret < 0)
+			return err_wrap(err, ret, "device %s", dev->type->name);
+	}
+	return worker_start(&vm->worker, err);
+}
+
+int vm_drain(struct vm *vm, struct err *err)
+{
+	for (uint32_t i = 0; i < vm->ndevices; i++) {
+		struct device *dev = vm->devices[i];
+		int ret = dev->type->drain ? dev->type->drain(dev, err) : 0;
+
+		if (ret < 0)
+			return err_wrap(err, ret, "device %s", dev->type->name);
+	}
+	return 0;
+}
+
 int vm_enable_split_irqchip(int fd, struct err *err)
 {
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IRQ_PINS } };
 
 	if (ioctl(fd, KVM_ENABLE_CAP, &cap) < 0)
 		return err_sys(err, "KVM_CAP_SPLIT_IRQCHIP");
@@ -105,17 +126,15 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct err *err)
 	 * notes). */
 	ret = msr_filter_set(vm->fd, vm->kvm->msrs, vm->kvm->nmsrs, err);
 	vm->ram_fd = cfg->ram_fd;
-	vm->window_fd = cfg->window_fd;
 	if (ret == 0)
 		ret = add_ram(vm, err);
 	if (ret == 0)
-		ret = add_devices(vm, cfg->types, err);
-	vm->window_fd = -1;
+		ret = add_devices(vm, cfg, err);
 	if (ret == 0)
 		ret = vm_enable_split_irqchip(vm->fd, err);
 	if (ret == 0)
 		ret = add_vcpus(vm, cfg, err);
-	return ret;
+	return ret < 0 ? ret : connect_devices(vm, err);
 }
 
 int vm_create(struct vm *vm, const struct kvm *kvm, const struct vm_config *cfg,
@@ -133,6 +152,7 @@ int vm_create(struct vm *vm, const struct kvm *kvm, const struct vm_config *cfg,
 		vm->mem.regions[i].host = NULL;
 	vm->mmio.name = "mmio";
 	vm->pio.name = "pio";
+	worker_init(&vm->worker);
 	ret = build(vm, cfg, err);
 	if (ret < 0)
 		vm_destroy(vm);
@@ -141,6 +161,7 @@ int vm_create(struct vm *vm, const struct kvm *kvm, const struct vm_config *cfg,
 
 void vm_destroy(struct vm *vm)
 {
+	worker_stop(&vm->worker);
 	while (vm->nvcpus > 0)
 		vcpu_destroy(&vm->vcpus[--vm->nvcpus]);
 	if (vm->fd >= 0)

@@ -12,11 +12,13 @@
 
 #include "engine/bus.h"
 #include "engine/device.h"
+#include "engine/irq.h"
 #include "engine/kvm.h"
 #include "engine/mem.h"
 #include "engine/state.h"
 #include "engine/vcpu.h"
 #include "engine/vcpu_state.h"
+#include "engine/worker.h"
 
 struct err;
 
@@ -24,12 +26,12 @@ struct err;
 #define VM_MAX_DEVICES 32u /* ours */
 
 struct vm_config {
-	struct mem mem;		   /* gpa and size of each region; host is ignored */
-	uint32_t nvcpus;	   /* 1 for now */
-	const struct cpuid *cpuid; /* of every vCPU */
-	const struct device_type *const *types; /* in restore order, NULL at the end */
-	int ram_fd;    /* RAM is a private copy of this file; -1: zeros. The caller's, as ... */
-	int window_fd; /* ... the mailbox's window; this one is open while the VM lives */
+	struct mem mem;			   /* gpa and size of each region; host is ignored */
+	uint32_t nvcpus;		   /* 1 for now */
+	const struct cpuid *cpuid;	   /* of every vCPU */
+	const struct device_spec *devices; /* in restore order */
+	uint32_t ndevices;
+	int ram_fd; /* RAM is a private copy of this file; -1: zeros. The caller's */
 };
 
 struct vm {
@@ -37,9 +39,11 @@ struct vm {
 	int fd;
 	struct mem mem;
 	uint32_t nslots;
-	int ram_fd;    /* behind RAM since it was made; -1: none */
-	int window_fd; /* until the devices are made */
+	int ram_fd; /* behind RAM since it was made; -1: none */
 	struct bus mmio, pio;
+	struct irq_chip irq_chip; /* set by the device that is one */
+	struct worker worker;
+	uint32_t nplaces; /* of a board that devices took, by init (devices/board.h) */
 	uint32_t ndevices;
 	struct device *devices[VM_MAX_DEVICES];
 	uint32_t nvcpus;
@@ -66,7 +70,11 @@ int vm_add_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host,
 /* The irqchip that every VM of ours has. @fd: a VM's, without vCPUs. */
 int vm_enable_split_irqchip(int fd, struct err *err) must_check;
 
-/* The device of @type; NULL when the VM has none. */
+/* vm_drain - have all devices at rest, while no vCPU runs. The caller holds the worker's lock, and
+ * they rest until it gives it back. Errors: what the device's hook says. */
+int vm_drain(struct vm *vm, struct err *err) must_check;
+
+/* The first device of @type; NULL when the VM has none. */
 struct device *vm_device(const struct vm *vm, const struct device_type *type);
 
 /*

@@ -101,17 +101,14 @@ static void check_memory(struct verdict *v, const struct manifest *m)
 
 static void check_devices(struct verdict *v, const struct manifest *m)
 {
-	uint32_t n = 0;
-
-	while (device_types[n])
-		n++;
-	if (m->ndevices != n)
-		differ(v, "%u devices, this version has %u", m->ndevices, n);
-	for (uint32_t i = 0; i < MIN(n, m->ndevices); i++) {
-		if (strcmp(m->devices[i], device_types[i]->name) != 0)
-			differ(v, "device %u is %s, this version has %s", i, m->devices[i],
-			       device_types[i]->name);
+	for (uint32_t i = 0; i < m->ndevices; i++) {
+		if (!device_type_find(m->devices[i]))
+			differ(v, "device %u is %s, which this version does not have", i,
+			       m->devices[i]);
 	}
+	if (m->ndevices == 0 || strcmp(m->devices[0], mailbox_type.name) != 0)
+		differ(v, "the first device is %s, expected %s",
+		       m->ndevices == 0 ? "missing" : m->devices[0], mailbox_type.name);
 }
 
 static void check_tsc(struct verdict *v, const struct manifest *m, const struct kvm *kvm)
@@ -175,9 +172,10 @@ int compat_describe(struct manifest *m, const struct kvm *kvm, const struct shap
 	m->tsc_khz = shape->tsc_khz;
 	m->xcr0 = shape->xcr0;
 	m->xsave_size = shape->xsave_size;
-	for (m->ndevices = 0; device_types[m->ndevices]; m->ndevices++)
-		snprintf(m->devices[m->ndevices], sizeof(m->devices[0]), "%s",
-			 device_types[m->ndevices]->name);
+	m->ndevices = shape->devices.n;
+	for (uint32_t i = 0; i < m->ndevices; i++)
+		snprintf(m->devices[i], sizeof(m->devices[0]), "%s",
+			 shape->devices.types[i]->name);
 	describe_cpu(m, kvm);
 	if (uname(&host) == 0)
 		snprintf(m->host_kernel, sizeof(m->host_kernel), "%.*s",

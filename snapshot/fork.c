@@ -116,7 +116,7 @@ int fork_look(struct fork *f, struct machine *m, const struct pages *pages, stru
 	*f = (struct fork){ .kvm = m->vm.kvm };
 	if (!m->mailbox->waiting)
 		return err_set(err, EBUSY, "the machine does not wait for an event");
-	ret = machine_state_init(&f->state, m->vm.nvcpus, err);
+	ret = machine_state_init_for(&f->state, m, err);
 	/* Before the memory: a pending exit is completed. */
 	if (ret == 0)
 		ret = machine_state_save(&f->state, m, err);

@@ -168,7 +168,8 @@ static int take_state(struct fork *f, const struct head *h, int fd, struct err *
 	if (ret == 0)
 		ret = state_file_parse(&file, buf, h->state_size, err);
 	if (ret == 0)
-		ret = machine_state_init(&f->state, f->template->shape.nvcpus, err);
+		ret = machine_state_init(&f->state, f->template->shape.nvcpus,
+					 &f->template->shape.devices, err);
 	if (ret == 0)
 		ret = machine_state_decode(&f->state, &file, err);
 	return ret < 0 ? ret : check_state(f, err);

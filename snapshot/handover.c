@@ -19,6 +19,8 @@ struct flat {
 	uint32_t tsc_khz;
 	uint32_t xsave_size;
 	uint32_t nregions;
+	uint32_t ndevices;
+	uint32_t devices[VM_MAX_DEVICES]; /* of device_types */
 	uint64_t xcr0;
 	struct {
 		uint64_t gpa, size;
@@ -34,26 +36,54 @@ static size_t devices_off(uint32_t nvcpus)
 	return VCPUS_OFF + ALIGN_UP(nvcpus * sizeof(struct vcpu_state), 64);
 }
 
-static size_t flat_size(uint32_t nvcpus)
+static size_t flat_size(uint32_t nvcpus, const struct device_list *devices)
 {
-	return devices_off(nvcpus) + machine_state_devices_size();
+	return devices_off(nvcpus) + machine_state_devices_size(devices);
+}
+
+static uint32_t type_number(const struct device_type *type)
+{
+	uint32_t n = 0;
+
+	while (device_types[n] != type)
+		n++;
+	return n;
+}
+
+static int flat_devices(const struct flat *f, struct device_list *list, struct err *err)
+{
+	uint32_t ntypes = type_number(NULL);
+	int ret = 0;
+
+	*list = (struct device_list){ 0 };
+	for (uint32_t i = 0; i < MIN(f->ndevices, VM_MAX_DEVICES) && ret == 0; i++) {
+		if (f->devices[i] >= ntypes)
+			return err_set(err, EINVAL,
+				       "a state that was handed over has a device %u",
+				       f->devices[i]);
+		ret = device_list_add(list, device_types[f->devices[i]], 1, err);
+	}
+	return ret;
 }
 
 static void flat_fill(struct flat *f, const struct template *t)
 {
 	const struct shape *s = &t->shape;
 
-	*f = (struct flat){ .size = flat_size(s->nvcpus),
+	*f = (struct flat){ .size = flat_size(s->nvcpus, &s->devices),
 			    .nvcpus = s->nvcpus,
 			    .tsc_khz = s->tsc_khz,
 			    .xsave_size = s->xsave_size,
 			    .nregions = s->mem.nregions,
+			    .ndevices = s->devices.n,
 			    .xcr0 = s->xcr0,
 			    .vm = t->state.vm };
 	for (uint32_t i = 0; i < s->mem.nregions; i++) {
 		f->regions[i].gpa = s->mem.regions[i].gpa;
 		f->regions[i].size = s->mem.regions[i].size;
 	}
+	for (uint32_t i = 0; i < s->devices.n; i++)
+		f->devices[i] = type_number(s->devices.types[i]);
 	memcpy(f->name, t->name, strnlen(t->name, sizeof(f->name) - 1));
 }
 
@@ -61,7 +91,7 @@ int handover_memfd(const struct template *t, struct err *err)
 {
 	auto_close int fd = memfd_create("thaw-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	uint32_t n = t->shape.nvcpus;
-	size_t size = flat_size(n);
+	size_t size = flat_size(n, &t->shape.devices);
 	struct flat head;
 	uint8_t *map;
 
@@ -75,29 +105,35 @@ int handover_memfd(const struct template *t, struct err *err)
 	flat_fill(&head, t);
 	memcpy(map, &head, sizeof(head));
 	memcpy(map + VCPUS_OFF, t->state.vcpus, n * sizeof(*t->state.vcpus));
-	memcpy(map + devices_off(n), t->state.devices, machine_state_devices_size());
+	memcpy(map + devices_off(n), t->state.devices,
+	       machine_state_devices_size(&t->shape.devices));
 	munmap(map, size);
 	if (fds_seal(fd, HANDOVER_SEALS) < 0)
 		return err_sys(err, "seal a state");
 	return fd_take(&fd);
 }
 
-static int check(int fd, const struct flat *f, size_t size, struct err *err)
+static int check(int fd, const struct flat *f, size_t size, struct device_list *devices,
+		 struct err *err)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
+	int ret = flat_devices(f, devices, err);
 
+	if (ret < 0)
+		return ret;
 	if (seals < 0 || (seals & HANDOVER_SEALS) != HANDOVER_SEALS)
 		return err_set(err, EINVAL, "a state that was handed over is not sealed");
 	if (f->nvcpus == 0 || f->nvcpus > VM_MAX_VCPUS || f->nregions > MEM_MAX_REGIONS ||
-	    f->size != size || flat_size(f->nvcpus) != size)
+	    f->size != size || flat_size(f->nvcpus, devices) != size)
 		return err_set(err, EINVAL,
 			       "a state that was handed over has %zu bytes, expected %zu for "
 			       "%u vCPUs",
-			       size, flat_size(MIN(f->nvcpus, VM_MAX_VCPUS)), f->nvcpus);
+			       size, flat_size(MIN(f->nvcpus, VM_MAX_VCPUS), devices),
+			       f->nvcpus);
 	return 0;
 }
 
-static void flat_read(struct template *t, uint8_t *map)
+static void flat_read(struct template *t, uint8_t *map, const struct device_list *devices)
 {
 	const struct flat *f = (const void *)map;
 	struct vcpu_state *vcpus = (void *)(map + VCPUS_OFF);
@@ -110,10 +146,12 @@ static void flat_read(struct template *t, uint8_t *map)
 			   .xsave_size = f->xsave_size,
 			   .xcr0 = f->xcr0,
 			   .mem.nregions = f->nregions,
-			   .cpuid = &vcpus[0].cpuid },
+			   .cpuid = &vcpus[0].cpuid,
+			   .devices = *devices },
 		.state = { .vm = f->vm,
 			   .nvcpus = f->nvcpus,
 			   .vcpus = vcpus,
+			   .list = *devices,
 			   .devices = map + devices_off(f->nvcpus) },
 	};
 	for (uint32_t i = 0; i < f->nregions; i++)
@@ -125,6 +163,7 @@ int handover_map(struct handover *h, int fd, struct err *err)
 {
 	/* Not fstat(2), which is made of a call that looks up paths: a shell may not do that. */
 	off_t end = lseek(fd, 0, SEEK_END);
+	struct device_list devices;
 	void *map;
 	int ret;
 
@@ -141,11 +180,11 @@ int handover_map(struct handover *h, int fd, struct err *err)
 		return err_sys(err, "map a state that was handed over");
 	h->map = map;
 	h->size = (size_t)end;
-	ret = check(fd, map, h->size, err);
+	ret = check(fd, map, h->size, &devices, err);
 	if (ret < 0)
 		handover_unmap(h);
 	else
-		flat_read(&h->template, map);
+		flat_read(&h->template, map, &devices);
 	return ret;
 }
 
@@ -162,7 +201,8 @@ bool handover_same_shape(const struct template *a, const struct template *b)
 
 	if (x->nvcpus != y->nvcpus || x->tsc_khz != y->tsc_khz ||
 	    x->xsave_size != y->xsave_size || x->xcr0 != y->xcr0 ||
-	    x->mem.nregions != y->mem.nregions || x->cpuid->n != y->cpuid->n)
+	    x->mem.nregions != y->mem.nregions || x->cpuid->n != y->cpuid->n ||
+	    !device_list_equal(&x->devices, &y->devices))
 		return false;
 	for (uint32_t i = 0; i < x->mem.nregions; i++) {
 		if (x->mem.regions[i].gpa != y->mem.regions[i].gpa ||

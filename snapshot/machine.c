@@ -21,21 +21,30 @@ void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size
 		.xsave_size = kvm->xsave_size,
 		.xcr0 = kvm->xcr0,
 		.cpuid = &kvm->cpuid,
+		.devices = { .n = 1, .types = { &mailbox_type } },
 	};
 }
 
 static int create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
 		  int ram_fd, int mailbox_fd, struct err *err)
 {
+	struct device_spec specs[VM_MAX_DEVICES];
 	struct vm_config cfg = {
 		.mem = shape->mem,
 		.nvcpus = shape->nvcpus,
 		.cpuid = shape->cpuid,
-		.types = device_types,
+		.devices = specs,
+		.ndevices = shape->devices.n,
 		.ram_fd = ram_fd,
-		.window_fd = mailbox_fd,
 	};
-	int ret = vm_create(&m->vm, kvm, &cfg, err);
+	int ret;
+
+	for (uint32_t i = 0; i < shape->devices.n; i++)
+		specs[i] = (struct device_spec){ shape->devices.types[i],
+						 shape->devices.types[i] == &mailbox_type
+							 ? &mailbox_fd
+							 : NULL };
+	ret = vm_create(&m->vm, kvm, &cfg, err);
 
 	m->pager = NULL;
 	m->prepared = NULL;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "devices/mailbox.h"
+#include "devices/types.h"
 #include "engine/boot.h"
 #include "engine/vm.h"
 
@@ -23,9 +24,10 @@ struct shape {
 	uint32_t xsave_size; /* bytes */
 	uint64_t xcr0;
 	const struct cpuid *cpuid; /* of every vCPU; not owned */
+	struct device_list devices;
 };
 
-/* The shape of a machine made new on this host. @ram_size: bytes, 2 MiB steps. */
+/* The shape of a kindling machine made new on this host. @ram_size: bytes, 2 MiB steps. */
 void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size);
 
 struct machine {
@@ -37,7 +39,7 @@ struct machine {
 };
 
 /*
- * machine_create - make a shell of @shape with all devices of device_types.
+ * machine_create - make a shell of @shape.
  * @mailbox_fd: memory for the mailbox (mailbox_memfd), stays the caller's, and open while the
  *              machine lives.
  * On failure nothing is left behind. @m must not move afterwards.

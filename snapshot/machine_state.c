@@ -16,25 +16,35 @@ size_t machine_state_room(const struct device_type *type)
 	return ALIGN_UP((size_t)type->state.size, 8);
 }
 
-size_t machine_state_devices_size(void)
+size_t machine_state_devices_size(const struct device_list *list)
 {
 	size_t size = 8; /* of a list without devices, too */
 
-	for (const struct device_type *const *t = device_types; *t; t++)
-		size += machine_state_room(*t);
+	for (uint32_t i = 0; i < list->n; i++)
+		size += machine_state_room(list->types[i]);
 	return size;
 }
 
-int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err)
+int machine_state_init(struct machine_state *s, uint32_t nvcpus, const struct device_list *list,
+		       struct err *err)
 {
-	*s = (struct machine_state){ .nvcpus = nvcpus };
+	*s = (struct machine_state){ .nvcpus = nvcpus, .list = *list };
 	s->vcpus = calloc(nvcpus, sizeof(*s->vcpus));
-	s->devices = calloc(1, machine_state_devices_size());
+	s->devices = calloc(1, machine_state_devices_size(list));
 	if (!s->vcpus || !s->devices) {
 		machine_state_fini(s);
 		return err_set(err, ENOMEM, "no memory for the state of %u vCPUs", nvcpus);
 	}
 	return 0;
+}
+
+int machine_state_init_for(struct machine_state *s, const struct machine *m, struct err *err)
+{
+	struct device_list list = { .n = m->vm.ndevices };
+
+	for (uint32_t i = 0; i < list.n; i++)
+		list.types[i] = m->vm.devices[i]->type;
+	return machine_state_init(s, m->vm.nvcpus, &list, err);
 }
 
 void machine_state_fini(struct machine_state *s)
@@ -87,6 +97,7 @@ void machine_state_shape(const struct machine_state *s, const struct mem *mem,
 		.xsave_size = v->nxsave * 8,
 		.xcr0 = v->xcrs.xcrs[0].value,
 		.cpuid = &v->cpuid,
+		.devices = s->list,
 	};
 }
 
@@ -151,6 +162,16 @@ static int vcpu_encode(const struct vcpu_state *v, uint32_t index, struct state_
 	return ret;
 }
 
+/* How many devices of the same type come before the @i-th. */
+static uint32_t instance_of(const struct device_list *list, uint32_t i)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < i; k++)
+		n += list->types[k] == list->types[i];
+	return n;
+}
+
 int machine_state_encode(const struct machine_state *s, struct state_writer *w, struct err *err)
 {
 	const uint8_t *dev = s->devices;
@@ -158,9 +179,12 @@ int machine_state_encode(const struct machine_state *s, struct state_writer *w, 
 
 	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++)
 		ret = vcpu_encode(&s->vcpus[i], i, w, err);
-	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
-		ret = state_writer_add(w, &(*t)->state, 0, dev, (*t)->state.size, err);
-		dev += machine_state_room(*t);
+	for (uint32_t i = 0; i < s->list.n && ret == 0; i++) {
+		const struct device_type *t = s->list.types[i];
+
+		ret = state_writer_add(w, &t->state, instance_of(&s->list, i), dev,
+				       t->state.size, err);
+		dev += machine_state_room(t);
 	}
 	return ret < 0 ? ret : state_writer_finish(w, err);
 }
@@ -192,9 +216,11 @@ int machine_state_decode(struct machine_state *s, struct state_file *f, struct e
 
 	for (uint32_t i = 0; i < s->nvcpus && ret == 0; i++)
 		ret = vcpu_decode(&s->vcpus[i], i, f, err);
-	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
-		ret = state_file_load(f, &(*t)->state, 0, dev, err);
-		dev += machine_state_room(*t);
+	for (uint32_t i = 0; i < s->list.n && ret == 0; i++) {
+		const struct device_type *t = s->list.types[i];
+
+		ret = state_file_load(f, &t->state, instance_of(&s->list, i), dev, err);
+		dev += machine_state_room(t);
 	}
 	return ret < 0 ? ret : state_file_finish(f, err);
 }

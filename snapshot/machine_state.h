@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "devices/types.h"
 #include "engine/vcpu_state.h"
 #include "engine/vm.h"
 
@@ -19,17 +20,23 @@ struct machine_state {
 	struct vm_state vm;
 	uint32_t nvcpus;
 	struct vcpu_state *vcpus;
-	uint8_t *devices; /* the state structs of device_types, in order, each 8-byte aligned */
+	struct device_list list;
+	uint8_t *devices; /* the state structs of @list, in order, each 8-byte aligned */
 };
 
 /* Bytes that the state of a device takes in machine_state.devices. */
 size_t machine_state_room(const struct device_type *type);
 
-/* Bytes of machine_state.devices. */
-size_t machine_state_devices_size(void);
+/* Bytes of machine_state.devices for @list. */
+size_t machine_state_devices_size(const struct device_list *list);
 
-/* Room for @nvcpus. Errors: -ENOMEM. machine_state_fini is safe after a failed init. */
-int machine_state_init(struct machine_state *s, uint32_t nvcpus, struct err *err) must_check;
+/* Room for @nvcpus and the devices of @list. Errors: -ENOMEM. machine_state_fini is safe after a
+ * failed init. */
+int machine_state_init(struct machine_state *s, uint32_t nvcpus, const struct device_list *list,
+		       struct err *err) must_check;
+/* For the state of @m. */
+int machine_state_init_for(struct machine_state *s, const struct machine *m,
+			   struct err *err) must_check;
 void machine_state_fini(struct machine_state *s);
 
 /* Complete pending exits and copy everything out. The vCPUs are stopped. */

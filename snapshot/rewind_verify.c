@@ -173,7 +173,7 @@ int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = verify_memory(r, m, err);
 	if (ret == 0)
-		ret = machine_state_init(&is, want->nvcpus, err);
+		ret = machine_state_init(&is, want->nvcpus, &want->list, err);
 	if (ret == 0)
 		ret = machine_state_save(&is, m, err);
 	if (ret == 0)

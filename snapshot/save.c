@@ -118,7 +118,7 @@ int save(struct machine *m, const char *dir, const struct save_options *opt,
 	int ret = machine_finish(m, err);
 
 	if (ret == 0)
-		ret = machine_state_init(&state, m->vm.nvcpus, err);
+		ret = machine_state_init_for(&state, m, err);
 	if (ret == 0)
 		ret = machine_state_save(&state, m, err);
 	if (ret == 0)

@@ -39,9 +39,15 @@ static int check_shape(const struct template *t, struct err *err)
 
 static int open_state(struct template *t, struct err *err)
 {
+	const struct manifest *m = &t->image->manifest;
 	struct state_file file = t->image->state; /* a copy: decoding marks what it used */
-	int ret = machine_state_init(&t->state, t->image->manifest.vcpus, err);
+	struct device_list devices = { 0 };
+	int ret = 0;
 
+	for (uint32_t i = 0; i < m->ndevices && ret == 0; i++)
+		ret = device_list_add(&devices, device_type_find(m->devices[i]), 1, err);
+	if (ret == 0)
+		ret = machine_state_init(&t->state, m->vcpus, &devices, err);
 	if (ret == 0)
 		ret = machine_state_decode(&t->state, &file, err);
 	if (ret < 0)
@@ -74,6 +80,7 @@ int template_open(struct template *t, const struct image *image, const struct kv
 		.xsave_size = m->xsave_size,
 		.xcr0 = m->xcr0,
 		.cpuid = &t->state.vcpus[0].cpuid,
+		.devices = t->state.list,
 	};
 	return 0;
 }

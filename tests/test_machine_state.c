@@ -19,8 +19,8 @@ static void setup(void)
 	struct vcpu_state *v;
 	uint8_t *bytes;
 
-	cr_assert(eq(int, machine_state_init(&state, 1, &err), 0), "%s", err.text);
-	cr_assert(eq(int, machine_state_init(&again, 1, &err), 0), "%s", err.text);
+	cr_assert(eq(int, machine_state_init(&state, 1, &list, &err), 0), "%s", err.text);
+	cr_assert(eq(int, machine_state_init(&again, 1, &list, &err), 0), "%s", err.text);
 	v = &state.vcpus[0];
 	bytes = (uint8_t *)v;
 	for (size_t i = 0; i < sizeof(*v); i++)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "devices/types.h"
+#include "devices/mailbox.h"
 #include "engine/err.h"
 #include "snapshot/restore.h"
 #include "snapshot/tier.h"
@@ -34,20 +34,21 @@ static int add_irqchip(int fd, struct err *err)
 	return 0;
 }
 
-static int add_memory(struct vm *vm, struct err *err)
+static int add_memory(struct vm *vm, int mailbox_fd, struct err *err)
 {
+	const struct device_spec mailbox = { &mailbox_type, &mailbox_fd };
 	int ret = mem_map(&vm->mem, err);
 
 	for (unsigned int i = 0; i < vm->mem.nregions && ret == 0; i++)
 		ret = vm_add_slot(vm, vm->mem.regions[i].gpa, vm->mem.regions[i].size,
 				  vm->mem.regions[i].host, err);
-	for (const struct device_type *const *t = device_types; *t && ret == 0; t++) {
-		vm->devices[vm->ndevices] = device_create(*t, vm, err);
-		if (!vm->devices[vm->ndevices])
-			return -EIO;
-		vm->ndevices++;
-	}
-	return ret;
+	if (ret < 0)
+		return ret;
+	vm->devices[0] = device_create(&mailbox, vm, err);
+	if (!vm->devices[0])
+		return -EIO;
+	vm->ndevices = 1;
+	return 0;
 }
 
 /* machine_create() in the usual order. machine_destroy() takes it apart in every case. */
@@ -63,13 +64,13 @@ static int make(struct usual *u, int mailbox_fd, struct err *err)
 	vm->mmio.name = "mmio";
 	vm->pio.name = "pio";
 	vm->ram_fd = -1;
-	vm->window_fd = mailbox_fd;
+	worker_init(&vm->worker);
 	vm->fd = kvm_create_vm(u->kvm, err);
 	if (vm->fd < 0)
 		return vm->fd;
 	ret = add_irqchip(vm->fd, err);
 	if (ret == 0)
-		ret = add_memory(vm, err);
+		ret = add_memory(vm, mailbox_fd, err);
 	if (ret < 0)
 		return ret;
 	vm->nvcpus = 1;
