@@ -102,6 +102,12 @@ int machine_finish(struct machine *m, struct err *err)
 	return 0;
 }
 
+int machine_renew(struct machine *m, const struct vcpu_tsc_now *now, struct err *err)
+{
+	m->vm.end = VM_GOES_ON;
+	return mailbox_renew(m->mailbox, *now, m->tsc_khz, err);
+}
+
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
 {
 	struct vcpu_tsc_now now;
@@ -113,7 +119,7 @@ int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *e
 	if (ret == 0)
 		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
 	if (ret == 0)
-		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+		ret = machine_renew(m, &now, err);
 	return ret;
 }
 
@@ -123,6 +129,13 @@ static bool was_deadline(const struct machine *m, nsec_t deadline)
 {
 	return m->pager && pager_is_busy(m->pager) && deadline != 0 &&
 	       clock_monotonic() >= deadline;
+}
+
+static int said_end(const struct machine *m, struct err *err)
+{
+	return err_set(err, ERR_CRASHED, "the guest %s",
+		       m->vm.end == VM_RESET ? "reset its machine"
+					     : "switched its machine off");
 }
 
 int machine_run(struct machine *m, nsec_t deadline, struct err *err)
@@ -143,7 +156,7 @@ int machine_run(struct machine *m, nsec_t deadline, struct err *err)
 		return ret;
 	switch ((enum vcpu_stop)ret) {
 	case VCPU_STOP_DEVICE:
-		return (int)m->mailbox->stop;
+		return m->vm.end == VM_GOES_ON ? (int)m->mailbox->stop : said_end(m, err);
 	case VCPU_STOP_TIMEOUT:
 		return err_set(err, ERR_TIMED_OUT, "the guest did not answer in time");
 	case VCPU_STOP_PAUSE:
