@@ -12,19 +12,6 @@
 #include "snapshot/pager.h"
 #include "snapshot/template.h"
 
-void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size)
-{
-	*shape = (struct shape){
-		.mem = { .nregions = 1, .regions[0] = { .gpa = 0, .size = ram_size } },
-		.nvcpus = 1,
-		.tsc_khz = kvm->tsc_khz,
-		.xsave_size = kvm->xsave_size,
-		.xcr0 = kvm->xcr0,
-		.cpuid = &kvm->cpuid,
-		.devices = { .n = 1, .types = { &mailbox_type } },
-	};
-}
-
 static int create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
 		  int ram_fd, int mailbox_fd, struct err *err)
 {

@@ -27,9 +27,6 @@ struct shape {
 	struct device_list devices;
 };
 
-/* The shape of a kindling machine made new on this host. @ram_size: bytes, 2 MiB steps. */
-void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size);
-
 struct machine {
 	struct vm vm;
 	struct mailbox *mailbox; /* one of vm's devices */
