@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/ioapic.h"
 #include "devices/mailbox.h"
 #include "engine/err.h"
 
 const struct device_type *const device_types[] = {
 	&mailbox_type,
+	&ioapic_type,
 	NULL,
 };
 
