@@ -60,9 +60,10 @@ static void log_counters(const struct machine *m)
 	const struct vcpu_stats *s = &m->vm.vcpus[0].stats;
 
 	log_debug("%" PRIu64 " exits, %" PRIu64 " MMIO, %" PRIu64 " PIO, %" PRIu64
-		  " interrupted; %" PRIu64 " accesses to nothing; mailbox: %" PRIu64
-		  " bytes logged, %" PRIu64 " violations",
-		  s->exits, s->mmio, s->pio, s->interrupted,
+		  " interrupted, %" PRIu64 " assisted; %" PRIu64
+		  " accesses to nothing; mailbox: %" PRIu64 " bytes logged, %" PRIu64
+		  " violations",
+		  s->exits, s->mmio, s->pio, s->interrupted, s->assists,
 		  m->vm.mmio.misses + m->vm.pio.misses, m->mailbox->log_bytes,
 		  m->mailbox->violations);
 }
