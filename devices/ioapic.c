@@ -17,11 +17,9 @@
 #define ID_MAX	    15u
 #define WINDOW_SIZE 4u /* bytes of every register */
 
-/* Places in an entry, and in the address of a message. */
-#define MODE_SHIFT  8
-#define DEST_SHIFT  56
-#define MSI_DEST    12
-#define MSI_LOGICAL 0x04u
+/* Places in an entry. */
+#define MODE_SHIFT 8
+#define DEST_SHIFT 56
 
 /* Modes of delivery that there are, a bit each: fixed, lowest priority, SMI, NMI, INIT. Not
  * ExtINT: there is no 8259. */
@@ -52,7 +50,7 @@ static bool is_up(const struct ioapic *io, uint32_t pin)
 static struct msi message(uint64_t entry)
 {
 	return (struct msi){
-		.address = MSI_ADDRESS | (uint32_t)(entry >> DEST_SHIFT) << MSI_DEST |
+		.address = MSI_ADDRESS | (uint32_t)(entry >> DEST_SHIFT) << MSI_DEST_SHIFT |
 			   (entry & IOAPIC_LOGICAL ? MSI_LOGICAL : 0),
 		.data = (uint32_t)(entry & (IOAPIC_LEVEL | IOAPIC_MODE | IOAPIC_VECTOR)),
 	};

@@ -15,11 +15,13 @@ struct err;
 struct vm;
 
 struct msi {
-	uint32_t address, data;
+	uint32_t address; /* MSI_ADDRESS, and who is meant */
+	uint32_t data;	  /* vector; mode of delivery from bit 8 on; bit 15: level-triggered */
 };
 
-#define MSI_ADDRESS 0xfee00000u /* the destination's 8 bits from bit 12 on, logical: bit 2 */
-#define MSI_LEVEL   (1u << 15)	/* of the data: vector, delivery mode from bit 8 on, trigger */
+#define MSI_ADDRESS    0xfee00000u
+#define MSI_DEST_SHIFT 12	 /* 8 bits: an APIC's number, */
+#define MSI_LOGICAL    (1u << 2) /* or a set of them */
 
 /*
  * msi_send - interrupt, from any thread. When this returns, the interrupt is part of what the
