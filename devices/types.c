@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "devices/mailbox.h"
+#include "devices/serial.h"
 #include "engine/err.h"
 
 const struct device_type *const device_types[] = {
 	&mailbox_type,
+	&serial_type,
 	NULL,
 };
 
