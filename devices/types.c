@@ -6,11 +6,13 @@
 
 #include "devices/ioapic.h"
 #include "devices/mailbox.h"
+#include "devices/serial.h"
 #include "engine/err.h"
 
 const struct device_type *const device_types[] = {
 	&mailbox_type,
 	&ioapic_type,
+	&serial_type,
 	NULL,
 };
 
