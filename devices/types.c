@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/ged.h"
 #include "devices/mailbox.h"
+#include "devices/vmclock.h"
+#include "devices/vmgenid.h"
 #include "engine/err.h"
 
 const struct device_type *const device_types[] = {
-	&mailbox_type,
-	NULL,
+	&mailbox_type, &ged_type, &vmgenid_type, &vmclock_type, NULL,
 };
 
 const struct device_type *device_type_find(const char *name)
