@@ -14,6 +14,14 @@ const struct device_type *const device_types[] = {
 	&ioapic_type,
 	&serial_type,
 	NULL,
+#include "devices/ged.h"
+#include "devices/mailbox.h"
+#include "devices/vmclock.h"
+#include "devices/vmgenid.h"
+#include "engine/err.h"
+
+const struct device_type *const device_types[] = {
+	&mailbox_type, &ged_type, &vmgenid_type, &vmclock_type, NULL,
 };
 
 const struct device_type *device_type_find(const char *name)
