@@ -7,12 +7,16 @@
 #include "devices/ioapic.h"
 #include "devices/mailbox.h"
 #include "devices/serial.h"
+#include "devices/virtio_console.h"
+#include "devices/virtio_rng.h"
 #include "engine/err.h"
 
 const struct device_type *const device_types[] = {
 	&mailbox_type,
 	&ioapic_type,
 	&serial_type,
+	&virtio_rng_type,
+	&virtio_console_type,
 	NULL,
 #include "devices/ged.h"
 #include "devices/mailbox.h"

@@ -86,6 +86,37 @@ void virtio_kick(struct virtio_dev *dev, uint32_t queue)
 		virtio_break(dev, strerrordesc_np(-ret));
 }
 
+void virtio_kick_later(struct virtio_dev *dev, uint32_t queue)
+{
+	const uint64_t one = 1;
+	int fd = dev->notify[queue].watch.fd;
+
+	/* It fails where the counter is full, and then the worker comes anyway. */
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+		log_debug("a notification: %s", strerrordesc_np(errno));
+}
+
+int virtio_serve(struct virtio_dev *dev, uint32_t queue, virtio_one *one)
+{
+	struct virtq *q = &dev->queues[queue];
+	struct virtq_req req;
+	int64_t written = 0;
+	int ret = 1;
+
+	/* One more than there can be, if the driver adds none: so that the last look finds nothing. */
+	for (uint32_t left = q->s->size + 1u; left > 0 && written >= 0; left--) {
+		ret = virtq_pop(q, &req);
+		if (ret <= 0)
+			break;
+		written = one(dev, &req);
+		virtq_push(q, req.head, (uint32_t)MAX(written, 0));
+	}
+	virtio_signal(dev, queue);
+	if (ret > 0 && written >= 0)
+		virtio_kick_later(dev, queue);
+	return written < 0 ? (int)written : MIN(ret, 0);
+}
+
 void virtio_signal(struct virtio_dev *dev, uint32_t queue)
 {
 	if (virtq_wants_signal(&dev->queues[queue]))
@@ -285,17 +316,6 @@ static int check_state(const struct virtio_dev *dev, struct err *err)
 	return 0;
 }
 
-/* A notification of @queue may have been lost with the freeze: by way of the worker. */
-static void remind(const struct virtio_dev *dev, uint32_t queue)
-{
-	const uint64_t one = 1;
-	ssize_t n = dev->notify[queue].watch.fd < 0
-			    ? 0
-			    : write(dev->notify[queue].watch.fd, &one, sizeof(one));
-
-	(void)n; /* a counter that is full has been written to, too */
-}
-
 static int load_queue(struct virtio_dev *dev, uint32_t queue, struct err *err)
 {
 	struct virtq *q = &dev->queues[queue];
@@ -309,9 +329,10 @@ static int load_queue(struct virtio_dev *dev, uint32_t queue, struct err *err)
 	ret = virtq_start(q, dev->s->driver_features, err);
 	if (ret < 0)
 		return err_wrap(err, -ERR_DAMAGED, "queue %u", queue);
-	/* Memory may not all be there at the first load: only the worker may wait for it. */
+	/* A notification may have been lost with the freeze. Memory may not all be there at the
+	 * first load: only the worker may wait for it. */
 	if (!same && (!dev->loaded || virtq_has_more(q)))
-		remind(dev, queue);
+		virtio_kick_later(dev, queue);
 	return 0;
 }
 

@@ -117,6 +117,17 @@ bool virtio_is_live(const struct virtio_dev *dev, uint32_t queue);
 /* Have the device look at @queue, if it is live: what a notification does. */
 void virtio_kick(struct virtio_dev *dev, uint32_t queue);
 
+/*
+ * virtio_serve - a kick for devices that answer on the spot: hand requests to @one, which returns the
+ * bytes it wrote, or -errno. As many as the queue is long; if there are more, the worker comes back,
+ * so that a driver that never stops does not keep the others waiting.
+ */
+typedef int64_t virtio_one(struct virtio_dev *dev, const struct virtq_req *req);
+int virtio_serve(struct virtio_dev *dev, uint32_t queue, virtio_one *one);
+
+/* Have the worker kick @queue, as soon as others had their turn. */
+void virtio_kick_later(struct virtio_dev *dev, uint32_t queue);
+
 /* Requests of @queue were pushed: interrupt the driver, if it wants that. */
 void virtio_signal(struct virtio_dev *dev, uint32_t queue);
 

@@ -181,6 +181,11 @@ int virtq_pop(struct virtq *q, struct virtq_req *req)
 	return 1;
 }
 
+void virtq_unpop(struct virtq *q)
+{
+	q->s->next_avail--;
+}
+
 bool virtq_has_more(const struct virtq *q)
 {
 	return q->used && pending(q) != 0;

@@ -75,6 +75,9 @@ void virtq_stop(struct virtq *q);
  */
 int virtq_pop(struct virtq *q, struct virtq_req *req) must_check;
 
+/* Undo the last virtq_pop that returned 1. */
+void virtq_unpop(struct virtq *q);
+
 /* Give the request of @head back, in any order, with @written bytes written to it. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t written);
 
