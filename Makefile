@@ -52,7 +52,7 @@ fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
 e2e     := $(wildcard tests/e2e_*.sh)
 servers := $(call programs,tests/e2e/*.c)
 load    := $O/bench/thawd/thawd_load
-folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench bench/*
+folders := engine devices snapshot tools tools/* guest guest/* guest/*/* tests tests/* bench bench/*
 ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
 scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh bench/*/*.sh .ci/run)
 

@@ -24,7 +24,7 @@ static void say(u32 stream, size_t size)
 	thaw_ring(ABI_DOORBELL_LOG);
 }
 
-static void kernel_write(struct console *console, const char *text, unsigned int size)
+static void kernel_say(struct console *console, const char *text, unsigned int size)
 {
 	unsigned long flags;
 	bool locked = true;
@@ -43,7 +43,7 @@ static void kernel_write(struct console *console, const char *text, unsigned int
 
 static struct console thaw_console = {
 	.name = "thaw",
-	.write = kernel_write,
+	.write = kernel_say,
 	.flags = CON_PRINTBUFFER,
 	.index = -1,
 };
