@@ -10,7 +10,7 @@
  *	thaw.data=DEVICE	an ext4 on /data
  *	thaw.terminal		the program has the console, and no events; /bin/sh if none is named
  *	thaw.noavx		glibc is to keep off AVX: the kernel does not save its registers
- *	-- PROGRAM ARGS...	the program
+ *	-- PROGRAM ARGS...	the program: words without spaces
  *
  * An initramfs may bring the files /thaw/argv, in place of what follows the dashes, and /thaw/env:
  * strings that end with NUL.
@@ -29,7 +29,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORDS_MAX    64	     /* ours: of a command line */
 #define STRINGS_MAX  256     /* ours: arguments, or variables */
 #define BYTES_MAX    0x10000 /* ours: of /thaw/argv or /thaw/env */
 #define POWER_BUTTON 38	     /* the kernel's CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
@@ -117,16 +116,24 @@ static char *file_bytes(const char *path, size_t *size)
 	return bytes;
 }
 
-/* /proc/cmdline up to the dashes; what follows them are our arguments. */
-static void options_read(void)
+/*
+ * The kernel's own command line: our arguments also hold what the kernel did not know. Behind the
+ * dashes is the program, unless a file names it.
+ */
+static void command_line_read(void)
 {
 	size_t size;
+	int count = -1; /* of the program's words */
 	char *line = file_bytes("/proc/cmdline", &size);
 	char *word = line ? strtok(line, " \n") : NULL;
 
-	for (int i = 0; word && strcmp(word, "--") != 0 && i < WORDS_MAX; i++) {
-		option(word);
-		word = strtok(NULL, " \n");
+	for (; word; word = strtok(NULL, " \n")) {
+		if (count < 0 && strcmp(word, "--") == 0)
+			count = 0;
+		else if (count < 0)
+			option(word);
+		else if (count < STRINGS_MAX)
+			strings[count++] = word;
 	}
 }
 
@@ -170,14 +177,11 @@ static void variables_read(void)
 	environ = variables;
 }
 
-static void program_read(int argc, char **argv)
+static void program_read(void)
 {
 	static char shell[] = "/bin/sh";
 
 	strings_read("/thaw/argv", strings);
-	if (!strings[0])
-		for (int i = 1; i < argc && i <= STRINGS_MAX; i++)
-			strings[i - 1] = argv[i];
 	if (!strings[0] && options.terminal)
 		strings[0] = shell;
 }
@@ -308,14 +312,14 @@ static int program_wait(pid_t program)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	pid_t program;
 
 	mount_base();
-	options_read();
+	command_line_read();
 	open_log();
-	program_read(argc, argv);
+	program_read();
 	variables_read();
 	mount_root();
 	mount_rest();
