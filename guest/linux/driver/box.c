@@ -9,7 +9,6 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/uaccess.h>
-#include <asm/fsgsbase.h>
 #include <asm/irqflags.h>
 #include <asm/ptrace.h>
 #include <asm/trapnr.h>
@@ -78,7 +77,7 @@ static void crash_fill(struct abi_crash *c, u32 signal)
 	c->rsi = r->si, c->rdi = r->di, c->rbp = r->bp;
 	c->r8 = r->r8, c->r9 = r->r9, c->r10 = r->r10, c->r11 = r->r11;
 	c->r12 = r->r12, c->r13 = r->r13, c->r14 = r->r14, c->r15 = r->r15;
-	c->fs_base = x86_fsbase_read_cpu();
+	c->fs_base = current->thread.fsbase; /* the register is clear by now */
 }
 
 int thaw_closed(struct file *file, void *id)
