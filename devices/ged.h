@@ -40,18 +40,10 @@ struct ged_state {
 	uint32_t events; /* posted, not yet read */
 };
 
-/* Why the vCPU stopped at this device. */
-enum ged_stop {
-	GED_NONE, /* it did not */
-	GED_OFF,
-	GED_REBOOT,
-};
-
 struct ged {
 	struct device dev;
-	struct ged_state s; /* as it was saved or loaded last */
-	uint32_t events;    /* atomic */
-	enum ged_stop stop;
+	struct ged_state s;	     /* as it was saved or loaded last */
+	uint32_t events;	     /* atomic */
 	uint64_t raised, violations; /* counters: interrupts, nonsense refused */
 };
 
