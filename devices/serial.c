@@ -9,7 +9,7 @@
 #include "engine/err.h"
 #include "engine/vm.h"
 
-/* Registers: PC16550D, 8.0. Names without a prefix are the data sheet's. */
+/* Registers and their bits: PC16550D data sheet, whose names these are. */
 enum {
 	REG_DATA, /* RBR, THR; DLL while DLAB is set */
 	REG_IER,  /* DLM while DLAB is set */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * serial.h - a serial port, COM1, as the PC16550D has it (National Semiconductor, data sheet
- * TL/C/8652), over a line without speed: what is sent is gone at once, and whatever waits to be
- * received below the trigger level has waited for long enough to be told of (4.0, character timeout).
+ * serial.h - a serial port, COM1, as the PC16550D is (National Semiconductor, data sheet
+ * TL/C/8652), over a line without speed: what is sent is gone at once, and what has been received
+ * below the trigger level has waited for long enough to be told of (character timeout).
  *
  * The guest's accesses come on the vCPU's thread, input on the device thread: the registers are
  * under the worker's lock. Output belongs to the vCPU's thread, and is handed on without the lock:
@@ -20,7 +20,7 @@
 #include "engine/device.h"
 #include "engine/loop.h"
 
-#define SERIAL_FIFO 16u	 /* PC16550D, 8.0 */
+#define SERIAL_FIFO 16u	 /* PC16550D */
 #define SERIAL_LINE 512u /* bytes gathered for one write; ours */
 
 /* Everything that survives a freeze. */

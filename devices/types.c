@@ -6,7 +6,9 @@
 
 #include "devices/ged.h"
 #include "devices/ioapic.h"
+#include "devices/i8042.h"
 #include "devices/mailbox.h"
+#include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
@@ -25,6 +27,7 @@ const struct device_type *const device_types[] = {
 	&virtio_rng_type,
 	&virtio_console_type,
 	NULL,
+	&mailbox_type, &serial_type, &i8042_type, &rtc_type, NULL,
 };
 /* clang-format on */
 
