@@ -15,7 +15,7 @@ set -eu
 build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev liburing-dev libseccomp-dev
 	libarchive-dev libsqlite3-dev liblua5.4-dev libmicrohttpd-dev libgnutls28-dev
 	libcurl4-openssl-dev sqlite3 jq'
-check='libcriterion-dev curl openssl strace musl-tools pkg-config busybox-static'
+check='libcriterion-dev curl openssl strace musl-tools pkg-config busybox-static acpica-tools'
 thawd='awscli curl wrk'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
 tcg='qemu-system-x86 busybox-static cpio xz-utils'
