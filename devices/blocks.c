@@ -88,7 +88,8 @@ int blocks_open(struct blocks *b, int fd, uint64_t size, struct err *err)
 		return err_set(err, EINVAL, "a drive's frozen blocks are not sealed");
 	if (end < 0 || (uint64_t)end != total_size(b))
 		return err_set(err, EINVAL,
-			       "a drive's frozen blocks have %" PRId64 " bytes, expected %" PRIu64,
+			       "a drive's frozen blocks have %" PRId64
+			       " bytes, expected %" PRIu64,
 			       (int64_t)end, total_size(b));
 	return map(b, fd, PROT_READ, err);
 }

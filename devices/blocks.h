@@ -19,10 +19,10 @@ struct err;
 #define BLOCKS_SIZE 4096u /* bytes of a block: a page, so that each comes and goes alone */
 
 struct blocks {
-	uint64_t size;	 /* bytes of the drive */
+	uint64_t size;	  /* bytes of the drive */
 	uint64_t nblocks; /* of them, the last may be cut */
-	uint8_t *data;	 /* block i at i * BLOCKS_SIZE; zeros where it is not there */
-	uint64_t *has;	 /* bit i: it is */
+	uint8_t *data;	  /* block i at i * BLOCKS_SIZE; zeros where it is not there */
+	uint64_t *has;	  /* bit i: it is */
 };
 
 /* No blocks yet, of a drive of @size bytes. Errors: -ENOMEM and what mmap says. */
