@@ -83,7 +83,7 @@ struct virtio_dev {
 	struct virtq queues[VIRTIO_MAX_QUEUES];
 	struct virtio_notify notify[VIRTIO_MAX_QUEUES];
 	uint32_t place;				/* of the board */
-	bool loaded;				/* nothing has happened since virtio_load */
+	bool loaded;				/* virtio_load was here */
 	uint64_t kicks, interrupts, violations; /* counters */
 };
 
@@ -95,8 +95,9 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops,
 /* Hooks of struct device_type for a device that has nothing of its own to do there. */
 int virtio_connect(struct device *dev, struct err *err);
 int virtio_drain(struct device *dev, struct err *err); /* settles */
-/* The worker's lock is held, if the worker runs. Refuses what no driver and device can have
- * negotiated. Queues are kicked by the worker afterwards. */
+/* The caller holds the worker's lock, if the worker runs. Afterwards the worker kicks the queues where
+ * a notification may have been lost with the freeze.
+ * Errors: -ERR_UNFIT features that this device does not offer; -ERR_DAMAGED what can never be. */
 int virtio_load(struct device *dev, struct err *err);
 void virtio_fini(struct device *dev);
 
@@ -116,6 +117,17 @@ bool virtio_is_live(const struct virtio_dev *dev, uint32_t queue);
 /* Have the device look at @queue, if it is live: what a notification does. */
 void virtio_kick(struct virtio_dev *dev, uint32_t queue);
 
+/*
+ * virtio_serve - a kick for devices that answer on the spot: hand requests to @one, which returns the
+ * bytes it wrote, or -errno. As many as the queue is long; if there are more, the worker comes back,
+ * so that a driver that never stops does not keep the others waiting.
+ */
+typedef int64_t virtio_one(struct virtio_dev *dev, const struct virtq_req *req);
+int virtio_serve(struct virtio_dev *dev, uint32_t queue, virtio_one *one);
+
+/* Have the worker kick @queue, as soon as others had their turn. */
+void virtio_kick_later(struct virtio_dev *dev, uint32_t queue);
+
 /* Requests of @queue were pushed: interrupt the driver, if it wants that. */
 void virtio_signal(struct virtio_dev *dev, uint32_t queue);
 
@@ -128,8 +140,7 @@ void virtio_break(struct virtio_dev *dev, const char *why);
 /* The driver did what it must not, and nothing comes of it. */
 void virtio_violation(struct virtio_dev *dev, const char *why);
 
-/* For virtio_mmio.c. */
+/* Registers, and what they come to. */
 int virtio_access(void *dev, const struct bus_access *access);
-void virtio_reset(struct virtio_dev *dev);
 void virtio_set_status(struct virtio_dev *dev, uint32_t status);
 void virtio_set_ready(struct virtio_dev *dev, uint32_t queue, bool ready);

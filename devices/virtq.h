@@ -37,6 +37,7 @@ struct virtq {
 	const struct mem *mem;
 	uint16_t max;		       /* entries at most */
 	bool indirect, event_idx;      /* negotiated */
+	bool has_popped;	       /* since virtq_start */
 	bool has_signalled;	       /* @signalled is known */
 	uint16_t signalled;	       /* next_used when the driver was last interrupted */
 	const struct vring_desc *desc; /* host views of the three parts; NULL: not ready */
@@ -74,13 +75,16 @@ void virtq_stop(struct virtq *q);
  */
 int virtq_pop(struct virtq *q, struct virtq_req *req) must_check;
 
+/* Undo the last virtq_pop that returned 1. */
+void virtq_unpop(struct virtq *q);
+
 /* Give the request of @head back, in any order, with @written bytes written to it. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t written);
 
 /* After some virtq_push: does the driver want an interrupt for them? It is asked once for each. */
 bool virtq_wants_signal(struct virtq *q);
 
-/* Are there requests to take? Says nothing to the driver. */
+/* Are there requests to take? -EPROTO counts as one. Says nothing to the driver. */
 bool virtq_has_more(const struct virtq *q);
 
 /* Copy from what the driver wrote, from its byte @off on. Returns bytes, fewer at its end. */
