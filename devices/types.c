@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "devices/mailbox.h"
+#include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
 #include "engine/err.h"
 
 const struct device_type *const device_types[] = {
 	&mailbox_type,
+	&virtio_blk_type,
 	&virtio_rng_type,
 	&virtio_console_type,
 	NULL,

@@ -36,7 +36,7 @@ static struct virtio_blk *blk_of(struct device *dev)
 
 /* ---- requests ---- */
 
-/* Look at the queue again in @ns > 0. Without a timer somebody else does. */
+/* Look at the queue again in @ns > 0; not connected, somebody else does. */
 static void look_again(const struct virtio_blk *blk, nsec_t ns)
 {
 	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(ns / NSEC_PER_SEC),
@@ -103,9 +103,13 @@ static int begin_all(struct virtio_blk *blk)
 	for (uint32_t n = 0; ret > 0 && blk->free; n++) {
 		nsec_t wait = throttle(blk);
 
-		if (wait > 0 || n == BATCH) {
-			blk->stats.throttled += wait > 0;
-			look_again(blk, MAX(wait, 1u));
+		if (wait > 0) {
+			blk->stats.throttled++;
+			look_again(blk, wait);
+			return 0;
+		}
+		if (n == BATCH) {
+			virtio_kick_later(&blk->virtio, 0);
 			return 0;
 		}
 		ret = begin_one(blk);
@@ -140,7 +144,7 @@ static int blk_kick(struct virtio_dev *dev, uint32_t queue)
 	} while (ret == 0 && n > 0 && ++round < ROUNDS);
 	if (n > 0) {
 		submit(blk); /* the next steps of what came last */
-		look_again(blk, 1);
+		virtio_kick_later(&blk->virtio, 0);
 	}
 	tell(blk);
 	return ret;
