@@ -145,7 +145,6 @@ static int check_table(const struct overlay_file_header *h,
 
 	if (table_crc(table, h->nblocks) != h->table_crc32c)
 		return err_set(err, ERR_DAMAGED, "table: wrong crc32c");
-	*nstored = 0;
 	for (uint64_t i = 0; i < h->nblocks; i++) {
 		const struct overlay_file_entry *e = &table[i];
 
@@ -167,7 +166,7 @@ static int check_table(const struct overlay_file_header *h,
 static int read_table(int fd, const struct overlay_file_header *h,
 		      struct overlay_file_entry **table, struct err *err)
 {
-	uint64_t len = h->nblocks * sizeof(**table), nstored;
+	uint64_t len = h->nblocks * sizeof(**table), nstored = 0;
 	int ret = check_size(fd, sizeof(*h) + len, false, err);
 
 	if (ret < 0)
