@@ -22,6 +22,8 @@ const struct device_type *const device_types[] = {
 	&mailbox_type,
 	&ioapic_type,
 	&serial_type,
+	&i8042_type,
+	&rtc_type,
 	&ged_type,
 	&vmgenid_type,
 	&vmclock_type,
@@ -29,7 +31,6 @@ const struct device_type *const device_types[] = {
 	&virtio_rng_type,
 	&virtio_console_type,
 	NULL,
-	&mailbox_type, &serial_type, &i8042_type, &rtc_type, NULL,
 };
 /* clang-format on */
 

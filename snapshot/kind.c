@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "devices/ged.h"
+#include "devices/i8042.h"
 #include "devices/ioapic.h"
 #include "devices/mailbox.h"
+#include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
