@@ -16,9 +16,9 @@ static const struct state_field ged_fields[] = {
 	STATE_FIELD_MAX(struct ged_state, events, GED_ALL_EVENTS),
 };
 
-static int stop_at(struct ged *g, enum ged_stop why)
+static int end(struct ged *g, enum vm_end why)
 {
-	g->stop = why;
+	g->dev.vm->end = why;
 	return BUS_STOP;
 }
 
@@ -34,11 +34,12 @@ static int write_register(struct ged *g, uint64_t off, uint8_t value)
 	case GED_SLEEP_CONTROL:
 		if (!(value & SLEEP_ENABLE))
 			return 0;
-		return SLEEP_TYPE(value) == GED_SLEEP_S5 ? stop_at(g, GED_OFF) : violation(g);
+		return SLEEP_TYPE(value) == GED_SLEEP_S5 ? end(g, VM_POWERED_OFF)
+							 : violation(g);
 	case GED_SLEEP_STATUS:
 		return 0; /* clears what is not set */
 	case GED_RESET:
-		return value == GED_RESET_VALUE ? stop_at(g, GED_REBOOT) : violation(g);
+		return value == GED_RESET_VALUE ? end(g, VM_RESET) : violation(g);
 	default:
 		return violation(g);
 	}
@@ -88,7 +89,6 @@ static int ged_load(struct device *dev, struct err *err)
 
 	(void)err;
 	__atomic_store_n(&g->events, g->s.events, __ATOMIC_SEQ_CST);
-	g->stop = GED_NONE;
 	return 0;
 }
 

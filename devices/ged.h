@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ged.h - the generic event device (ACPI 6.3, 5.6.9): how the host tells a guest that something
- * happened, and how the guest powers the machine off or resets it. Ours is a page of registers:
+ * happened, and how the guest powers the machine off or resets it (vm.end). A page of registers:
  *
  *	GED_EVENTS		what happened since it was read last; reading clears it
  *	GED_SLEEP_CONTROL	ACPI 6.3, 4.8.3.7: sleep type 5 is power off
@@ -40,18 +40,10 @@ struct ged_state {
 	uint32_t events; /* posted, not yet read */
 };
 
-/* Why the vCPU stopped at this device. */
-enum ged_stop {
-	GED_NONE, /* it did not */
-	GED_OFF,
-	GED_REBOOT,
-};
-
 struct ged {
 	struct device dev;
-	struct ged_state s; /* as it was saved or loaded last */
-	uint32_t events;    /* atomic */
-	enum ged_stop stop;
+	struct ged_state s;	     /* as it was saved or loaded last */
+	uint32_t events;	     /* atomic */
 	uint64_t raised, violations; /* counters: interrupts, nonsense refused */
 };
 
