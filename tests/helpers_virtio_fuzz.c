@@ -129,7 +129,7 @@ static void do_notify(struct driver *d, struct bytes *b)
 static void do_load(struct driver *d, struct bytes *b)
 {
 	const struct state_desc *desc = &d->dev->dev.type->state;
-	uint64_t state[512] = { 0 };
+	uint64_t state[128] = { 0 };
 	uint32_t n = (uint32_t)take(b, 1) % 8;
 
 	assert(desc->size <= sizeof(state));
@@ -199,7 +199,7 @@ static step *const steps[] = { do_register, do_access, do_poke,	  do_start, do_o
 static void check_state(struct driver *d)
 {
 	const struct state_desc *desc = &d->dev->dev.type->state;
-	uint64_t state[512], into[512];
+	uint64_t state[128], into[128];
 
 	memcpy(state, device_state(&d->dev->dev), desc->size);
 	assert(state_load(desc, into, state, desc->size, NULL) == 0);

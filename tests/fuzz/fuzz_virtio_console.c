@@ -30,20 +30,20 @@ static void type(struct driver *d)
 	assert(heard <= 2ull * (d->queues[1].size + 1) * (1u << 20));
 	heard = 0;
 	worker_lock(&d->vm.worker);
-	if (!c->is_at_end)
-		assert(c->input.callback(&c->input, EPOLLIN) == 0);
+	assert(c->input.callback(&c->input, EPOLLIN) == 0);
 	worker_unlock(&d->vm.worker);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static struct virtio_console_setup setup = { .out = hear, .input_fd = -1 };
 	static struct driver d;
 
-	if (setup.input_fd < 0) {
-		setup.input_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-		assert(setup.input_fd >= 0);
-		driver_init(&d, &virtio_console_type, &setup);
+	if (!d.dev) {
+		driver_init(&d, &virtio_console_type, NULL);
+		virtio_console_of(&d.vm)->ops.out = hear;
+		virtio_console_listen(virtio_console_of(&d.vm),
+				      open("/dev/zero", O_RDONLY | O_CLOEXEC));
+		assert(virtio_console_of(&d.vm)->input.fd >= 0);
 	}
 	driver_fuzz(&d, data, len, type);
 	return 0;
