@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/kind.h"
 #include "tests/helpers_kvm.h"
 
 #include <cpuid.h>
@@ -61,7 +62,10 @@ void booted_shell(struct booted *b)
 	struct err err = { 0 };
 
 	cr_assert(eq(int, kvm_open(&b->kvm, &err), 0), "%s", err.text);
-	shape_of_host(&shape, &b->kvm, ram_size);
+	cr_assert(eq(
+		int,
+		kind_shape(&kind_kindling, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
+		0));
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),
@@ -128,7 +132,9 @@ static void frozen_open(struct frozen *f)
 static void frozen_save(struct frozen *f, struct machine *m, const struct record_plan *plan)
 {
 	static const char *const args[] = { "test", NULL };
-	const struct save_options opt = { .program = "test", .args = args, .record = plan };
+	const struct save_options opt = {
+		.kind = "kindling", .program = "test", .args = args, .record = plan
+	};
 	struct err err = { 0 };
 
 	scratch_make(f->scratch);
