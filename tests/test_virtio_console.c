@@ -29,13 +29,13 @@ static void hear(void *arg, const void *data, size_t len)
 
 static void start(void)
 {
-	struct virtio_console_setup setup = { .out = hear, .cols = 80, .rows = 25 };
-
 	cr_assert(eq(int, pipe2(input, O_CLOEXEC), 0));
-	setup.input_fd = input[0];
-	driver_init(&d, &virtio_console_type, &setup);
+	driver_init(&d, &virtio_console_type, NULL);
+	console = virtio_console_of(&d.vm);
+	console->ops.out = hear;
+	virtio_console_resize(console, 80, 25);
+	virtio_console_listen(console, input[0]);
 	driver_start(&d, DRIVER_ALL);
-	console = container_of(d.dev, struct virtio_console, virtio);
 }
 
 static void stop(void)
@@ -82,7 +82,7 @@ Test(virtio_console, it_says_what_it_is)
 	cr_expect(eq(int, state_covers(&virtio_console_type.state, NULL), 0));
 	virtio_console_resize(console, 132, 50);
 	cr_expect(eq(u32, driver_read(&d, VIRTIO_MMIO_CONFIG), 132 | 50 << 16));
-	cr_expect(eq(u32, driver_read(&d, VIRTIO_MMIO_CONFIG_GENERATION), 1));
+	cr_expect(eq(u32, driver_read(&d, VIRTIO_MMIO_CONFIG_GENERATION), 2));
 	cr_expect(eq(u32, d.pulses, 1));
 }
 
@@ -146,6 +146,40 @@ Test(virtio_console, input_waits_for_room)
 	type("five");
 	expect_input(4, "five");
 	cr_expect(eq(u64, console->s.in_bytes, 20));
+}
+
+/* As a terminal does that has a key of its own. */
+static ssize_t read_one(void *arg, int fd, void *buf, size_t len)
+{
+	*(size_t *)arg += len;
+	return read(fd, buf, 1);
+}
+
+Test(virtio_console, input_may_be_read_by_somebody_else)
+{
+	size_t room = 0;
+
+	console->ops.in = read_one;
+	console->ops.arg = &room;
+	driver_connect(&d);
+	type("ab");
+	offer_room(0, 64);
+	offer_room(1, 32);
+	driver_notify(&d, RX);
+	expect_input(0, "a");
+	expect_input(1, "b");
+	cr_expect(eq(sz, room, 96));
+}
+
+Test(virtio_console, a_file_that_cannot_be_waited_for_is_no_input)
+{
+	virtio_console_listen(console, open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+	close(console->input.fd);
+	driver_connect(&d);
+	offer_room(0, 64);
+	driver_notify(&d, RX);
+	cr_expect(not(console->has_input));
+	cr_expect(eq(u32, driver_read(&d, VIRTIO_MMIO_STATUS), 0xf));
 }
 
 Test(virtio_console, input_ends)
