@@ -95,7 +95,7 @@ static const struct pattern patterns[] = {
 };
 /* clang-format on */
 
-/* Legacy prefixes but LOCK, then REX: SDM vol. 2A, 2.1.1 and 2.2.1 */
+/* Legacy prefixes, then REX: SDM vol. 2A, 2.1.1 and 2.2.1 */
 static uint32_t prefixes(const struct insn *insn)
 {
 	static const uint8_t legacy[] = {
