@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/i8042.h"
 #include "devices/mailbox.h"
+#include "devices/rtc.h"
+#include "devices/serial.h"
 #include "engine/err.h"
 
 const struct device_type *const device_types[] = {
-	&mailbox_type,
-	NULL,
+	&mailbox_type, &serial_type, &i8042_type, &rtc_type, NULL,
 };
 
 const struct device_type *device_type_find(const char *name)
