@@ -12,19 +12,6 @@
 #include "snapshot/pager.h"
 #include "snapshot/template.h"
 
-void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size)
-{
-	*shape = (struct shape){
-		.mem = { .nregions = 1, .regions[0] = { .gpa = 0, .size = ram_size } },
-		.nvcpus = 1,
-		.tsc_khz = kvm->tsc_khz,
-		.xsave_size = kvm->xsave_size,
-		.xcr0 = kvm->xcr0,
-		.cpuid = &kvm->cpuid,
-		.devices = { .n = 1, .types = { &mailbox_type } },
-	};
-}
-
 static int create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
 		  int ram_fd, int mailbox_fd, struct err *err)
 {
@@ -103,6 +90,12 @@ int machine_finish(struct machine *m, struct err *err)
 	return 0;
 }
 
+int machine_renew(struct machine *m, const struct vcpu_tsc_now *now, struct err *err)
+{
+	m->vm.end = VM_GOES_ON;
+	return mailbox_renew(m->mailbox, *now, m->tsc_khz, err);
+}
+
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
 {
 	struct vcpu_tsc_now now;
@@ -114,7 +107,7 @@ int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *e
 	if (ret == 0)
 		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
 	if (ret == 0)
-		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+		ret = machine_renew(m, &now, err);
 	return ret;
 }
 
@@ -124,6 +117,13 @@ static bool was_deadline(const struct machine *m, nsec_t deadline)
 {
 	return m->pager && pager_is_busy(m->pager) && deadline != 0 &&
 	       clock_monotonic() >= deadline;
+}
+
+static int said_end(const struct machine *m, struct err *err)
+{
+	return err_set(err, ERR_CRASHED, "the guest %s",
+		       m->vm.end == VM_RESET ? "reset its machine"
+					     : "switched its machine off");
 }
 
 int machine_run(struct machine *m, nsec_t deadline, struct err *err)
@@ -144,7 +144,7 @@ int machine_run(struct machine *m, nsec_t deadline, struct err *err)
 		return ret;
 	switch ((enum vcpu_stop)ret) {
 	case VCPU_STOP_DEVICE:
-		return (int)m->mailbox->stop;
+		return m->vm.end == VM_GOES_ON ? (int)m->mailbox->stop : said_end(m, err);
 	case VCPU_STOP_TIMEOUT:
 		return err_set(err, ERR_TIMED_OUT, "the guest did not answer in time");
 	case VCPU_STOP_PAUSE:

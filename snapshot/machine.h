@@ -27,9 +27,6 @@ struct shape {
 	struct device_list devices;
 };
 
-/* The shape of a kindling machine made new on this host. @ram_size: bytes, 2 MiB steps. */
-void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size);
-
 struct machine {
 	struct vm vm;
 	struct mailbox *mailbox; /* one of vm's devices */
@@ -58,6 +55,13 @@ void machine_destroy(struct machine *m);
  */
 int machine_finish(struct machine *m, struct err *err) must_check;
 
+/*
+ * machine_renew - before the first instruction after boot, restore and rewind: let the guest know
+ * that it is another one, and what time it is. @now: its TSC. Errors: as mailbox_renew.
+ */
+int machine_renew(struct machine *m, const struct vcpu_tsc_now *now,
+		  struct err *err) must_check;
+
 /* Put a kindling machine in, cold. It runs with machine_wait() or machine_run(). */
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err) must_check;
 
@@ -65,8 +69,8 @@ int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *e
  * machine_run - run until the guest stops at its mailbox.
  * @deadline: clock_monotonic() value, 0: none.
  * Returns an enum mailbox_stop, never MAILBOX_NONE.
- * Errors: -ERR_TIMED_OUT; -ERR_CRASHED the guest shut down, or KVM cannot go on with it;
- * -EINTR vcpu_kick(); what pager_check says: for good.
+ * Errors: -ERR_TIMED_OUT; -ERR_CRASHED the guest shut down, or KVM cannot go on with it, or the
+ * guest ended its machine (m->vm.end says how); -EINTR vcpu_kick(); what pager_check says: for good.
  */
 int machine_run(struct machine *m, nsec_t deadline, struct err *err) must_check;
 

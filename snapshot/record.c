@@ -119,7 +119,7 @@ static int recorder_run(struct recorder *r, struct invocation *inv, struct err *
 	int ret = machine_state_load(r->src->state, m, &now, err);
 
 	if (ret == 0)
-		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+		ret = machine_renew(m, &now, err);
 	return ret < 0 ? ret : machine_invoke(m, inv, &reply, NULL, err);
 }
 

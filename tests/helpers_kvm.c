@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/kind.h"
 #include "tests/helpers_kvm.h"
 
 #include <cpuid.h>
@@ -61,7 +62,10 @@ void booted_shell(struct booted *b)
 	struct err err = { 0 };
 
 	cr_assert(eq(int, kvm_open(&b->kvm, &err), 0), "%s", err.text);
-	shape_of_host(&shape, &b->kvm, ram_size);
+	cr_assert(eq(
+		int,
+		kind_shape(&kind_kindling, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
+		0));
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),

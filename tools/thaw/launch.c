@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest/abi.h"
+#include "snapshot/kind.h"
 #include "tools/thaw/archive.h"
 #include "tools/thaw/blob.h"
 #include "tools/thaw/guest_io.h"
@@ -73,8 +74,9 @@ static int make_machine(struct launch *l, const struct mailbox_ops *ops, struct 
 	l->mailbox_fd = mailbox_memfd(err);
 	if (l->mailbox_fd < 0)
 		return l->mailbox_fd;
-	shape_of_host(&shape, &l->kvm, l->mem_size);
-	ret = machine_create(&l->machine, &l->kvm, &shape, l->mailbox_fd, err);
+	ret = kind_shape(&kind_kindling, &l->kvm, &l->kvm.cpuid, l->mem_size, 0, &shape, err);
+	if (ret == 0)
+		ret = machine_create(&l->machine, &l->kvm, &shape, l->mailbox_fd, err);
 	if (ret == 0)
 		l->machine.mailbox->ops = *ops;
 	return ret;

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/virtio_console.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+#define LOG "console"
+#include "engine/log.h"
+#include "engine/vm.h"
+
+enum { CONSOLE_RECEIVE, CONSOLE_TRANSMIT, CONSOLE_NQUEUES }; /* 5.3.2 */
+
+/* Bytes of one request. Ours: bounds how long one guest can hold its device thread. */
+#define CONSOLE_MAX_REQUEST (1u << 20)
+
+static const struct state_field console_fields[] = {
+	VIRTIO_STATE_ROW(struct virtio_console_state),
+	STATE_FIELD(struct virtio_console_state, out_bytes),
+	STATE_FIELD(struct virtio_console_state, in_bytes),
+};
+
+/* ---- out ---- */
+
+static int64_t transmit(struct virtio_dev *dev, const struct virtq_req *req)
+{
+	struct virtio_console *c = container_of(dev, struct virtio_console, virtio);
+	size_t left = MIN(req->out_size, CONSOLE_MAX_REQUEST);
+
+	if (req->out_size > CONSOLE_MAX_REQUEST)
+		virtio_violation(dev, "a request of more output than is taken at once");
+	c->s.out_bytes += left;
+	for (uint32_t i = 0; i < req->nout && left > 0; i++) {
+		size_t len = MIN(req->segs[i].iov_len, left);
+
+		if (c->setup.out)
+			c->setup.out(c->setup.arg, req->segs[i].iov_base, len);
+		left -= len;
+	}
+	return 0;
+}
+
+/* ---- in ---- */
+
+static void unwatch(struct virtio_console *c)
+{
+	loop_remove(&c->virtio.dev.vm->worker.loop, &c->input);
+	c->is_watched = false;
+}
+
+/* Read into one request of the guest's. Returns as virtq_pop. */
+static int receive(struct virtio_console *c, struct virtq *q)
+{
+	struct virtq_req req;
+	int ret = virtq_pop(q, &req);
+	ssize_t got;
+
+	if (ret <= 0)
+		return ret;
+	if (req.nin == 0)
+		return -EPROTO;
+	got = readv(c->input.fd, virtq_in(&req), (int)req.nin);
+	if (got <= 0) {
+		c->is_at_end = got == 0 || (errno != EAGAIN && errno != EINTR);
+		virtq_unpop(q);
+		return 1;
+	}
+	c->s.in_bytes += (uint64_t)got;
+	virtq_push(q, req.head, (uint32_t)got);
+	virtio_signal(&c->virtio, CONSOLE_RECEIVE);
+	return 1;
+}
+
+/* There is input. Where it finds no room, nobody looks for it until there is. */
+static int on_input(struct loop_watch *watch, uint32_t events)
+{
+	struct virtio_console *c = container_of(watch, struct virtio_console, input);
+	int ret = 0;
+
+	(void)events;
+	if (virtio_is_live(&c->virtio, CONSOLE_RECEIVE))
+		ret = receive(c, &c->virtio.queues[CONSOLE_RECEIVE]);
+	if (ret <= 0 || c->is_at_end)
+		unwatch(c);
+	if (ret < 0)
+		virtio_break(&c->virtio, "the driver broke the rules of the receive queue");
+	return 0;
+}
+
+/* There may be room. */
+static void listen_again(struct virtio_console *c)
+{
+	struct worker *w = &c->virtio.dev.vm->worker;
+	struct err why;
+
+	if (c->is_watched || c->is_at_end || c->input.fd < 0 || !w->has_loop ||
+	    !virtq_has_more(&c->virtio.queues[CONSOLE_RECEIVE]))
+		return;
+	c->is_watched = loop_add(&w->loop, &c->input, EPOLLIN, &why) == 0;
+	c->is_at_end = !c->is_watched;
+	if (c->is_at_end)
+		log_warn("no input: %s", why.text);
+}
+
+static int console_kick(struct virtio_dev *dev, uint32_t queue)
+{
+	struct virtio_console *c = container_of(dev, struct virtio_console, virtio);
+
+	if (queue == CONSOLE_TRANSMIT)
+		return virtio_serve(dev, queue, transmit);
+	listen_again(c);
+	return 0;
+}
+
+/* ---- the device ---- */
+
+static const struct virtio_ops console_ops = {
+	.id = VIRTIO_ID_CONSOLE,
+	.nqueues = CONSOLE_NQUEUES,
+	.queue_sizes = { [CONSOLE_RECEIVE] = 64, [CONSOLE_TRANSMIT] = 64 },
+	.kick = console_kick,
+};
+
+static int console_init(struct device *dev, const void *config, struct err *err)
+{
+	static const struct virtio_console_setup nobody = { .input_fd = -1 };
+	struct virtio_console *c = container_of(dev, struct virtio_console, virtio.dev);
+
+	c->setup = config ? *(const struct virtio_console_setup *)config : nobody;
+	c->config.cols = c->setup.cols;
+	c->config.rows = c->setup.rows;
+	c->input = (struct loop_watch){ .fd = c->setup.input_fd, .callback = on_input };
+	/* Always, so that an image does not depend on where it was made. */
+	c->virtio.features = 1ull << VIRTIO_CONSOLE_F_SIZE;
+	c->virtio.config = (const uint8_t *)&c->config;
+	c->virtio.config_size = sizeof(c->config);
+	return virtio_init(&c->virtio, &console_ops, err);
+}
+
+void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t rows)
+{
+	c->config.cols = cols;
+	c->config.rows = rows;
+	virtio_config_changed(&c->virtio);
+}
+
+const struct device_type virtio_console_type = {
+	.name = "virtio-con", /* a section's name has room for no more */
+	.size = sizeof(struct virtio_console),
+	.state_off = offsetof(struct virtio_console, s),
+	.state = STATE_DESC("dev.virtio-con", 1, struct virtio_console_state, console_fields),
+	.init = console_init,
+	.connect = virtio_connect,
+	.drain = virtio_drain,
+	.load = virtio_load,
+	.fini = virtio_fini,
+};
