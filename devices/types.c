@@ -10,6 +10,7 @@
 #include "devices/mailbox.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
+#include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
 #include "devices/vmclock.h"
@@ -26,6 +27,7 @@ const struct device_type *const device_types[] = {
 	&ged_type,
 	&vmgenid_type,
 	&vmclock_type,
+	&virtio_blk_type,
 	&virtio_rng_type,
 	&virtio_console_type,
 	NULL,

@@ -58,6 +58,7 @@ int virtq_start(struct virtq *q, uint64_t features, struct err *err)
 		virtq_stop(q);
 		return -EINVAL;
 	}
+	q->signalled = q->s->next_used;
 	q->indirect = features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
 	q->event_idx = features >> VIRTIO_RING_F_EVENT_IDX & 1;
 	return 0;
@@ -205,7 +206,7 @@ bool virtq_wants_signal(struct virtq *q)
 	const uint16_t now = q->s->next_used, old = q->signalled;
 	const bool known = q->has_signalled;
 
-	if (!q->used || (known && now == old))
+	if (!q->used || now == old)
 		return false;
 	q->signalled = now;
 	q->has_signalled = true;

@@ -38,7 +38,7 @@ struct virtq {
 	uint16_t max;		       /* entries at most */
 	bool indirect, event_idx;      /* negotiated */
 	bool has_popped;	       /* since virtq_start */
-	bool has_signalled;	       /* @signalled is known */
+	bool has_signalled;	       /* since virtq_start: the first time always */
 	uint16_t signalled;	       /* next_used when the driver was last interrupted */
 	const struct vring_desc *desc; /* host views of the three parts; NULL: not ready */
 	struct vring_avail *avail;

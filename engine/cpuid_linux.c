@@ -7,13 +7,15 @@
 #define LEAF_CACHES	 4u
 #define LEAF_TOPOLOGY	 0xbu
 #define LEAF_V2_TOPOLOGY 0x1fu
+#define LEAF_POWER	 0x80000007u
 #define LEAF_AMD_SIZES	 0x80000008u
 #define LEAF_AMD_CACHES	 0x8000001du
 #define LEAF_AMD_NODES	 0x8000001eu
 
-#define FEATURES_ECX_CX16 (1u << 13)
-#define FEATURES_ECX_PCID (1u << 17)
-#define FEATURES_EDX_HTT  (1u << 28)
+#define FEATURES_ECX_CX16	(1u << 13)
+#define FEATURES_ECX_PCID	(1u << 17)
+#define FEATURES_EDX_HTT	(1u << 28)
+#define POWER_EDX_INVARIANT_TSC (1u << 8)
 
 /* Source: Linux, Documentation/virt/kvm/x86/cpuid.rst */
 #define LEAF_KVM_FEATURES    0x40000001u
@@ -80,6 +82,13 @@ static void mask_emulated(struct kvm_cpuid_entry2 *e)
 	}
 }
 
+/* A clock that Linux would believe in across a restore, where the TSC is another one afterwards. */
+static void hide_invariant_tsc(struct kvm_cpuid_entry2 *e)
+{
+	if (e->function == LEAF_POWER)
+		e->edx &= ~POWER_EDX_INVARIANT_TSC;
+}
+
 void cpuid_for_linux(const struct kvm *kvm, struct cpuid *to)
 {
 	*to = kvm->cpuid;
@@ -87,6 +96,8 @@ void cpuid_for_linux(const struct kvm *kvm, struct cpuid *to)
 		be_alone(&to->entries[i]);
 		if (kvm->quirks & QUIRK_SLOW_RING0)
 			mask_emulated(&to->entries[i]);
+		if (kvm->quirks & QUIRK_TSC_FIXED)
+			hide_invariant_tsc(&to->entries[i]);
 	}
 }
 

@@ -3,7 +3,16 @@
 
 #include <string.h>
 
+#include "devices/ged.h"
+#include "devices/i8042.h"
+#include "devices/ioapic.h"
 #include "devices/mailbox.h"
+#include "devices/rtc.h"
+#include "devices/serial.h"
+#include "devices/virtio_console.h"
+#include "devices/virtio_rng.h"
+#include "devices/vmclock.h"
+#include "devices/vmgenid.h"
 #include "engine/pc_memory.h"
 #include "guest/abi.h"
 #include "snapshot/machine.h"
@@ -15,6 +24,11 @@ static struct mem one_region(uint64_t size)
 
 static const struct device_type *const only_mailbox[] = { &mailbox_type, NULL };
 static const struct device_type *const none[] = { NULL };
+static const struct device_type *const board[] = { &mailbox_type, &ioapic_type,	 &serial_type,
+						   &ged_type,	  &vmgenid_type, &vmclock_type,
+						   NULL };
+static const struct device_type *const others[] = { &virtio_rng_type, &virtio_console_type,
+						    NULL };
 
 /* guest/abi.h's layout: one region. */
 const struct kind kind_kindling = {
@@ -33,8 +47,8 @@ const struct kind kind_linux = {
 	.ram_max = 256ull << 30, /* ours */
 	.ram_default = 128ull << 20,
 	.layout = pc_memory_layout,
-	.devices = only_mailbox,
-	.after = none,
+	.devices = board,
+	.after = others,
 };
 
 static const struct kind *const kinds[] = { &kind_kindling, &kind_linux };

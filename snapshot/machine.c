@@ -6,7 +6,13 @@
 #include <string.h>
 
 #define LOG "machine"
+#include "devices/acpi.h"
+#include "devices/ged.h"
+#include "devices/generation.h"
+#include "devices/serial.h"
 #include "devices/types.h"
+#include "devices/vmclock.h"
+#include "devices/vmgenid.h"
 #include "engine/err.h"
 #include "engine/log.h"
 #include "snapshot/pager.h"
@@ -92,23 +98,50 @@ int machine_finish(struct machine *m, struct err *err)
 
 int machine_renew(struct machine *m, const struct vcpu_tsc_now *now, struct err *err)
 {
+	int ret = mailbox_renew(m->mailbox, *now, m->tsc_khz, err);
+
 	m->vm.end = VM_GOES_ON;
-	return mailbox_renew(m->mailbox, *now, m->tsc_khz, err);
+	return ret < 0 ? ret : generation_renew(&m->vm, *now, m->tsc_khz, err);
+}
+
+/* Before its first instruction a guest has nothing that could be another's. */
+static int begin(struct machine *m, struct err *err)
+{
+	struct vcpu_tsc_now now;
+	int ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
+
+	if (ret == 0)
+		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+	return ret < 0 ? ret : generation_begin(&m->vm, now, m->tsc_khz, err);
 }
 
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
 {
-	struct vcpu_tsc_now now;
 	int ret;
 
 	mem_advise_huge(&m->vm.mem);
 	ret = boot_kindling(&m->vm, cfg, err);
+	return ret < 0 ? ret : begin(m, err);
+}
 
+int machine_boot_linux(struct machine *m, const struct linux_boot *boot, struct err *err)
+{
+	const struct acpi_config tables = {
+		.nvcpus = m->vm.nvcpus,
+		.nvirtio = m->vm.nplaces,
+		.has_serial = vm_device(&m->vm, &serial_type) != NULL,
+		.has_ged = vm_device(&m->vm, &ged_type) != NULL,
+		.has_vmgenid = vm_device(&m->vm, &vmgenid_type) != NULL,
+		.has_vmclock = vm_device(&m->vm, &vmclock_type) != NULL,
+	};
+	struct linux_boot with = *boot;
+	int ret;
+
+	mem_advise_huge(&m->vm.mem);
+	ret = acpi_write(&m->vm.mem, &tables, &with.rsdp, err);
 	if (ret == 0)
-		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
-	if (ret == 0)
-		ret = machine_renew(m, &now, err);
-	return ret;
+		ret = boot_linux(&m->vm, &with, err);
+	return ret < 0 ? ret : begin(m, err);
 }
 
 /* A signal that interrupts KVM's wait for a page may look like anything: at the deadline, while

@@ -9,6 +9,7 @@
 #include "devices/mailbox.h"
 #include "devices/types.h"
 #include "engine/boot.h"
+#include "engine/boot_linux.h"
 #include "engine/vm.h"
 
 struct err;
@@ -56,14 +57,18 @@ void machine_destroy(struct machine *m);
 int machine_finish(struct machine *m, struct err *err) must_check;
 
 /*
- * machine_renew - before the first instruction after boot, restore and rewind: let the guest know
- * that it is another one, and what time it is. @now: its TSC. Errors: as mailbox_renew.
+ * machine_renew - before the first instruction after a restore or rewind: let the guest know that
+ * it is another one, and what time it is. @now: its TSC. Errors: as mailbox_renew.
  */
 int machine_renew(struct machine *m, const struct vcpu_tsc_now *now,
 		  struct err *err) must_check;
 
 /* Put a kindling machine in, cold. It runs with machine_wait() or machine_run(). */
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err) must_check;
+
+/* The same for Linux, with firmware's tables of its devices; .rsdp is filled in. */
+int machine_boot_linux(struct machine *m, const struct linux_boot *boot,
+		       struct err *err) must_check;
 
 /*
  * machine_run - run until the guest stops at its mailbox.

@@ -24,7 +24,7 @@ static int describe_guest(struct manifest *man, const struct save_options *opt, 
 				       (unsigned char)*c);
 	}
 	snprintf(man->thaw_version, sizeof(man->thaw_version), "%s", THAW_VERSION);
-	snprintf(man->guest_kind, sizeof(man->guest_kind), "kindling");
+	snprintf(man->guest_kind, sizeof(man->guest_kind), "%s", opt->kind);
 	snprintf(man->guest_program, sizeof(man->guest_program), "%s", opt->program);
 	while (opt->args[n])
 		n++;

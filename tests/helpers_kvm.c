@@ -132,7 +132,9 @@ static void frozen_open(struct frozen *f)
 static void frozen_save(struct frozen *f, struct machine *m, const struct record_plan *plan)
 {
 	static const char *const args[] = { "test", NULL };
-	const struct save_options opt = { .program = "test", .args = args, .record = plan };
+	const struct save_options opt = {
+		.kind = "kindling", .program = "test", .args = args, .record = plan
+	};
 	struct err err = { 0 };
 
 	scratch_make(f->scratch);

@@ -233,8 +233,7 @@ static int make_cmdline(const struct linux_guest *g, const struct linux_program 
 	fprintf(out, "console=ttyS0 reboot=k panic=-1%s%s%s", p->terminal ? "" : " quiet",
 		*quirks ? " " : "", quirks);
 	if (!g->initrd) {
-		fprintf(out, "%s%s", p->terminal ? " thaw.terminal" : "",
-			p->no_avx ? " thaw.noavx" : "");
+		fputs(p->terminal ? " thaw.terminal" : "", out);
 		put_drives(out, g);
 	}
 	if (g->cmdline)

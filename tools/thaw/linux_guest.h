@@ -68,7 +68,6 @@ struct linux_program {
 	const char *const *envp;
 	const char *files; /* as of initrd.h */
 	bool terminal;	   /* on the console, and without events */
-	bool no_avx;	   /* the host keeps registers back: for our init */
 };
 
 /* What it boots from. Zeroed; linux_guest_files_free in every case. */
