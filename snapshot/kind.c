@@ -9,6 +9,7 @@
 #include "devices/mailbox.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
+#include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
 #include "devices/vmclock.h"
@@ -88,9 +89,10 @@ int kind_devices(const struct kind *k, uint32_t ndrives, struct device_list *lis
 {
 	int ret;
 
-	(void)ndrives;
 	*list = (struct device_list){ 0 };
 	ret = add_all(list, k->devices, err);
+	if (ret == 0)
+		ret = device_list_add(list, &virtio_blk_type, ndrives, err);
 	return ret < 0 ? ret : add_all(list, k->after, err);
 }
 

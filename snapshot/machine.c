@@ -16,6 +16,7 @@
 #include "devices/vmgenid.h"
 #include "engine/err.h"
 #include "engine/log.h"
+#include "snapshot/disks.h"
 #include "snapshot/pager.h"
 #include "snapshot/template.h"
 
@@ -41,6 +42,7 @@ static int create(struct machine *m, const struct kvm *kvm, const struct shape *
 	ret = vm_create(&m->vm, kvm, &cfg, err);
 
 	m->pager = NULL;
+	m->disks = NULL;
 	m->prepared = NULL;
 	if (ret < 0)
 		return ret;
@@ -60,6 +62,14 @@ int machine_create_mapped(struct machine *m, const struct kvm *kvm, const struct
 			  int mailbox_fd, struct err *err)
 {
 	return create(m, kvm, &t->shape, t->memory_fd, mailbox_fd, err);
+}
+
+int machine_attach(struct machine *m, const struct disks *disks, struct err *err)
+{
+	if (disks->n == 0)
+		return 0;
+	m->disks = disks;
+	return disks_attach(disks, &m->vm, err);
 }
 
 static void log_counters(const struct machine *m)

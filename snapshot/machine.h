@@ -12,6 +12,7 @@
 #include "engine/boot_linux.h"
 #include "engine/vm.h"
 
+struct disks;
 struct err;
 struct pager;
 struct template;
@@ -30,9 +31,10 @@ struct shape {
 
 struct machine {
 	struct vm vm;
-	struct mailbox *mailbox; /* one of vm's devices */
-	uint32_t tsc_khz;	 /* the guest's */
-	struct pager *pager;	 /* of guest memory that comes later; NULL: it is all there */
+	struct mailbox *mailbox;   /* one of vm's devices */
+	uint32_t tsc_khz;	   /* the guest's */
+	struct pager *pager;	   /* of guest memory that comes later; NULL: it is all there */
+	const struct disks *disks; /* of its drives; not owned; NULL: it has none */
 	const struct tier *prepared; /* the shell was made ready for it; NULL: for none */
 };
 
@@ -49,6 +51,10 @@ int machine_create(struct machine *m, const struct kvm *kvm, const struct shape 
 int machine_create_mapped(struct machine *m, const struct kvm *kvm, const struct template *t,
 			  int mailbox_fd, struct err *err) must_check;
 void machine_destroy(struct machine *m);
+
+/* Give its disks their drives, before it boots or its state is loaded. @disks: outlives it.
+ * Errors: as disks_attach. */
+int machine_attach(struct machine *m, const struct disks *disks, struct err *err) must_check;
 
 /*
  * machine_finish - have all of guest memory in: before the machine is saved, rewound, or paused

@@ -38,8 +38,8 @@ enum manifest_member {
 	MANIFEST_MEMORY,
 	MANIFEST_RAW,
 	MANIFEST_WSET,
-	MANIFEST_DISKS, /* what guests wrote to drives before the freeze, drive after drive */
-	MANIFEST_NMEMBERS
+	MANIFEST_DISK, /* what was written to drive 0 before the freeze; then those of others */
+	MANIFEST_NMEMBERS = MANIFEST_DISK + MANIFEST_MAX_DRIVES
 };
 
 struct manifest_file {

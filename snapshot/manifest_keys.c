@@ -64,6 +64,9 @@ static const struct value_key drive_keys[] = {
 #define FILE_DIGEST(name) \
 	{ NULL, (name), &value_digest, MEMBER(struct manifest_file, sha256), 0, 0 }
 
+#define DISK(n) \
+	[MANIFEST_DISK + (n)] = { "disk" #n ".bin", FILE_DIGEST("sha256"), true }
+
 /* memory.lz4 has a digest per frame in its table, so only the table needs one here. */
 static const struct {
 	const char *name;
@@ -74,7 +77,7 @@ static const struct {
 	[MANIFEST_MEMORY] = { "memory.lz4", FILE_DIGEST("table_sha256"), false },
 	[MANIFEST_RAW]	  = { "memory.raw", FILE_DIGEST("sha256"), true },
 	[MANIFEST_WSET]	  = { "wset.bin",   FILE_DIGEST("sha256"), true },
-	[MANIFEST_DISKS]  = { "disks.bin",  FILE_DIGEST("sha256"), true },
+	DISK(0), DISK(1), DISK(2), DISK(3), DISK(4), DISK(5), DISK(6), DISK(7),
 };
 /* clang-format on */
 

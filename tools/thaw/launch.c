@@ -83,8 +83,12 @@ const char *launch_name(const struct launch *l)
 
 static int open_host(struct launch *l, struct err *err)
 {
+	const struct linux_guest *g = &l->linux_guest;
 	int ret = kvm_open(&l->kvm, err);
 
+	for (uint32_t i = 0; i < g->ndrives && ret == 0; i++)
+		ret = disks_add(&l->disks, g->drives[i].id, g->drives[i].path,
+				g->drives[i].mode, err);
 	if (ret < 0)
 		return ret;
 	l->mailbox_fd = mailbox_memfd(err);
@@ -99,7 +103,7 @@ static int make_machine(struct launch *l, const struct cpuid *cpuid, struct err 
 
 	if (ret == 0)
 		ret = machine_create(&l->machine, &l->kvm, &shape, l->mailbox_fd, err);
-	return ret;
+	return ret < 0 ? ret : machine_attach(&l->machine, &l->disks, err);
 }
 
 static int boot_kindling_program(struct launch *l, uint32_t mode, const struct blob *program,
@@ -198,6 +202,7 @@ void launch_fini(struct launch *l)
 	guest_log_end();
 	if (l->mailbox_fd >= 0)
 		close(l->mailbox_fd);
+	disks_close(&l->disks);
 	kvm_close(&l->kvm);
 	linux_guest_fini(&l->linux_guest);
 }

@@ -7,6 +7,7 @@
 
 #include <getopt.h>
 
+#include "snapshot/disks.h"
 #include "snapshot/machine.h"
 #include "tools/thaw/cmd.h"
 #include "tools/thaw/linux_guest.h"
@@ -26,6 +27,7 @@ struct launch {
 	struct kvm kvm;
 	struct cpuid cpuid; /* of the vCPU */
 	int mailbox_fd;
+	struct disks disks; /* of the machine's drives */
 	struct machine machine;
 };
 
