@@ -2,32 +2,28 @@
 #include "devices/mptable.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "devices/board.h"
 #include "engine/err.h"
 #include "engine/irq.h"
 
-/* MultiProcessor Specification 1.4, chapter 4: the bytes of the table, in order. */
-#define SPEC_REVISION	4u
-#define APIC_VERSION	0x14u /* of a local APIC that is part of the CPU */
-#define IOAPIC_VERSION	0x20u
-#define PROCESSOR_FLAGS 3u /* enabled, the first one */
-#define IOAPIC_ENABLED	1u
-#define ALL_APICS	0xffu
+#define SIZE_MAX_BYTES 1024u /* of the EBDA, where kernels look: 4 */
 
-enum entry { ENTRY_PROCESSOR, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_INTERRUPT, ENTRY_LOCAL };
-enum interrupt { INTERRUPT_INT = 0, INTERRUPT_NMI = 1, INTERRUPT_EXT = 3 };
+#define REVISION 4u /* 1.4 */
 
-struct floating {
+enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_IO_INT, ENTRY_LOCAL_INT }; /* table 4-3 */
+
+struct pointer { /* 4.1 */
 	char signature[4];
 	uint32_t table;
 	uint8_t length; /* in 16 bytes */
 	uint8_t revision, checksum;
-	uint8_t features[5];
+	uint8_t features[5]; /* 0: there is a table */
 };
 
-struct header {
+struct header { /* 4.2 */
 	char signature[4];
 	uint16_t length;
 	uint8_t revision, checksum;
@@ -39,103 +35,117 @@ struct header {
 	uint8_t extended_checksum, reserved;
 };
 
-struct processor {
+#define CPU_APIC_VERSION 0x14u /* SDM vol. 3A, 11.4.8 */
+#define CPU_ENABLED	 1u
+#define CPU_FIRST	 2u
+struct cpu { /* 4.3.1 */
 	uint8_t type, apic_id, apic_version, flags;
 	uint32_t signature, features;
 	uint32_t reserved[2];
 };
 
-struct bus {
+struct bus { /* 4.3.2 */
 	uint8_t type, id;
 	char name[6];
 };
 
-struct ioapic_entry {
+#define IOAPIC_VERSION 0x20u
+#define IOAPIC_ENABLED 1u
+struct ioapic { /* 4.3.3 */
 	uint8_t type, id, version, flags;
-	uint32_t address;
+	uint32_t gpa;
 };
 
-/* To a pin of the IOAPIC, or of the local APIC. Polarity and trigger mode as of the bus: edges. */
-struct interrupt_entry {
+#define INT_VECTORED 0u
+#define INT_NMI	     1u
+#define ALL_CPUS     0xffu
+#define NMI_PIN	     1u /* of a local APIC */
+struct interrupt {	/* 4.3.4, 4.3.5 */
 	uint8_t type, kind;
-	uint16_t flags;
-	uint8_t bus, irq, apic_id, pin;
+	uint16_t flags; /* 0: as the bus has it */
+	uint8_t bus, line, apic, pin;
 };
 
-struct table {
-	struct floating floating;
-	struct header header;
-	struct processor processor;
-	struct bus bus;
-	struct ioapic_entry ioapic;
-	struct interrupt_entry interrupts[IRQ_PINS];
-	struct interrupt_entry local[2];
+/* What follows the CPUs. */
+struct tail {
+	struct bus isa;
+	struct ioapic ioapic;
+	struct interrupt lines[IRQ_PINS];
+	struct interrupt nmi;
 };
 
-_Static_assert(sizeof(struct floating) == 16 && sizeof(struct header) == 44 &&
-		       sizeof(struct processor) == 20 && sizeof(struct interrupt_entry) == 8,
-	       "as specified");
-_Static_assert(sizeof(struct table) <= 1024, "fits where it is put");
+#define TAIL_ENTRIES (3 + IRQ_PINS)
 
-static uint8_t checksum(const void *bytes, size_t len)
+/* What makes all bytes together 0. */
+static uint8_t checksum(const void *data, size_t len)
 {
-	const uint8_t *at = bytes;
+	const uint8_t *bytes = data;
 	uint8_t sum = 0;
 
 	while (len-- > 0)
-		sum = (uint8_t)(sum + *at++);
+		sum = (uint8_t)(sum + *bytes++);
 	return (uint8_t)-sum;
 }
 
-static void fill(struct table *t)
+static void write_cpus(struct cpu *cpus, uint32_t n)
 {
-	const size_t length = sizeof(*t) - offsetof(struct table, header);
-
-	*t = (struct table){
-		.floating = { .signature = "_MP_",
-			      .table = BOARD_EBDA_GPA + offsetof(struct table, header),
-			      .length = 1,
-			      .revision = SPEC_REVISION },
-		.header = { .signature = "PCMP",
-			    .length = (uint16_t)length,
-			    .revision = SPEC_REVISION,
-			    .oem = "THAW    ",
-			    .product = "MICROVM     ",
-			    .nentries = 3 + IRQ_PINS + ARRAY_SIZE(t->local),
-			    .lapic = BOARD_LAPIC_GPA },
-		.processor = { .type = ENTRY_PROCESSOR,
-			       .apic_version = APIC_VERSION,
-			       .flags = PROCESSOR_FLAGS },
-		.bus = { .type = ENTRY_BUS, .name = "ISA   " },
-		.ioapic = { .type = ENTRY_IOAPIC,
-			    .id = BOARD_IOAPIC_ID,
-			    .version = IOAPIC_VERSION,
-			    .flags = IOAPIC_ENABLED,
-			    .address = BOARD_IOAPIC_GPA },
-		.local = { { .type = ENTRY_LOCAL, .kind = INTERRUPT_EXT, .apic_id = ALL_APICS },
-			   { .type = ENTRY_LOCAL,
-			     .kind = INTERRUPT_NMI,
-			     .apic_id = ALL_APICS,
-			     .pin = 1 } },
-	};
-	for (uint8_t i = 0; i < IRQ_PINS; i++)
-		t->interrupts[i] = (struct interrupt_entry){ .type = ENTRY_INTERRUPT,
-							     .kind = INTERRUPT_INT,
-							     .irq = i,
-							     .apic_id = BOARD_IOAPIC_ID,
-							     .pin = i };
-	t->header.checksum = checksum(&t->header, length);
-	t->floating.checksum = checksum(&t->floating, sizeof(t->floating));
+	for (uint32_t i = 0; i < n; i++)
+		cpus[i] = (struct cpu){
+			.type = ENTRY_CPU,
+			.apic_id = (uint8_t)i,
+			.apic_version = CPU_APIC_VERSION,
+			.flags = i == 0 ? CPU_ENABLED | CPU_FIRST : CPU_ENABLED,
+		};
 }
 
-int mptable_write(const struct mem *mem, struct err *err)
+static void write_tail(struct tail *t)
 {
-	void *at = mem_at(mem, BOARD_EBDA_GPA, sizeof(struct table));
-	struct table t;
+	*t = (struct tail){
+		.isa = { ENTRY_BUS, 0, { 'I', 'S', 'A', ' ', ' ', ' ' } },
+		.ioapic = { ENTRY_IOAPIC, BOARD_IOAPIC_ID, IOAPIC_VERSION, IOAPIC_ENABLED,
+			    BOARD_IOAPIC_GPA },
+		.nmi = { ENTRY_LOCAL_INT, INT_NMI, .apic = ALL_CPUS, .pin = NMI_PIN },
+	};
+	for (uint8_t i = 0; i < IRQ_PINS; i++)
+		t->lines[i] = (struct interrupt){ ENTRY_IO_INT, INT_VECTORED, .line = i,
+						  .apic = BOARD_IOAPIC_ID, .pin = i };
+}
 
-	if (!at)
-		return err_set(err, EFAULT, "no RAM at 0x%x for the MP table", BOARD_EBDA_GPA);
-	fill(&t);
-	memcpy(at, &t, sizeof(t));
+int mptable_write(const struct mem *mem, uint32_t nvcpus, struct err *err)
+{
+	const uint64_t fixed =
+		sizeof(struct pointer) + sizeof(struct header) + sizeof(struct tail);
+	const uint64_t size =
+		sizeof(struct header) + nvcpus * sizeof(struct cpu) + sizeof(struct tail);
+	struct pointer *pointer = mem_at(mem, BOARD_EBDA_GPA, SIZE_MAX_BYTES);
+	struct header *header;
+	struct cpu *cpus;
+
+	if (!pointer)
+		return err_set(err, EFAULT, "no RAM for the MP table at 0x%x", BOARD_EBDA_GPA);
+	if (nvcpus > (SIZE_MAX_BYTES - fixed) / sizeof(struct cpu))
+		return err_set(err, EINVAL, "%u vCPUs, an MP table has room for %zu", nvcpus,
+			       (SIZE_MAX_BYTES - fixed) / sizeof(struct cpu));
+	header = (struct header *)(pointer + 1);
+	cpus = (struct cpu *)(header + 1);
+	*pointer = (struct pointer){
+		.signature = { '_', 'M', 'P', '_' },
+		.table = BOARD_EBDA_GPA + sizeof(*pointer),
+		.length = 1,
+		.revision = REVISION,
+	};
+	*header = (struct header){
+		.signature = { 'P', 'C', 'M', 'P' },
+		.length = (uint16_t)size,
+		.revision = REVISION,
+		.oem = { 'T', 'H', 'A', 'W', ' ', ' ', ' ', ' ' },
+		.product = { 'm', 'i', 'c', 'r', 'o', 'V', 'M', ' ', ' ', ' ', ' ', ' ' },
+		.nentries = (uint16_t)(nvcpus + TAIL_ENTRIES),
+		.lapic = BOARD_LAPIC_GPA,
+	};
+	write_cpus(cpus, nvcpus);
+	write_tail((struct tail *)(cpus + nvcpus));
+	header->checksum = checksum(header, size);
+	pointer->checksum = checksum(pointer, sizeof(*pointer));
 	return 0;
 }

@@ -151,7 +151,7 @@ int machine_boot_linux(struct machine *m, const struct linux_boot *boot, struct 
 	mem_advise_huge(&m->vm.mem);
 	ret = acpi_write(&m->vm.mem, &tables, &with.rsdp, err);
 	if (ret == 0)
-		ret = mptable_write(&m->vm.mem, err);
+		ret = mptable_write(&m->vm.mem, m->vm.nvcpus, err);
 	if (ret == 0)
 		ret = boot_linux(&m->vm, &with, err);
 	return ret < 0 ? ret : begin(m, err);
