@@ -346,3 +346,11 @@ const struct device_type ioapic_type = {
 	.load = ioapic_load,
 	.fini = ioapic_fini,
 };
+
+uint8_t ioapic_vector(const struct vm *vm, uint32_t pin)
+{
+	struct device *dev = vm_device(vm, &ioapic_type);
+	uint64_t entry = dev ? ioapic_of(dev)->s.redirection[pin] : IOAPIC_MASKED;
+
+	return entry & IOAPIC_MASKED ? 0 : (uint8_t)(entry & IOAPIC_VECTOR);
+}
