@@ -25,10 +25,16 @@
 extern const uint8_t kindling_elf_start[], kindling_elf_end[];
 
 static uint64_t ram_size = 64u << 20;
+static struct device_list more_devices;
 
 void booted_ram(uint64_t size)
 {
 	ram_size = size;
+}
+
+void booted_device(const struct device_type *type)
+{
+	cr_assert(eq(int, device_list_add(&more_devices, type, 1, NULL), 0));
 }
 
 unsigned int slow(void)
@@ -66,6 +72,10 @@ void booted_shell(struct booted *b)
 		int,
 		kind_shape(&kind_kindling, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
 		0));
+	for (uint32_t i = 0; i < more_devices.n; i++)
+		cr_assert(eq(int,
+			     device_list_add(&shape.devices, more_devices.types[i], 1, NULL),
+			     0));
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),
