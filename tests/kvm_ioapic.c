@@ -55,7 +55,7 @@ static struct machine *boot(const char *apic)
 static void setup(void)
 {
 	booted_ram(16 << 20);
-	booted_device(&ioapic_type);
+	booted_kind(&kind_linux);
 }
 
 TestSuite(ioapic, .init = setup, .timeout = 60);

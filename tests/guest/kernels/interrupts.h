@@ -86,3 +86,9 @@ static inline void apic_enable(int x2)
 		wrmsr(APIC_BASE_MSR, rdmsr(APIC_BASE_MSR) | 0xc00);
 	apic_write(APIC_SIVR, 0x1ff); /* software enable */
 }
+
+/* Interrupts are off but while this waits for one. */
+static inline void wait_for_interrupt(void)
+{
+	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+}

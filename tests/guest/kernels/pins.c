@@ -45,7 +45,7 @@ static void wait_for(uint32_t n)
 
 	is_serving = 1;
 	while ((int32_t)(taken - until) < 0)
-		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+		wait_for_interrupt();
 }
 
 static uint32_t obey(const struct pins_order *o)
