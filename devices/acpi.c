@@ -52,7 +52,7 @@ static gpa_t append(struct writer *w, void *table)
 
 	h->checksum = checksum(table, h->length);
 	memmove(w->area + w->used, table, h->length);
-	w->used += ALIGN_UP(h->length, ACPI_ALIGN);
+	w->used += ALIGN_UP((size_t)h->length, ACPI_ALIGN);
 	return at;
 }
 
@@ -202,11 +202,12 @@ int acpi_write(const struct mem *mem, const struct acpi_config *cfg, gpa_t *rsdp
 	struct writer w = { .area = mem_at(mem, BOARD_TABLES_GPA, BOARD_TABLES_SIZE),
 			    .used = ALIGN_UP(sizeof(struct acpi_rsdp), ACPI_ALIGN) };
 	gpa_t dsdt = 0, fadt, madt;
-	int ret = check(cfg, err);
+	int ret;
 
-	if (ret == 0 && !w.area)
-		ret = err_set(err, EFAULT, "no RAM at 0x%x for firmware tables",
-			      BOARD_TABLES_GPA);
+	if (!w.area)
+		return err_set(err, EFAULT, "ACPI: no RAM at 0x%x for firmware tables",
+			       BOARD_TABLES_GPA);
+	ret = check(cfg, err);
 	if (ret == 0)
 		ret = append_dsdt(&w, cfg, &dsdt, err);
 	if (ret == 0)
