@@ -33,6 +33,9 @@ struct booted {
 void booted_ram(uint64_t size);
 /* Machines booted and frozen from here on have the devices of this kind; kindling's to begin with. */
 void booted_kind(const struct kind *kind);
+/* One more device in machines booted from here on. Images of such are refused: they are of no
+ * kind. */
+void booted_device(const struct device_type *type);
 /* A shell with nothing in it. */
 void booted_shell(struct booted *b);
 void booted_make(struct booted *b, const char *program, const char *const *argv);

@@ -12,8 +12,10 @@
 #include <linux/virtio_ring.h>
 
 #include "devices/board.h"
-#include "tests/guest/kernels/interrupt.h"
+#include "tests/guest/kernels/kernel.h"
 #include "tests/guest/kernels/virtio.h"
+
+#include "tests/guest/kernels/interrupts.h"
 
 #define SIZE 8u /* entries of the queue */
 
@@ -35,14 +37,15 @@ static volatile uint32_t *reg(uint32_t off)
 	return (volatile uint32_t *)(uintptr_t)(BOARD_VIRTIO_GPA + off);
 }
 
-void on_interrupt(void)
+void on_interrupt(uint64_t number)
 {
+	(void)number;
 	interrupts++;
 	*reg(VIRTIO_MMIO_INTERRUPT_ACK) = *reg(VIRTIO_MMIO_INTERRUPT_STATUS);
-	wrmsr(X2APIC_EOI, 0);
+	apic_write(APIC_EOI, 0);
 }
 
-/* Edges of the device's GSI come as VECTOR (82093AA, 3.2.4). */
+/* Edges of the device's GSI come as FIRST_VECTOR (82093AA, 3.2.4). */
 static void route(void)
 {
 	volatile uint32_t *io = (volatile uint32_t *)(uintptr_t)BOARD_IOAPIC_GPA;
@@ -50,7 +53,7 @@ static void route(void)
 	io[0] = 0x11 + 2 * BOARD_VIRTIO_GSI;
 	io[4] = 0; /* to APIC 0 */
 	io[0] = 0x10 + 2 * BOARD_VIRTIO_GSI;
-	io[4] = VECTOR;
+	io[4] = FIRST_VECTOR;
 }
 
 /* All features that are offered. */
@@ -89,7 +92,7 @@ static void offer(void)
 static void wait(void)
 {
 	while (*(volatile uint16_t *)&used.idx != avail.idx)
-		wait_for_interrupt();
+		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
 	report.served++;
 }
 
@@ -127,7 +130,8 @@ void kernel_main(const struct abi_boot_info *info)
 {
 	(void)info;
 	map_mailbox();
-	take_interrupts();
+	set_tables();
+	apic_enable(1);
 	route();
 	negotiate();
 	offer();
