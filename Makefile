@@ -1,4 +1,4 @@
-# make [all] | demo | demo-thawd | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
+# make [all] | linux-guest | demo | demo-thawd | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
 #      | bench | bench-quick | bench-thawd | density | soak-thawd | check-style | format | install | uninstall | deps
 #      | clean
 #
@@ -52,9 +52,9 @@ fuzzers := $(call programs,tests/fuzz/fuzz_*.c)
 e2e     := $(wildcard tests/e2e_*.sh)
 servers := $(call programs,tests/e2e/*.c)
 load    := $O/bench/thawd/thawd_load
-folders := engine devices snapshot tools tools/* guest guest/* tests tests/* bench bench/*
+folders := engine devices snapshot tools tools/* guest guest/* guest/*/* tests tests/* bench bench/*
 ours    := $(wildcard $(addsuffix /*.[ch],$(folders)))
-scripts := $(wildcard tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh bench/*/*.sh .ci/run)
+scripts := $(wildcard guest/linux/*.sh guest/linux/functions/*.sh tools/*.sh tools/*.bash tests/*.sh tests/*/*.sh bench/*/*.sh .ci/run)
 
 Q    := $(if $(V),,@)
 say   = $(if $(V),@:,@printf '  %-6s %s\n' $1 $@)
@@ -190,7 +190,7 @@ soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 PAUSE_PERCENT=20 KILLS=500 SLOTS=1000 sh tests/run.sh $(soak_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
--include tests/tcg/tcg.mk
+-include guest/linux/linux.mk tests/tcg/tcg.mk
 -include bench/bench.mk bench/thawd/thawd.mk
 
 demo:
@@ -235,7 +235,7 @@ format:
 # ---- the host ----
 
 deps:
-	$Qsh tools/deps.sh build check thawd style tcg
+	$Qsh tools/deps.sh build check thawd style tcg linux
 
 bindir     = $(DESTDIR)$(PREFIX)/bin
 mandir     = $(DESTDIR)$(PREFIX)/share/man

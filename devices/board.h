@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * board.h - where everything is that a guest finds without asking: ports, addresses and GSIs of a
- * Linux machine, and where its firmware tables lie. The mailbox's addresses are in guest/abi.h.
- * A frozen guest has them in its memory: never change one, add another.
+ * Linux machine, and where its firmware tables lie. The mailbox's addresses are in guest/abi.h,
+ * those of RAM in engine/pc_memory.h; all registers are in its hole. A frozen guest has them in its memory: never change one, add another.
  */
 #pragma once
+
+#include "engine/pc_memory.h"
 
 /* Ports. Source: IBM PC/AT, as every PC since. */
 #define BOARD_SERIAL_PORT 0x3f8u /* COM1: 8 ports */
@@ -28,15 +30,11 @@
 #define BOARD_VIRTIO_GSI    8u /* + n */
 #define BOARD_VIRTIO_PLACES 16u
 
-/* The hole below 4 GiB that has no RAM: registers, and the mailbox. */
-#define BOARD_HOLE_GPA 0xc0000000ull
-#define BOARD_HIGH_GPA 0x100000000ull
-
 /* Firmware tables, in the part of RAM where a PC has its ROM and where Linux looks for them:
  * reserved in the memory map. */
-#define BOARD_EBDA_GPA	  0x0009fc00u /* the MP table's; 1 KiB */
+#define BOARD_EBDA_GPA	  PC_EBDA_GPA /* the MP table's; 1 KiB */
 #define BOARD_TABLES_GPA  0x000e0000u /* RSDP first (ACPI 6.4, 5.2.5.1) */
 #define BOARD_TABLES_SIZE 0x0001e000u
 #define BOARD_VMGENID_GPA 0x000fe000u /* 16 bytes on a page */
 #define BOARD_VMCLOCK_GPA 0x000ff000u /* a page */
-#define BOARD_TABLES_END  0x00100000u
+#define BOARD_TABLES_END  PC_MIDDLE_GPA

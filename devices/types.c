@@ -4,19 +4,35 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/ged.h"
+#include "devices/ioapic.h"
+#include "devices/i8042.h"
 #include "devices/mailbox.h"
+#include "devices/rtc.h"
+#include "devices/serial.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
+#include "devices/vmclock.h"
+#include "devices/vmgenid.h"
 #include "engine/err.h"
 
+/* clang-format off */
 const struct device_type *const device_types[] = {
 	&mailbox_type,
+	&ioapic_type,
+	&serial_type,
+	&i8042_type,
+	&rtc_type,
+	&ged_type,
+	&vmgenid_type,
+	&vmclock_type,
 	&virtio_blk_type,
 	&virtio_rng_type,
 	&virtio_console_type,
 	NULL,
 };
+/* clang-format on */
 
 const struct device_type *device_type_find(const char *name)
 {

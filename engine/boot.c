@@ -8,28 +8,10 @@
 
 #include "engine/elf.h"
 #include "engine/err.h"
+#include "engine/identity.h"
 #include "engine/segments.h"
 #include "engine/x86.h"
 #include "guest/abi.h"
-
-/* Page tables for the first instructions, in low memory that no module uses. The kernel
- * replaces them. Addresses are ours; Firecracker's are the same, for easier comparison. */
-#define BOOT_PML4_GPA 0x9000u
-#define BOOT_PDPT_GPA 0xa000u
-#define BOOT_PD_GPA   0xb000u
-
-/* An identity mapping of the first GiB by 2 MiB pages. */
-static void write_page_tables(const struct mem *mem)
-{
-	uint64_t *pml4 = mem_at(mem, BOOT_PML4_GPA, MEM_PAGE_SIZE);
-	uint64_t *pdpt = mem_at(mem, BOOT_PDPT_GPA, MEM_PAGE_SIZE);
-	uint64_t *pd = mem_at(mem, BOOT_PD_GPA, MEM_PAGE_SIZE);
-
-	pml4[0] = BOOT_PDPT_GPA | PTE_P | PTE_W | PTE_A;
-	pdpt[0] = BOOT_PD_GPA | PTE_P | PTE_W | PTE_A;
-	for (uint64_t i = 0; i < 512; i++)
-		pd[i] = i * MEM_HUGE_SIZE | PTE_P | PTE_W | PTE_A | PTE_D | PTE_PS;
-}
 
 /* Modules are laid down from the top of RAM, each at a page. */
 struct module_area {
@@ -120,7 +102,7 @@ static int set_sregs(int fd, struct err *err)
 		return err_sys(err, "KVM_GET_SREGS");
 	segments_set_flat(&sregs, 0);
 	sregs.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
-	sregs.cr3 = BOOT_PML4_GPA;
+	sregs.cr3 = IDENTITY_GPA;
 	sregs.cr4 =
 		CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE;
 	sregs.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
@@ -149,7 +131,7 @@ static int set_vcpu(const struct vm *vm, gpa_t entry, struct err *err)
 
 int boot_kindling(struct vm *vm, const struct boot_config *cfg, struct err *err)
 {
-	gpa_t entry, end;
+	struct elf_loaded kernel;
 	int ret;
 
 	if (vm->mem.nregions != 1 || vm->mem.regions[0].gpa != 0 ||
@@ -158,15 +140,15 @@ int boot_kindling(struct vm *vm, const struct boot_config *cfg, struct err *err)
 		return err_set(err, EINVAL,
 			       "kindling needs one region of RAM of %u to %u MiB at 0",
 			       ABI_RAM_MIN_SIZE >> 20, ABI_RAM_MAX_SIZE >> 20);
-	ret = elf_load(&vm->mem, cfg->kernel.data, cfg->kernel.size, &entry, &end, err);
+	ret = elf_load(&vm->mem, cfg->kernel.data, cfg->kernel.size, &kernel, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "kernel");
-	if (end > ABI_KERNEL_MAX_GPA)
-		return err_set(err, ENOEXEC, "kernel ends at 0x%" PRIx64 ", expected 0x%x", end,
-			       ABI_KERNEL_MAX_GPA);
-	write_page_tables(&vm->mem);
+	if (kernel.end > ABI_KERNEL_MAX_GPA)
+		return err_set(err, ENOEXEC, "kernel ends at 0x%" PRIx64 ", expected 0x%x",
+			       kernel.end, ABI_KERNEL_MAX_GPA);
+	identity_write(&vm->mem, 1);
 	ret = write_boot_info(&vm->mem, cfg, ABI_KERNEL_MAX_GPA, err);
 	if (ret < 0)
 		return ret;
-	return set_vcpu(vm, entry, err);
+	return set_vcpu(vm, kernel.entry, err);
 }

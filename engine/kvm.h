@@ -30,6 +30,7 @@ enum kvm_quirk {
 	QUIRK_SYSCALL_RING3 = 1u << 1, /* SYSCALL from ring 3 stays in ring 3 */
 	QUIRK_TSC_FIXED = 1u << 2,     /* KVM_SET_MSRS(IA32_TSC) succeeds and does nothing */
 	QUIRK_CPUID_HOST = 1u << 3, /* CPUID in guest ring 3 shows the host's CPU, unfiltered */
+	QUIRK_ASSIST = 1u << 4,	    /* not all of guest ring 0 can be emulated (assist.h) */
 };
 
 /* What KVM makes a vCPU with. */

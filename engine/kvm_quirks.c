@@ -22,6 +22,8 @@ const struct kvm_quirk_text kvm_quirk_texts[] = {
 	{ QUIRK_TSC_FIXED, "tsc-fixed", "the guest's TSC is the host's and cannot be set" },
 	{ QUIRK_CPUID_HOST, "cpuid-host",
 	  "CPUID in guest ring 3 shows the host's CPU, whatever KVM was told" },
+	{ QUIRK_ASSIST, "assist",
+	  "int3 and fwait in guest ring 0 are left to us, and some instructions to nobody" },
 	{ 0, NULL, NULL },
 };
 
@@ -100,7 +102,8 @@ int kvm_quirks_probe(struct kvm *kvm, struct err *err)
 	kvm->tsc_khz = (uint32_t)khz;
 	kvm->kind = find_kind();
 	if (kvm->kind == KVM_KIND_PVM)
-		kvm->quirks |= QUIRK_SLOW_RING0 | QUIRK_SYSCALL_RING3 | QUIRK_CPUID_HOST;
+		kvm->quirks |= QUIRK_SLOW_RING0 | QUIRK_SYSCALL_RING3 | QUIRK_CPUID_HOST |
+			       QUIRK_ASSIST;
 	if (tsc_is_fixed(vcpu, kvm->tsc_khz))
 		kvm->quirks |= QUIRK_TSC_FIXED;
 	return 0;

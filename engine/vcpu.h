@@ -36,6 +36,7 @@ struct vcpu_stats {
 	uint64_t exits; /* KVM_RUN came back */
 	uint64_t pio, mmio;
 	uint64_t interrupted; /* by a signal */
+	uint64_t assists;     /* instructions that KVM left to us (assist.h) */
 };
 
 struct vcpu {

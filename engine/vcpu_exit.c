@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#include "engine/assist.h"
 #include "engine/err.h"
 #include "engine/vcpu.h"
 #include "engine/vm.h"
@@ -54,43 +56,61 @@ static int exit_mmio(struct vcpu *v, struct err *err)
 				   run->mmio.len, run->mmio.is_write));
 }
 
-/* The bytes at RIP, as hex, where KVM tells them. */
-static void insn_hex(const struct kvm_run *run, char *hex, size_t size)
+/* The bytes at RIP, where KVM tells them. */
+static struct insn insn_of(const struct kvm_run *run)
 {
-	const uint8_t *bytes = run->emulation_failure.insn_bytes;
-	uint32_t n = 0;
+	struct insn insn = { .bytes = run->emulation_failure.insn_bytes };
 
 	/* <linux/kvm.h>: ndata covers the flags word, then size and 15 bytes in two more */
 	if (run->internal.ndata >= 3 && (run->emulation_failure.flags &
 					 KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
-		n = MIN((uint32_t)run->emulation_failure.insn_size, INSN_MAX);
+		insn.n = MIN((uint32_t)run->emulation_failure.insn_size, INSN_MAX);
+	return insn;
+}
+
+static void insn_hex(const struct insn *insn, char *hex, size_t size)
+{
 	snprintf(hex, size, "unknown");
-	for (uint32_t i = 0; i < n; i++)
-		snprintf(hex + (size_t)i * 3, size - (size_t)i * 3, "%02x ", bytes[i]);
-	if (n > 0)
-		hex[n * 3 - 1] = '\0';
+	for (uint32_t i = 0; i < insn->n; i++)
+		snprintf(hex + (size_t)i * 3, size - (size_t)i * 3, "%02x ", insn->bytes[i]);
+	if (insn->n > 0)
+		hex[insn->n * 3 - 1] = '\0';
+}
+
+static int exit_unknown_insn(const struct insn *insn, const struct kvm_regs *regs,
+			     const struct kvm_sregs *sregs, struct err *err)
+{
+	const char *hint = assist_hint(insn);
+	char hex[INSN_MAX * 3 + 8];
+
+	insn_hex(insn, hex, sizeof(hex));
+	return err_set(err, ERR_CRASHED,
+		       "KVM cannot emulate the instruction at RIP 0x%llx, ring %u, %s-bit "
+		       "mode; bytes: %s%s%s",
+		       regs->rip, sregs->cs.dpl,
+		       sregs->cs.l    ? "64"
+		       : sregs->cs.db ? "32"
+				      : "16",
+		       hex, hint ? "; a Linux guest does without it by " : "",
+		       hint ? hint : "");
 }
 
 static int exit_internal_error(struct vcpu *v, struct err *err)
 {
+	const bool is_emulation = v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
+	const struct insn insn = insn_of(v->run);
 	struct kvm_regs regs = { 0 };
 	struct kvm_sregs sregs = { 0 };
-	char hex[INSN_MAX * 3 + 8];
+	int ret = is_emulation ? assist_emulate(v, &insn, err) : 0;
 
+	if (ret != 0)
+		return ret < 0 ? ret : -EINTR;
 	if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0 || ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0)
 		return err_sys(err, "read registers after a KVM internal error");
-	if (v->run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
-		return err_set(err, ERR_CRASHED, "KVM internal error %u at RIP 0x%llx, ring %u",
-			       v->run->internal.suberror, regs.rip, sregs.cs.dpl);
-	insn_hex(v->run, hex, sizeof(hex));
-	return err_set(err, ERR_CRASHED,
-		       "KVM cannot emulate the instruction at RIP 0x%llx, ring %u, %s-bit "
-		       "mode; bytes: %s",
-		       regs.rip, sregs.cs.dpl,
-		       sregs.cs.l    ? "64"
-		       : sregs.cs.db ? "32"
-				     : "16",
-		       hex);
+	if (is_emulation)
+		return exit_unknown_insn(&insn, &regs, &sregs, err);
+	return err_set(err, ERR_CRASHED, "KVM internal error %u at RIP 0x%llx, ring %u",
+		       v->run->internal.suberror, regs.rip, sregs.cs.dpl);
 }
 
 int vcpu_exit(struct vcpu *v, struct err *err)

@@ -34,6 +34,13 @@ struct vm_config {
 	int ram_fd; /* RAM is a private copy of this file; -1: zeros. The caller's */
 };
 
+/* A device whose handler returned BUS_STOP may have ended the machine. */
+enum vm_end {
+	VM_GOES_ON,
+	VM_RESET,	/* the guest asked to be booted again */
+	VM_POWERED_OFF, /* or not */
+};
+
 struct vm {
 	const struct kvm *kvm;
 	int fd;
@@ -43,6 +50,7 @@ struct vm {
 	struct bus mmio, pio;
 	struct irq_chip irq_chip; /* set by the device that is one */
 	struct worker worker;
+	enum vm_end end;
 	uint32_t nplaces; /* of a board that devices took, by init (devices/board.h) */
 	uint32_t ndevices;
 	struct device *devices[VM_MAX_DEVICES];

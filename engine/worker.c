@@ -65,7 +65,7 @@ int worker_start(struct worker *w, struct err *err)
 {
 	int ret;
 
-	if (!w->has_loop)
+	if (!w->has_loop || w->is_running)
 		return 0;
 	ret = thread_start(&w->thread, worker_main, w);
 	w->is_running = ret == 0;

@@ -29,14 +29,14 @@ void worker_init(struct worker *w);
 
 /*
  * worker_watch - call @watch's callback, on the device thread and with the lock held, when its
- * descriptor has @events (EPOLLIN, EPOLLOUT). For the connect hook of a device; @watch stays in
- * place until worker_stop. A callback that fails ends the thread: what is left to a host that
- * failed.
+ * descriptor has @events (EPOLLIN, EPOLLOUT). For the connect hook of a device; later, with the
+ * lock held, and worker_start after it. @watch stays in place until worker_stop. A callback that
+ * fails ends the thread: what is left to a host that failed.
  */
 int worker_watch(struct worker *w, struct loop_watch *watch, uint32_t events,
 		 struct err *err) must_check;
 
-/* Start the thread, if there is something to watch. */
+/* Start the thread, if there is something to watch and it does not run yet. */
 int worker_start(struct worker *w, struct err *err) must_check;
 
 /* End it: no callback runs afterwards. Safe at any time after worker_init. */

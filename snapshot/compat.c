@@ -7,10 +7,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "devices/types.h"
 #include "engine/err.h"
-#include "guest/abi.h"
 #include "snapshot/digest.h"
+#include "snapshot/kind.h"
 #include "snapshot/machine.h"
 #include "snapshot/manifest.h"
 
@@ -86,29 +85,47 @@ static void check_features(struct verdict *v, const struct manifest *m, const st
 	}
 }
 
-/* kindling's layout (guest/abi.h). More would also let an image take the place of the mailbox,
- * or make KVM allocate for terabytes that are not there. */
-static void check_memory(struct verdict *v, const struct manifest *m)
+/* Another layout would let an image take the place of a device, or make KVM allocate for terabytes
+ * that are not there. */
+static void check_memory(struct verdict *v, const struct manifest *m, const struct kind *k)
 {
-	if (m->nregions != 1 || m->regions[0].gpa != 0 ||
-	    m->regions[0].size < ABI_RAM_MIN_SIZE || m->regions[0].size > ABI_RAM_MAX_SIZE)
+	struct mem mem;
+
+	manifest_get_mem(m, &mem);
+	if (!kind_has_layout(k, &mem))
 		differ(v,
 		       "%u regions of memory, %" PRIu64 " MiB at 0x%" PRIx64
-		       ", this version runs one of %u to %u MiB at 0",
-		       m->nregions, m->regions[0].size >> 20, m->regions[0].gpa,
-		       ABI_RAM_MIN_SIZE >> 20, ABI_RAM_MAX_SIZE >> 20);
+		       ", this version runs %s with %" PRIu64 " to %" PRIu64 " MiB from 0 on",
+		       m->nregions, m->regions[0].size >> 20, m->regions[0].gpa, k->name,
+		       k->ram_min >> 20, k->ram_max >> 20);
 }
 
-static void check_devices(struct verdict *v, const struct manifest *m)
+/* Those of its kind, and no others. */
+static void check_devices(struct verdict *v, const struct manifest *m, const struct kind *k)
 {
-	for (uint32_t i = 0; i < m->ndevices; i++) {
-		if (!device_type_find(m->devices[i]))
-			differ(v, "device %u is %s, which this version does not have", i,
-			       m->devices[i]);
+	struct device_list list;
+
+	if (kind_devices(k, m->ndrives, &list, NULL) < 0 || list.n != m->ndevices)
+		differ(v, "%u devices, %s with %u drives has %u here", m->ndevices, k->name,
+		       m->ndrives, list.n);
+	for (uint32_t i = 0; i < MIN(list.n, m->ndevices); i++) {
+		if (strcmp(m->devices[i], list.types[i]->name) != 0)
+			differ(v, "device %u is %s, here %s", i, m->devices[i],
+			       list.types[i]->name);
 	}
-	if (m->ndevices == 0 || strcmp(m->devices[0], mailbox_type.name) != 0)
-		differ(v, "the first device is %s, expected %s",
-		       m->ndevices == 0 ? "missing" : m->devices[0], mailbox_type.name);
+}
+
+static void check_guest(struct verdict *v, const struct manifest *m)
+{
+	const struct kind *k = kind_find(m->guest_kind);
+
+	if (!k) {
+		differ(v, "guest kind is %s, this version runs kindling and linux",
+		       m->guest_kind);
+		return;
+	}
+	check_memory(v, m, k);
+	check_devices(v, m, k);
 }
 
 static void check_tsc(struct verdict *v, const struct manifest *m, const struct kvm *kvm)
@@ -126,8 +143,7 @@ int compat_check(const struct manifest *m, const struct kvm *kvm, struct err *er
 	char vendor[13];
 
 	cpuid_vendor(&kvm->cpuid, vendor);
-	if (strcmp(m->guest_kind, "kindling") != 0)
-		differ(&v, "guest kind is %s, this version runs kindling", m->guest_kind);
+	check_guest(&v, m);
 	if (strcmp(m->host_kvm, kvm_kind_name(kvm->kind)) != 0)
 		differ(&v, "KVM kind is %s, here %s", m->host_kvm, kvm_kind_name(kvm->kind));
 	if (strcmp(m->cpu_vendor, vendor) != 0)
@@ -137,9 +153,7 @@ int compat_check(const struct manifest *m, const struct kvm *kvm, struct err *er
 	if (m->xcr0 & ~kvm->xcr0)
 		differ(&v, "XSAVE components are 0x%" PRIx64 ", here 0x%" PRIx64, m->xcr0,
 		       kvm->xcr0);
-	check_memory(&v, m);
 	check_tsc(&v, m, kvm);
-	check_devices(&v, m);
 	check_features(&v, m, kvm);
 	return v.unfit ? err_set(err, ERR_UNFIT, "does not fit this host: %s", v.text) : 0;
 }

@@ -24,6 +24,7 @@
 #include "snapshot/manifest.h"
 #include "snapshot/wset.h"
 
+struct disk_choices;
 struct err;
 struct io_progress;
 
@@ -38,8 +39,11 @@ struct image {
 	int memory_fd;
 	int direct_fd; /* memory.lz4 with O_DIRECT; -1: not to be had */
 	struct frames frames;
-	int raw_fd;	      /* memory.raw; -1: the image has none */
-	struct wset wset;     /* nruns 0: the image has none */
+	int raw_fd;			   /* memory.raw; -1: the image has none */
+	int disk_fds[MANIFEST_MAX_DRIVES]; /* disk0.bin and so on; the same */
+	struct wset wset;		   /* nruns 0: the image has none */
+	const struct disk_choices
+		*choices;     /* what a start says of drives; not owned; NULL: nothing */
 	struct image *parent; /* owned; NULL: this one is no layer */
 };
 

@@ -17,6 +17,8 @@
 void image_clear(struct image *img)
 {
 	*img = (struct image){ .dirfd = -1, .memory_fd = -1, .direct_fd = -1, .raw_fd = -1 };
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES; i++)
+		img->disk_fds[i] = -1;
 }
 
 void image_set_name(struct image *img, const char *dir)
@@ -216,6 +218,33 @@ static int open_raw(struct image *img, struct err *err)
 	return MIN(img->raw_fd, 0);
 }
 
+/* Small enough to be read as a whole: what is in there is checked before it is decoded. */
+static int open_disks(struct image *img, struct err *err)
+{
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES; i++) {
+		enum manifest_member member = (enum manifest_member)(MANIFEST_DISK + i);
+		const struct manifest_file *file = &img->manifest.files[member];
+		struct digest is;
+		int ret;
+
+		if (file->size == 0)
+			continue;
+		if (i >= img->manifest.ndrives)
+			return image_wrap(img, member,
+					  err_set(err, ERR_DAMAGED, "there is no such drive"),
+					  err);
+		img->disk_fds[i] = open_described(img, member, err);
+		if (img->disk_fds[i] < 0)
+			return img->disk_fds[i];
+		ret = digest_file(&is, img->disk_fds[i], file->size, NULL, err);
+		if (ret == 0)
+			ret = digest_check(&is, &file->sha256, err);
+		if (ret < 0)
+			return image_wrap(img, member, ret, err);
+	}
+	return 0;
+}
+
 int image_files_open(struct image *img, int at_fd, const char *dir, struct err *err)
 {
 	int ret = open_directory(img, at_fd, dir, err);
@@ -232,7 +261,7 @@ int image_files_open(struct image *img, int at_fd, const char *dir, struct err *
 		ret = open_raw(img, err);
 	if (ret == 0)
 		ret = read_wset(img, err);
-	return ret;
+	return ret < 0 ? ret : open_disks(img, err);
 }
 
 void image_files_close(struct image *img)
@@ -245,6 +274,8 @@ void image_files_close(struct image *img)
 	fd_cleanup(&img->memory_fd);
 	fd_cleanup(&img->direct_fd);
 	fd_cleanup(&img->raw_fd);
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES; i++)
+		fd_cleanup(&img->disk_fds[i]);
 	fd_cleanup(&img->dirfd);
 	image_clear(img);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -353,6 +354,37 @@ static int write_raw(struct image_writer *w, const struct image_content *c, stru
 	return 0;
 }
 
+static int copy_disk(int from, int to, struct manifest_file *file, struct err *err)
+{
+	int ret = io_file_size(from, &file->size, err);
+
+	for (off_t at = 0; ret == 0 && (uint64_t)at < file->size;) {
+		ssize_t n = sendfile(to, from, &at, file->size - (uint64_t)at);
+
+		if (n <= 0)
+			ret = err_sys(err, "copy blocks of a drive");
+	}
+	return ret < 0 ? ret : digest_file(&file->sha256, to, file->size, NULL, err);
+}
+
+static int write_disks(struct image_writer *w, const struct image_content *c, struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES && ret == 0; i++) {
+		enum manifest_member member = (enum manifest_member)(MANIFEST_DISK + i);
+		auto_close int fd = -1;
+
+		c->manifest->files[member] = (struct manifest_file){ 0 };
+		if (i >= c->manifest->ndrives || !c->disk_fds || c->disk_fds[i] < 0)
+			continue;
+		fd = image_writer_create(w, manifest_member_name(member), err);
+		ret = fd < 0 ? fd
+			     : copy_disk(c->disk_fds[i], fd, &c->manifest->files[member], err);
+	}
+	return ret;
+}
+
 static int write_manifest(struct image_writer *w, const struct manifest *m, struct err *err)
 {
 	auto_free char *text = NULL;
@@ -376,6 +408,8 @@ int image_write(const char *dir, const struct image_content *c, struct err *err)
 		ret = write_raw(&w, c, err);
 	if (ret == 0)
 		ret = write_wset(&w, c, err);
+	if (ret == 0)
+		ret = write_disks(&w, c, err);
 	if (ret == 0)
 		ret = write_manifest(&w, c->manifest, err);
 	if (ret == 0)

@@ -63,8 +63,11 @@ struct image_content {
 	const struct frames_page *pages;
 	size_t npages;
 	const struct wset *wset; /* NULL, or without runs: no wset.bin, frames by address */
-	bool raw;		 /* also memory.raw */
-	bool sync;		 /* as in image_writer_commit */
+	const int
+		*disk_fds; /* of each drive in the manifest: the bytes of its member, -1: none;
+			      * NULL: of none */
+	bool raw;	   /* also memory.raw */
+	bool sync;	   /* as in image_writer_commit */
 	const struct io_progress *progress; /* may be NULL; begins again with memory.raw */
 };
 

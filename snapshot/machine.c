@@ -6,24 +6,18 @@
 #include <string.h>
 
 #define LOG "machine"
+#include "devices/acpi.h"
+#include "devices/ged.h"
+#include "devices/generation.h"
+#include "devices/serial.h"
 #include "devices/types.h"
+#include "devices/vmclock.h"
+#include "devices/vmgenid.h"
 #include "engine/err.h"
 #include "engine/log.h"
+#include "snapshot/disks.h"
 #include "snapshot/pager.h"
 #include "snapshot/template.h"
-
-void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size)
-{
-	*shape = (struct shape){
-		.mem = { .nregions = 1, .regions[0] = { .gpa = 0, .size = ram_size } },
-		.nvcpus = 1,
-		.tsc_khz = kvm->tsc_khz,
-		.xsave_size = kvm->xsave_size,
-		.xcr0 = kvm->xcr0,
-		.cpuid = &kvm->cpuid,
-		.devices = { .n = 1, .types = { &mailbox_type } },
-	};
-}
 
 static int create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
 		  int ram_fd, int mailbox_fd, struct err *err)
@@ -47,6 +41,7 @@ static int create(struct machine *m, const struct kvm *kvm, const struct shape *
 	ret = vm_create(&m->vm, kvm, &cfg, err);
 
 	m->pager = NULL;
+	m->disks = NULL;
 	m->prepared = NULL;
 	if (ret < 0)
 		return ret;
@@ -68,14 +63,23 @@ int machine_create_mapped(struct machine *m, const struct kvm *kvm, const struct
 	return create(m, kvm, &t->shape, t->memory_fd, mailbox_fd, err);
 }
 
+int machine_attach(struct machine *m, const struct disks *disks, struct err *err)
+{
+	if (disks->n == 0)
+		return 0;
+	m->disks = disks;
+	return disks_attach(disks, &m->vm, err);
+}
+
 static void log_counters(const struct machine *m)
 {
 	const struct vcpu_stats *s = &m->vm.vcpus[0].stats;
 
 	log_debug("%" PRIu64 " exits, %" PRIu64 " MMIO, %" PRIu64 " PIO, %" PRIu64
-		  " interrupted; %" PRIu64 " accesses to nothing; mailbox: %" PRIu64
-		  " bytes logged, %" PRIu64 " violations",
-		  s->exits, s->mmio, s->pio, s->interrupted,
+		  " interrupted, %" PRIu64 " assisted; %" PRIu64
+		  " accesses to nothing; mailbox: %" PRIu64 " bytes logged, %" PRIu64
+		  " violations",
+		  s->exits, s->mmio, s->pio, s->interrupted, s->assists,
 		  m->vm.mmio.misses + m->vm.pio.misses, m->mailbox->log_bytes,
 		  m->mailbox->violations);
 }
@@ -102,19 +106,52 @@ int machine_finish(struct machine *m, struct err *err)
 	return 0;
 }
 
-int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
+int machine_renew(struct machine *m, const struct vcpu_tsc_now *now, struct err *err)
+{
+	int ret = mailbox_renew(m->mailbox, *now, m->tsc_khz, err);
+
+	m->vm.end = VM_GOES_ON;
+	return ret < 0 ? ret : generation_renew(&m->vm, *now, m->tsc_khz, err);
+}
+
+/* Before its first instruction a guest has nothing that could be another's. */
+static int begin(struct machine *m, struct err *err)
 {
 	struct vcpu_tsc_now now;
+	int ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
+
+	if (ret == 0)
+		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+	return ret < 0 ? ret : generation_begin(&m->vm, now, m->tsc_khz, err);
+}
+
+int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err)
+{
 	int ret;
 
 	mem_advise_huge(&m->vm.mem);
 	ret = boot_kindling(&m->vm, cfg, err);
+	return ret < 0 ? ret : begin(m, err);
+}
 
+int machine_boot_linux(struct machine *m, const struct linux_boot *boot, struct err *err)
+{
+	const struct acpi_config tables = {
+		.nvcpus = m->vm.nvcpus,
+		.nvirtio = m->vm.nplaces,
+		.has_serial = vm_device(&m->vm, &serial_type) != NULL,
+		.has_ged = vm_device(&m->vm, &ged_type) != NULL,
+		.has_vmgenid = vm_device(&m->vm, &vmgenid_type) != NULL,
+		.has_vmclock = vm_device(&m->vm, &vmclock_type) != NULL,
+	};
+	struct linux_boot with = *boot;
+	int ret;
+
+	mem_advise_huge(&m->vm.mem);
+	ret = acpi_write(&m->vm.mem, &tables, &with.rsdp, err);
 	if (ret == 0)
-		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
-	if (ret == 0)
-		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
-	return ret;
+		ret = boot_linux(&m->vm, &with, err);
+	return ret < 0 ? ret : begin(m, err);
 }
 
 /* A signal that interrupts KVM's wait for a page may look like anything: at the deadline, while
@@ -123,6 +160,13 @@ static bool was_deadline(const struct machine *m, nsec_t deadline)
 {
 	return m->pager && pager_is_busy(m->pager) && deadline != 0 &&
 	       clock_monotonic() >= deadline;
+}
+
+static int said_end(const struct machine *m, struct err *err)
+{
+	return err_set(err, ERR_CRASHED, "the guest %s",
+		       m->vm.end == VM_RESET ? "reset its machine"
+					     : "switched its machine off");
 }
 
 int machine_run(struct machine *m, nsec_t deadline, struct err *err)
@@ -143,7 +187,7 @@ int machine_run(struct machine *m, nsec_t deadline, struct err *err)
 		return ret;
 	switch ((enum vcpu_stop)ret) {
 	case VCPU_STOP_DEVICE:
-		return (int)m->mailbox->stop;
+		return m->vm.end == VM_GOES_ON ? (int)m->mailbox->stop : said_end(m, err);
 	case VCPU_STOP_TIMEOUT:
 		return err_set(err, ERR_TIMED_OUT, "the guest did not answer in time");
 	case VCPU_STOP_PAUSE:

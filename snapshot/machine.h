@@ -9,8 +9,10 @@
 #include "devices/mailbox.h"
 #include "devices/types.h"
 #include "engine/boot.h"
+#include "engine/boot_linux.h"
 #include "engine/vm.h"
 
+struct disks;
 struct err;
 struct pager;
 struct template;
@@ -27,14 +29,12 @@ struct shape {
 	struct device_list devices;
 };
 
-/* The shape of a kindling machine made new on this host. @ram_size: bytes, 2 MiB steps. */
-void shape_of_host(struct shape *shape, const struct kvm *kvm, uint64_t ram_size);
-
 struct machine {
 	struct vm vm;
-	struct mailbox *mailbox; /* one of vm's devices */
-	uint32_t tsc_khz;	 /* the guest's */
-	struct pager *pager;	 /* of guest memory that comes later; NULL: it is all there */
+	struct mailbox *mailbox;   /* one of vm's devices */
+	uint32_t tsc_khz;	   /* the guest's */
+	struct pager *pager;	   /* of guest memory that comes later; NULL: it is all there */
+	const struct disks *disks; /* of its drives; not owned; NULL: it has none */
 	const struct tier *prepared; /* the shell was made ready for it; NULL: for none */
 };
 
@@ -52,21 +52,36 @@ int machine_create_mapped(struct machine *m, const struct kvm *kvm, const struct
 			  int mailbox_fd, struct err *err) must_check;
 void machine_destroy(struct machine *m);
 
+/* Give its disks their drives, before it boots or its state is loaded. @disks: outlives it.
+ * Errors: as disks_attach. */
+int machine_attach(struct machine *m, const struct disks *disks, struct err *err) must_check;
+
 /*
  * machine_finish - have all of guest memory in: before the machine is saved, rewound, or paused
  * to go on later. Nothing to do in most tiers. Errors: as pager_check.
  */
 int machine_finish(struct machine *m, struct err *err) must_check;
 
+/*
+ * machine_renew - before the first instruction after a restore or rewind: let the guest know that
+ * it is another one, and what time it is. @now: its TSC. Errors: as mailbox_renew.
+ */
+int machine_renew(struct machine *m, const struct vcpu_tsc_now *now,
+		  struct err *err) must_check;
+
 /* Put a kindling machine in, cold. It runs with machine_wait() or machine_run(). */
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err) must_check;
+
+/* The same for Linux, with firmware's tables of its devices; .rsdp is filled in. */
+int machine_boot_linux(struct machine *m, const struct linux_boot *boot,
+		       struct err *err) must_check;
 
 /*
  * machine_run - run until the guest stops at its mailbox.
  * @deadline: clock_monotonic() value, 0: none.
  * Returns an enum mailbox_stop, never MAILBOX_NONE.
- * Errors: -ERR_TIMED_OUT; -ERR_CRASHED the guest shut down, or KVM cannot go on with it;
- * -EINTR vcpu_kick(); what pager_check says: for good.
+ * Errors: -ERR_TIMED_OUT; -ERR_CRASHED the guest shut down, or KVM cannot go on with it, or the
+ * guest ended its machine (m->vm.end says how); -EINTR vcpu_kick(); what pager_check says: for good.
  */
 int machine_run(struct machine *m, nsec_t deadline, struct err *err) must_check;
 

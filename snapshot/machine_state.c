@@ -70,7 +70,7 @@ static int devices_save(struct machine_state *s, struct machine *m, struct err *
 	return 0;
 }
 
-int machine_state_save(struct machine_state *s, struct machine *m, struct err *err)
+static int vcpus_save(struct machine_state *s, struct machine *m, struct err *err)
 {
 	int ret = 0;
 
@@ -81,8 +81,24 @@ int machine_state_save(struct machine_state *s, struct machine *m, struct err *e
 		if (ret < 0)
 			return err_wrap(err, ret, "vCPU %u", i);
 	}
-	ret = vm_state_save(&m->vm, &s->vm, err);
-	return ret < 0 ? ret : devices_save(s, m, err);
+	return 0;
+}
+
+int machine_state_save(struct machine_state *s, struct machine *m, struct err *err)
+{
+	int ret;
+
+	worker_lock(&m->vm.worker);
+	/* First: what is still to come may raise an interrupt. */
+	ret = vm_drain(&m->vm, err);
+	if (ret == 0)
+		ret = vcpus_save(s, m, err);
+	if (ret == 0)
+		ret = vm_state_save(&m->vm, &s->vm, err);
+	if (ret == 0)
+		ret = devices_save(s, m, err);
+	worker_unlock(&m->vm.worker);
+	return ret;
 }
 
 void machine_state_shape(const struct machine_state *s, const struct mem *mem,
@@ -133,7 +149,12 @@ int machine_state_load(const struct machine_state *s, struct machine *m,
 		if (i == 0)
 			*now = pair;
 	}
-	return ret < 0 ? ret : machine_devices_load(s, m, err);
+	if (ret < 0)
+		return ret;
+	worker_lock(&m->vm.worker);
+	ret = machine_devices_load(s, m, err);
+	worker_unlock(&m->vm.worker);
+	return ret;
 }
 
 /* Where a section's elements lie in a vCPU's state, and how many there are. */

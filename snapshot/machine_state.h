@@ -54,7 +54,7 @@ void machine_state_shape(const struct machine_state *s, const struct mem *mem,
 int machine_state_load(const struct machine_state *s, struct machine *m,
 		       struct vcpu_tsc_now *now, struct err *err) must_check;
 
-/* Only the devices' part of it. */
+/* Only the devices' part of it; the caller holds the worker's lock. */
 int machine_devices_load(const struct machine_state *s, struct machine *m,
 			 struct err *err) must_check;
 

@@ -251,6 +251,25 @@ int manifest_set_args(struct manifest *m, size_t n, const char *const *args, str
 	return 0;
 }
 
+int manifest_set_drives(struct manifest *m, uint32_t n, const struct manifest_drive *drives,
+			struct err *err)
+{
+	struct manifest_drive *copy;
+
+	if (n > MANIFEST_MAX_DRIVES)
+		return err_set(err, E2BIG, "%u drives, largest allowed is %u", n,
+			       MANIFEST_MAX_DRIVES);
+	copy = calloc(MAX(n, 1u), sizeof(*copy));
+	if (!copy)
+		return err_set(err, ENOMEM, "%u drives: out of memory", n);
+	if (n > 0)
+		memcpy(copy, drives, n * sizeof(*copy));
+	free(m->drives);
+	m->drives = copy;
+	m->ndrives = n;
+	return 0;
+}
+
 int manifest_content_digest(const struct manifest *m, struct digest *out, struct err *err)
 {
 	auto_digest struct digest_stream s = { 0 };
@@ -288,5 +307,6 @@ void manifest_fini(struct manifest *m)
 {
 	json_decref(m->doc);
 	free(m->args);
+	free(m->drives);
 	*m = (struct manifest){ 0 };
 }

@@ -28,20 +28,32 @@ struct json_t; /* jansson's */
 #define MANIFEST_MAX_FEATURES 64u	   /* ours */
 #define MANIFEST_MAX_DEVICES  32u	   /* ours */
 #define MANIFEST_MAX_ARGS     256u	   /* ours */
+#define MANIFEST_MAX_DRIVES   8u	   /* ours */
+#define MANIFEST_PATH_SIZE    1024u	   /* ours: bytes of a drive's path with its NUL */
 #define MANIFEST_ID_SIZE      33u	   /* 32 lower-case hex digits and a NUL */
 
-/* The members that a manifest describes. The last two are optional. */
+/* The members that a manifest describes. From the third on they are optional. */
 enum manifest_member {
 	MANIFEST_STATE,
 	MANIFEST_MEMORY,
 	MANIFEST_RAW,
 	MANIFEST_WSET,
-	MANIFEST_NMEMBERS
+	MANIFEST_DISK, /* what was written to drive 0 before the freeze; then those of others */
+	MANIFEST_NMEMBERS = MANIFEST_DISK + MANIFEST_MAX_DRIVES
 };
 
 struct manifest_file {
 	uint64_t size;	      /* bytes; 0: the image has no such file */
 	struct digest sha256; /* of the file; of memory.lz4: of its header and table */
+};
+
+/* One drive: the file below is not in the image, and must be what it was. */
+struct manifest_drive {
+	char id[32];		       /* by which a start may give another path */
+	char path[MANIFEST_PATH_SIZE]; /* where it was at the freeze, absolute */
+	uint64_t size;		       /* bytes */
+	struct digest sha256;	       /* of all of it */
+	uint32_t read_only;
 };
 
 /* One word of the CPUID leaves that the machine needs: its bits are the features. */
@@ -75,6 +87,9 @@ struct manifest {
 
 	uint32_t ndevices;
 	char devices[MANIFEST_MAX_DEVICES][32]; /* in restore order */
+
+	uint32_t ndrives;
+	struct manifest_drive *drives; /* owned: in the order of their devices */
 
 	char cpu_vendor[16];
 	uint32_t nfeatures;
@@ -118,6 +133,10 @@ int manifest_stamp(struct manifest *m, struct err *err) must_check;
  * -EINVAL one is not UTF-8; -ENOMEM. */
 int manifest_set_args(struct manifest *m, size_t n, const char *const *args,
 		      struct err *err) must_check;
+
+/* Copy the drives. Errors: -E2BIG more than MANIFEST_MAX_DRIVES; -ENOMEM. */
+int manifest_set_drives(struct manifest *m, uint32_t n, const struct manifest_drive *drives,
+			struct err *err) must_check;
 
 /* The RAM layout, host pointers NULL: for mem_map, or to check frames against. */
 void manifest_get_mem(const struct manifest *m, struct mem *out);

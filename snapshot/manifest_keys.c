@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/err.h"
@@ -51,8 +52,20 @@ static const struct value_key device_name = { NULL, NULL, &value_text, OF(device
 static const struct value_key feature_value =
 	{ NULL, NULL, &value_mask, MEMBER(struct manifest_feature, value), 0, 0 };
 
+#define DRIVE(m) MEMBER(struct manifest_drive, m)
+static const struct value_key drive_keys[] = {
+	{ NULL, "id",         &value_text,   DRIVE(id),        0, 0 },
+	{ NULL, "path",       &value_text,   DRIVE(path),      0, 0 },
+	{ NULL, "size_bytes", &value_number, DRIVE(size),      512, INT64_MAX },
+	{ NULL, "sha256",     &value_digest, DRIVE(sha256),    0, 0 },
+	{ NULL, "read_only",  &value_flag,   DRIVE(read_only), 0, 0 },
+};
+
 #define FILE_DIGEST(name) \
 	{ NULL, (name), &value_digest, MEMBER(struct manifest_file, sha256), 0, 0 }
+
+#define DISK(n) \
+	[MANIFEST_DISK + (n)] = { "disk" #n ".bin", FILE_DIGEST("sha256"), true }
 
 /* memory.lz4 has a digest per frame in its table, so only the table needs one here. */
 static const struct {
@@ -64,6 +77,7 @@ static const struct {
 	[MANIFEST_MEMORY] = { "memory.lz4", FILE_DIGEST("table_sha256"), false },
 	[MANIFEST_RAW]	  = { "memory.raw", FILE_DIGEST("sha256"), true },
 	[MANIFEST_WSET]	  = { "wset.bin",   FILE_DIGEST("sha256"), true },
+	DISK(0), DISK(1), DISK(2), DISK(3), DISK(4), DISK(5), DISK(6), DISK(7),
 };
 /* clang-format on */
 
@@ -165,6 +179,28 @@ static int read_devices(struct manifest *m, const json_t *doc, struct err *err)
 	return ret;
 }
 
+/* Images of machines without drives say nothing of them. */
+static int read_drives(struct manifest *m, const json_t *doc, struct err *err)
+{
+	const json_t *list = json_object_get(doc, "drives");
+	int ret = list ? list_of("drives", list, MANIFEST_MAX_DRIVES, &m->ndrives, err) : 0;
+
+	if (ret < 0 || m->ndrives == 0)
+		return ret;
+	m->drives = calloc(m->ndrives, sizeof(*m->drives));
+	if (!m->drives)
+		return err_set(err, ENOMEM, "%u drives: out of memory", m->ndrives);
+	for (uint32_t i = 0; ret == 0 && i < m->ndrives; i++) {
+		char prefix[PATH_SIZE];
+
+		snprintf(prefix, sizeof(prefix), "drives[%u].", i);
+		for (size_t k = 0; ret == 0 && k < ARRAY_SIZE(drive_keys); k++)
+			ret = read_key(&drive_keys[k], prefix, json_array_get(list, i),
+				       &m->drives[i], err);
+	}
+	return ret;
+}
+
 static int read_args(struct manifest *m, const json_t *doc, struct err *err)
 {
 	const json_t *list = json_object_get(json_object_get(doc, "guest"), "args");
@@ -238,6 +274,8 @@ int manifest_read_keys(struct manifest *m, json_t *doc, struct err *err)
 	if (ret == 0)
 		ret = read_devices(m, doc, err);
 	if (ret == 0)
+		ret = read_drives(m, doc, err);
+	if (ret == 0)
 		ret = read_args(m, doc, err);
 	if (ret == 0)
 		ret = read_features(m, doc, err);
@@ -299,6 +337,40 @@ static int write_regions(const struct manifest *m, json_t *doc, struct err *err)
 		return ret;
 	}
 	return put(group_of(doc, "shape"), "regions", list, err);
+}
+
+static json_t *drive_json(const struct manifest_drive *d, struct err *err)
+{
+	json_t *drive = json_object();
+
+	for (size_t k = 0; k < ARRAY_SIZE(drive_keys); k++) {
+		if (write_key(&drive_keys[k], drive, d, err) < 0) {
+			json_decref(drive);
+			return NULL;
+		}
+	}
+	return drive;
+}
+
+static int write_drives(const struct manifest *m, json_t *doc, struct err *err)
+{
+	json_t *list = json_array();
+
+	if (m->ndrives == 0) {
+		json_decref(list);
+		json_object_del(doc, "drives");
+		return 0;
+	}
+	for (uint32_t i = 0; i < m->ndrives; i++) {
+		json_t *drive = drive_json(&m->drives[i], err);
+
+		if (!drive) {
+			json_decref(list);
+			return -EINVAL;
+		}
+		json_array_append_new(list, drive);
+	}
+	return put(doc, "drives", list, err);
 }
 
 /* Elements that jansson refuses are missing from the list: the count shows it. */
@@ -372,6 +444,8 @@ int manifest_write_keys(const struct manifest *m, json_t *doc, struct err *err)
 		ret = write_regions(m, doc, err);
 	if (ret == 0)
 		ret = write_texts(m, doc, err);
+	if (ret == 0)
+		ret = write_drives(m, doc, err);
 	if (ret == 0)
 		ret = write_features(m, doc, err);
 	return ret < 0 ? ret : write_files(m, doc, err);

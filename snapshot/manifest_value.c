@@ -97,6 +97,22 @@ static json_t *mask_write(const struct value_key *k, const void *from)
 	return json_sprintf("0x%" PRIx64, number_of(k, from));
 }
 
+static int flag_read(const struct value_key *k, const char *path, const json_t *v, void *to,
+		     struct err *err)
+{
+	uint32_t flag = json_is_true(v);
+
+	if (!json_is_boolean(v))
+		return value_missing(path, v, "true or false", err);
+	memcpy(to, &flag, k->size);
+	return 0;
+}
+
+static json_t *flag_write(const struct value_key *k, const void *from)
+{
+	return json_boolean(number_of(k, from) != 0);
+}
+
 static int digest_read(const struct value_key *k, const char *path, const json_t *v, void *to,
 		       struct err *err)
 {
@@ -179,6 +195,7 @@ static int time_read(const struct value_key *k, const char *path, const json_t *
 const struct value_kind value_text = { text_read, text_write };
 const struct value_kind value_number = { number_read, number_write };
 const struct value_kind value_mask = { mask_read, mask_write };
+const struct value_kind value_flag = { flag_read, flag_write };
 const struct value_kind value_digest = { digest_read, digest_write };
 const struct value_kind value_id = { id_read, text_write };
 const struct value_kind value_parent = { parent_read, parent_write };

@@ -33,6 +33,7 @@ struct value_key {
 extern const struct value_kind value_text;	    /* char[]: fits with its NUL */
 extern const struct value_kind value_number;	    /* uint32_t, uint64_t: min to max */
 extern const struct value_kind value_mask;	    /* the same, as "0x1f" */
+extern const struct value_kind value_flag;	    /* uint32_t, 0 or 1: false, true */
 extern const struct value_kind value_digest;	    /* struct digest */
 extern const struct value_kind value_id;	    /* char[33]: 32 hex digits */
 extern const struct value_kind value_parent;	    /* the same, or "" for null */

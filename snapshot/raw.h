@@ -3,10 +3,7 @@
  * raw.h - memory.raw: guest memory as it is, for mapping. Region after region in rising
  * order, no header, holes where pages are zero.
  *
- * Such a file is only used after its SHA-256 was found right once on this host. Which file
- * that was (device, inode, size, mtime, ctime) and what digest was found is remembered in one
- * small file per image in $XDG_CACHE_HOME/thaw or ~/.cache/thaw. A cache that is wrong,
- * unreadable or unwritable costs another check and nothing else.
+ * Such a file is only used after its SHA-256 was found right once on this host (file_digest.h).
  */
 #pragma once
 

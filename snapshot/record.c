@@ -116,10 +116,12 @@ static int recorder_run(struct recorder *r, struct invocation *inv, struct err *
 	struct machine *m = &r->machine;
 	struct mailbox_reply reply;
 	struct vcpu_tsc_now now;
-	int ret = machine_state_load(r->src->state, m, &now, err);
+	int ret = r->src->disks ? machine_attach(m, r->src->disks, err) : 0;
 
 	if (ret == 0)
-		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+		ret = machine_state_load(r->src->state, m, &now, err);
+	if (ret == 0)
+		ret = machine_renew(m, &now, err);
 	return ret < 0 ? ret : machine_invoke(m, inv, &reply, NULL, err);
 }
 

@@ -19,6 +19,7 @@
 #include "snapshot/machine_state.h"
 #include "snapshot/wset.h"
 
+struct disks;
 struct err;
 
 #define RECORD_MAX_RUNS	  100u		      /* of each event; ours */
@@ -40,11 +41,14 @@ struct record_plan {
 };
 
 /* A machine that waits for an event. Nobody writes to its memory meanwhile. */
+struct disks;
+
 struct record_source {
 	const struct kvm *kvm;
 	const struct shape *shape;
 	const struct machine_state *state;
-	const struct mem *mem; /* the shape's regions, mapped */
+	const struct mem *mem;	   /* the shape's regions, mapped */
+	const struct disks *disks; /* of machines' drives; NULL: none */
 };
 
 /*

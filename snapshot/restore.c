@@ -30,11 +30,13 @@ int restore(struct machine *m, const struct template *t, const struct tier *tier
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", t->name);
 	phase_mark(phases, PHASE_MEMORY);
+	ret = machine_attach(m, &t->disks, err);
 	/* After the memory: some MSRs make KVM write to it. */
-	ret = machine_state_load(&t->state, m, &now, err);
+	if (ret == 0)
+		ret = machine_state_load(&t->state, m, &now, err);
 	/* After the devices: the clock goes on from what the mailbox kept. */
 	if (ret == 0)
-		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+		ret = machine_renew(m, &now, err);
 	phase_mark(phases, PHASE_STATE);
 	if (ret < 0 && pager_check(m->pager, err) == 0)
 		return err_wrap(err, ret, "%s", t->name);

@@ -160,7 +160,8 @@ static int flush(struct rewind *r, struct machine *m, struct err *err)
 	return r->flush_way == FLUSH_BY_SLOT ? flush_slots(&m->vm, err) : 0;
 }
 
-int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
+/* Everything of it is at rest. */
+static int rewind_all(struct rewind *r, struct machine *m, struct err *err)
 {
 	struct vcpu_since since[VM_MAX_VCPUS] = { 0 };
 	struct vcpu_tsc_now now = { 0 };
@@ -179,8 +180,18 @@ int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = machine_devices_load(&r->template->state, m, err);
 	/* After the devices: the clock goes on from what the mailbox kept. */
+	return ret < 0 ? ret : machine_renew(m, &now, err);
+}
+
+int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
+{
+	int ret;
+
+	worker_lock(&m->vm.worker);
+	ret = vm_drain(&m->vm, err);
 	if (ret == 0)
-		ret = mailbox_renew(m->mailbox, now, m->tsc_khz, err);
+		ret = rewind_all(r, m, err);
+	worker_unlock(&m->vm.worker);
 	r->stats.rewinds++;
 	return ret < 0 ? err_wrap(err, ret, "rewind") : 0;
 }

@@ -164,6 +164,16 @@ static int verify_devices(const struct machine *m, const struct machine_state *w
 	return 0;
 }
 
+static int reload_devices(const struct machine_state *want, struct machine *m, struct err *err)
+{
+	int ret;
+
+	worker_lock(&m->vm.worker);
+	ret = machine_devices_load(want, m, err);
+	worker_unlock(&m->vm.worker);
+	return ret;
+}
+
 int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 {
 	const struct machine_state *want = &r->template->state;
@@ -181,6 +191,6 @@ int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 	machine_state_fini(&is);
 	/* Saving wrote the time into the mailbox's state. */
 	if (ret == 0)
-		ret = machine_devices_load(want, m, err);
+		ret = reload_devices(want, m, err);
 	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
 }

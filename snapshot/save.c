@@ -6,6 +6,7 @@
 
 #include "engine/err.h"
 #include "snapshot/compat.h"
+#include "snapshot/disks.h"
 #include "snapshot/image_writer.h"
 #include "snapshot/machine.h"
 #include "snapshot/machine_state.h"
@@ -24,7 +25,7 @@ static int describe_guest(struct manifest *man, const struct save_options *opt, 
 				       (unsigned char)*c);
 	}
 	snprintf(man->thaw_version, sizeof(man->thaw_version), "%s", THAW_VERSION);
-	snprintf(man->guest_kind, sizeof(man->guest_kind), "kindling");
+	snprintf(man->guest_kind, sizeof(man->guest_kind), "%s", opt->kind);
 	snprintf(man->guest_program, sizeof(man->guest_program), "%s", opt->program);
 	while (opt->args[n])
 		n++;
@@ -70,6 +71,17 @@ static void find_wset(const struct record_source *src, const struct save_options
 	report->record_ns = clock_monotonic() - start;
 }
 
+/* What was written to drives, for the image and for clones. */
+static int take_disks(const struct machine *m, struct manifest *man, int *files,
+		      struct disks *clones, struct err *err)
+{
+	int ret = disk_files_take(files, &m->vm, err);
+
+	if (ret == 0 && m->disks)
+		ret = disks_describe(m->disks, man, err);
+	return ret == 0 && m->disks ? disks_clone(clones, m->disks, files, err) : ret;
+}
+
 /* Everything but the memory is in @state. */
 static int write_image(struct machine *m, const char *dir, const struct machine_state *state,
 		       const struct save_options *opt, struct save_report *report,
@@ -81,12 +93,15 @@ static int write_image(struct machine *m, const char *dir, const struct machine_
 		.kvm = m->vm.kvm, .shape = &shape, .state = state, .mem = &m->vm.mem
 	};
 	struct state_writer writer = { 0 };
+	int files[MANIFEST_MAX_DRIVES];
+	struct disks disks = { 0 }; /* for the machines of record runs */
 	struct wset wset = { 0 };
 	struct image_content content = {
 		.manifest = man,
 		.state = &writer,
 		.mem = &m->vm.mem,
 		.wset = &wset,
+		.disk_fds = files,
 		.raw = opt->raw,
 		.sync = opt->sync,
 		.progress = opt->progress,
@@ -95,15 +110,21 @@ static int write_image(struct machine *m, const char *dir, const struct machine_
 
 	if (!man)
 		return err_set(err, ENOMEM, "no memory for a manifest");
+	disk_files_init(files);
 	machine_state_shape(state, &m->vm.mem, &shape);
 	ret = machine_state_encode(state, &writer, err);
 	if (ret == 0)
 		ret = describe(man, m->vm.kvm, &shape, opt, err);
+	if (ret == 0)
+		ret = take_disks(m, man, files, &disks, err);
 	if (ret == 0) {
+		src.disks = &disks;
 		find_wset(&src, opt, &wset, report);
 		ret = image_write(dir, &content, err);
 	}
 	wset_fini(&wset);
+	disks_close(&disks);
+	disk_files_close(files);
 	state_writer_fini(&writer);
 	manifest_fini(man);
 	free(man);

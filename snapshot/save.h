@@ -13,6 +13,7 @@ struct machine;
 struct record_plan;
 
 struct save_options {
+	const char *kind;		    /* of the guest (kind.h) */
 	const char *program;		    /* for the manifest: the function's name */
 	const char *const *args;	    /* argv, NULL at the end */
 	const struct record_plan *record;   /* NULL: the image has no working set */

@@ -69,6 +69,8 @@ int template_open(struct template *t, const struct image *image, const struct kv
 	ret = open_state(t, err);
 	if (ret == 0)
 		ret = plan_init(&t->plan, image, err);
+	if (ret == 0)
+		ret = disks_open(&t->disks, image, image->choices, err);
 	if (ret < 0) {
 		template_close(t);
 		return ret;
@@ -132,6 +134,7 @@ void template_close(struct template *t)
 {
 	machine_state_fini(&t->state);
 	plan_fini(&t->plan);
+	disks_close(&t->disks);
 	if (t->memory_fd >= 0)
 		close(t->memory_fd);
 	t->memory_fd = -1;

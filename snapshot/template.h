@@ -7,6 +7,7 @@
 #pragma once
 
 #include "engine/kvm.h"
+#include "snapshot/disks.h"
 #include "snapshot/image.h"
 #include "snapshot/machine.h"
 #include "snapshot/machine_state.h"
@@ -22,7 +23,8 @@ struct template
 	struct shape shape;
 	struct machine_state state;
 	struct plan plan;
-	int memory_fd; /* sealed guest memory, region after region; -1: not filled */
+	struct disks disks; /* of the drives that machines have */
+	int memory_fd;	    /* sealed guest memory, region after region; -1: not filled */
 };
 
 /*

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/kind.h"
 #include "tests/helpers_kvm.h"
 
 #include <cpuid.h>
@@ -24,10 +25,16 @@
 extern const uint8_t kindling_elf_start[], kindling_elf_end[];
 
 static uint64_t ram_size = 64u << 20;
+static struct device_list more_devices;
 
 void booted_ram(uint64_t size)
 {
 	ram_size = size;
+}
+
+void booted_device(const struct device_type *type)
+{
+	cr_assert(eq(int, device_list_add(&more_devices, type, 1, NULL), 0));
 }
 
 unsigned int slow(void)
@@ -61,7 +68,14 @@ void booted_shell(struct booted *b)
 	struct err err = { 0 };
 
 	cr_assert(eq(int, kvm_open(&b->kvm, &err), 0), "%s", err.text);
-	shape_of_host(&shape, &b->kvm, ram_size);
+	cr_assert(eq(
+		int,
+		kind_shape(&kind_kindling, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
+		0));
+	for (uint32_t i = 0; i < more_devices.n; i++)
+		cr_assert(eq(int,
+			     device_list_add(&shape.devices, more_devices.types[i], 1, NULL),
+			     0));
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),
@@ -128,7 +142,9 @@ static void frozen_open(struct frozen *f)
 static void frozen_save(struct frozen *f, struct machine *m, const struct record_plan *plan)
 {
 	static const char *const args[] = { "test", NULL };
-	const struct save_options opt = { .program = "test", .args = args, .record = plan };
+	const struct save_options opt = {
+		.kind = "kindling", .program = "test", .args = args, .record = plan
+	};
 	struct err err = { 0 };
 
 	scratch_make(f->scratch);

@@ -30,6 +30,8 @@ struct booted {
 };
 /* RAM in bytes of machines booted from here on; 64 MiB to begin with. */
 void booted_ram(uint64_t size);
+/* Machines booted from here on have such a device, too. */
+void booted_device(const struct device_type *type);
 /* A shell with nothing in it. */
 void booted_shell(struct booted *b);
 void booted_make(struct booted *b, const char *program, const char *const *argv);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "snapshot/kind.h"
 #include "tests/guest/kernels/obey.h"
 #include "tests/helpers_kvm.h"
 
@@ -307,7 +308,10 @@ Test(mailbox, what_is_no_memory_cannot_be_a_window)
 	static struct machine other;
 	struct shape shape;
 
-	shape_of_host(&shape, &b.kvm, MEM_HUGE_SIZE);
+	cr_assert(eq(int,
+		     kind_shape(&kind_kindling, &b.kvm, &b.kvm.cpuid, MEM_HUGE_SIZE, 0, &shape,
+				NULL),
+		     0));
 	cr_expect(eq(int, machine_create(&other, &b.kvm, &shape, -1, &err), -EIO));
 	cr_expect(eq(str, err.text, "device mailbox: map the window: Bad file descriptor"));
 }

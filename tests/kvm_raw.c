@@ -29,7 +29,9 @@ struct raw {
 static void raw_build(struct raw *r, const char *program)
 {
 	const char *const argv[] = { program, NULL };
-	const struct save_options opt = { .program = "test", .args = argv, .raw = true };
+	const struct save_options opt = {
+		.kind = "kindling", .program = "test", .args = argv, .raw = true
+	};
 	static struct booted b;
 	struct err err = { 0 };
 

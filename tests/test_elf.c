@@ -22,7 +22,7 @@ struct file {
 static struct file file;
 static struct mem mem;
 static struct err err;
-static gpa_t entry, end;
+static struct elf_loaded image;
 
 static void setup(void)
 {
@@ -65,7 +65,7 @@ TestSuite(elf, .init = setup, .fini = teardown);
 
 static int load(size_t size)
 {
-	return elf_load(&mem, &file, size, &entry, &end, &err);
+	return elf_load(&mem, &file, size, &image, &err);
 }
 
 Test(elf, segments_go_to_their_physical_addresses)
@@ -73,8 +73,9 @@ Test(elf, segments_go_to_their_physical_addresses)
 	const uint8_t *ram = mem.regions[0].host;
 
 	cr_assert(eq(int, load(sizeof(file)), 0), "%s", err.text);
-	cr_expect(eq(u64, entry, BASE + 0x1008));
-	cr_expect(eq(u64, end, BASE + 0x3000)); /* of the highest, not of the last one */
+	cr_expect(eq(u64, image.entry, BASE + 0x1008));
+	cr_expect(eq(u64, image.start, BASE));
+	cr_expect(eq(u64, image.end, BASE + 0x3000)); /* of the highest, not of the last one */
 	cr_expect(eq(int, memcmp(ram + BASE + 0x1000, file.bytes, 32), 0));
 	cr_expect(eq(int, memcmp(ram + BASE, file.bytes + 32, 32), 0));
 	cr_expect(eq(int, ram[BASE + 32] | ram[BASE + 0x1020] | ram[BASE - 1], 0));
@@ -85,7 +86,7 @@ Test(elf, a_segment_may_end_with_the_memory_and_one_may_be_empty)
 	file.ph[0].p_memsz = HUGE - BASE - 0x1000;
 	file.ph[2] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_offset = UINT64_MAX };
 	cr_expect(eq(int, load(sizeof(file)), 0), "%s", err.text);
-	cr_expect(eq(u64, end, HUGE));
+	cr_expect(eq(u64, image.end, HUGE));
 }
 
 /* One change of one member each. */
@@ -165,7 +166,7 @@ Test(elf, a_truncated_file_is_refused_wherever_it_ends)
 		uint8_t *part = malloc(size + (size == 0));
 
 		memcpy(part, &file, size);
-		cr_expect(eq(int, elf_load(&mem, part, size, &entry, &end, &err), -ENOEXEC),
+		cr_expect(eq(int, elf_load(&mem, part, size, &image, &err), -ENOEXEC),
 			  "%zu bytes", size);
 		free(part);
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "devices/mailbox.h"
 #include "engine/err.h"
 #include "snapshot/image.h"
 #include "snapshot/machine_state.h"
@@ -23,6 +24,7 @@
 static void verify_and_decode(const char *dir)
 {
 	static struct image img;
+	const struct device_list list = { .n = 1, .types = { &mailbox_type } };
 	struct machine_state state;
 	struct image_report report;
 	struct err err = { 0 };
@@ -31,7 +33,7 @@ static void verify_and_decode(const char *dir)
 	cr_assert(eq(int, image_verify(&img, NULL, &report, &err), 0), "%s", err.text);
 	cr_expect(eq(str, img.manifest.guest_program, "tiny"));
 	cr_expect(gt(u64, report.npages, 0));
-	cr_assert(eq(int, machine_state_init(&state, img.manifest.vcpus, &err), 0));
+	cr_assert(eq(int, machine_state_init(&state, img.manifest.vcpus, &list, &err), 0));
 	cr_assert(eq(int, machine_state_decode(&state, &img.state, &err), 0), "%s", err.text);
 	cr_expect(ne(u64, state.vcpus[0].regs.rip, 0));
 	machine_state_fini(&state);

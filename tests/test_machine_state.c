@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "devices/mailbox.h"
 #include "devices/types.h"
 #include "engine/err.h"
 #include "snapshot/format.h"
 #include "snapshot/machine_state.h"
 
+static const struct device_list list = { .n = 1, .types = { &mailbox_type } };
 static struct machine_state state, again;
 static struct state_writer writer, other;
 static struct err err;

@@ -22,6 +22,11 @@ static void format(void)
 	cr_assert(eq(int, manifest_format(&m, &text, &len, &err), 0), "%s", err.text);
 }
 
+static const struct manifest_drive drives[] = {
+	{ .id = "root", .path = "/srv/root.erofs", .size = 4096, .read_only = 1 },
+	{ .id = "data", .path = "/srv/data.ext4", .size = 1 << 30, .sha256 = { { 1, 2, 3 } } },
+};
+
 static void setup(void)
 {
 	struct mem mem;
@@ -34,6 +39,7 @@ static void setup(void)
 	m.nonzero_size = 40 * 4096;
 	m.files[MANIFEST_STATE].size = 200;
 	m.files[MANIFEST_MEMORY].size = 64;
+	cr_assert(eq(int, manifest_set_drives(&m, 2, drives, &err), 0), "%s", err.text);
 	format();
 }
 
@@ -107,6 +113,8 @@ Test(manifest, what_was_written_is_read)
 	cr_assert(eq(u32, again.xsave_size, 2696));
 	cr_assert(eq(u32, again.ndevices, 2));
 	cr_assert(eq(str, again.devices[1], "serial"));
+	cr_assert(eq(u32, again.ndrives, 2));
+	cr_assert(eq(int, memcmp(again.drives, drives, sizeof(drives)), 0));
 	cr_assert(eq(u32, again.nfeatures, 2));
 	cr_assert(eq(int, memcmp(again.features, m.features, sizeof(m.features)), 0));
 	cr_assert(eq(str, again.host_kernel, "6.1.0"));
@@ -251,6 +259,11 @@ static const struct {
 	{ "shape", "regions", "[1,2,3,4,5]",
 	  "shape.regions has 5 elements, largest allowed is 4" },
 	{ "", "devices", "[7]", "devices[0] is of another type, expected a string" },
+	{ "", "drives", "7", "drives is of another type, expected a list" },
+	{ "", "drives", "[1,2,3,4,5,6,7,8,9]", "drives has 9 elements, largest allowed is 8" },
+	{ "", "drives", "[{}]", "drives[0].id is missing, expected a string" },
+	{ "", "drives", "[{\"id\": \"a\", \"path\": \"/a\", \"size_bytes\": 511}]",
+	  "drives[0].size_bytes is 511, expected 512..9223372036854775807" },
 	{ "cpu", "features", "[]", "cpu.features is of another type, expected an object" },
 	{ "cpu", "features", "{\"1.ecx\": \"0x100000000\"}", NULL },
 	{ "cpu", "features", "{\"a name that is too long\": \"0x1\"}",

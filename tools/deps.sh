@@ -7,6 +7,7 @@
 #	thawd	what `make demo-thawd`, `make bench-thawd` and tests of thawd need besides
 #	style	what `make fuzz`, `make check-style` and a build with clang need besides
 #	tcg	what `make test-tcg` needs besides
+#	linux	what `make linux-guest` needs besides
 #	bench	what `make bench` needs besides
 # shellcheck disable=SC2086 # lists of package names are split on purpose
 set -eu
@@ -14,14 +15,16 @@ set -eu
 build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev liburing-dev libseccomp-dev
 	libarchive-dev libsqlite3-dev liblua5.4-dev libmicrohttpd-dev libgnutls28-dev
 	libcurl4-openssl-dev sqlite3 jq'
-check='libcriterion-dev curl openssl strace musl-tools pkg-config busybox-static'
+check='libcriterion-dev curl openssl strace musl-tools pkg-config busybox-static acpica-tools'
 thawd='awscli curl wrk'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
 tcg='qemu-system-x86 busybox-static cpio xz-utils'
+linux='linux-source-6.12 flex bison bc libelf-dev libssl-dev xz-utils cpio kmod patch musl-tools busybox-static
+	debootstrap erofs-utils'
 bench='qemu-system-x86'
 
 if [ $# -eq 0 ]; then
-	echo "usage: tools/deps.sh build|check|thawd|style|tcg|bench..." >&2
+	echo "usage: tools/deps.sh build|check|thawd|style|tcg|linux|bench..." >&2
 	exit 2
 fi
 wanted=
@@ -32,9 +35,10 @@ for set in "$@"; do
 	thawd) wanted="$wanted $thawd" ;;
 	style) wanted="$wanted $style" ;;
 	tcg) wanted="$wanted $tcg" ;;
+	linux) wanted="$wanted $linux" ;;
 	bench) wanted="$wanted $bench" ;;
 	*)
-		echo "deps: no set '$set': expected build, check, thawd, style, tcg or bench" >&2
+		echo "deps: no set '$set': expected build, check, thawd, style, tcg, linux or bench" >&2
 		exit 2
 		;;
 	esac

@@ -9,6 +9,7 @@
 #include "engine/segments.h"
 #include "engine/x86.h"
 #include "tools/thaw/cmd.h"
+#include "snapshot/kind.h"
 
 /* Where things lie in the 2 MiB of guest memory; ours. */
 #define PML4_GPA 0x1000u
@@ -70,7 +71,10 @@ int bare_open(struct bare *b, const struct kvm *kvm, struct thaw_err *err)
 	int ret;
 
 	memset(b, 0, sizeof(*b));
-	shape_of_host(&shape, kvm, MEM_HUGE_SIZE);
+	ret = kind_shape(&kind_kindling, kvm, &kvm->cpuid, MEM_HUGE_SIZE, 0, &shape,
+			 cmd_err(err));
+	if (ret < 0)
+		return ret;
 	b->mailbox_fd = mailbox_memfd(cmd_err(err));
 	if (b->mailbox_fd < 0)
 		return b->mailbox_fd;

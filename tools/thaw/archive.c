@@ -120,7 +120,35 @@ static int add_tree(struct archive *a, const char *root, struct err *err)
 	return ret;
 }
 
-static int pack_directory(struct blob *out, const char *path, uint64_t max, struct err *err)
+/* ---- archives ---- */
+
+/* What is to go into one. */
+struct source {
+	const char *path;		  /* a directory; NULL: */
+	const struct archive_item *items; /* these */
+	size_t nitems;
+};
+
+static int add_items(struct archive *a, const struct source *from, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < from->nitems && ret == 0; i++) {
+		const struct archive_item *item = &from->items[i];
+		struct archive_entry *e = archive_entry_new();
+
+		archive_entry_copy_pathname(e, item->name);
+		archive_entry_set_mode(e, (item->data ? S_IFREG : S_IFDIR) | item->mode);
+		archive_entry_set_size(e, (la_int64_t)item->size);
+		if (archive_write_header(a, e) < ARCHIVE_WARN ||
+		    (item->size > 0 && archive_write_data(a, item->data, item->size) < 0))
+			ret = archive_error(a, err);
+		archive_entry_free(e);
+	}
+	return ret;
+}
+
+static int pack(struct blob *out, const struct source *from, uint64_t max, struct err *err)
 {
 	struct err inner = { 0 };
 	struct sink sink = { .out = out, .max = max, .err = &inner };
@@ -128,13 +156,13 @@ static int pack_directory(struct blob *out, const char *path, uint64_t max, stru
 	int ret;
 
 	if (!a)
-		return err_set(err, ENOMEM, "%s: no memory for an archive", path);
+		return err_set(err, ENOMEM, "no memory for an archive");
 	archive_write_set_format_cpio_newc(a);
 	archive_write_set_bytes_per_block(a, 0);
 	if (archive_write_open(a, &sink, NULL, sink_write, NULL) != ARCHIVE_OK)
 		ret = archive_error(a, err);
 	else
-		ret = add_tree(a, path, err);
+		ret = from->path ? add_tree(a, from->path, err) : add_items(a, from, err);
 	if (archive_write_close(a) != ARCHIVE_OK && ret == 0)
 		ret = archive_error(a, err);
 	archive_write_free(a);
@@ -149,7 +177,13 @@ int archive_files(struct blob *out, const char *path, uint64_t max, struct err *
 	if (stat(path, &st) < 0)
 		return err_sys(err, "%s", path);
 	if (S_ISDIR(st.st_mode))
-		return pack_directory(out, path, max, err);
+		return pack(out, &(struct source){ .path = path }, max, err);
 	ret = blob_read(out, path, max, err);
 	return ret < 0 ? ret : check_cpio(out, path, err);
+}
+
+int archive_items(struct blob *out, const struct archive_item *items, size_t n, uint64_t max,
+		  struct err *err)
+{
+	return pack(out, &(struct source){ .items = items, .nitems = n }, max, err);
 }

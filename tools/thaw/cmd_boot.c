@@ -26,6 +26,7 @@ static int run_boot(int argc, char **argv)
 	int opt, ret, code;
 
 	launch_init(&l);
+	l.drive_mode = DRIVE_RW;
 	while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		code = launch_option(&l, &cmd_boot, opt, optarg);
 		if (code != 0)
@@ -34,6 +35,9 @@ static int run_boot(int argc, char **argv)
 	if (optind == argc)
 		return cmd_usage(&cmd_boot, "which program?");
 	l.argv = argv + optind;
+	code = launch_check(&l, &cmd_boot);
+	if (code != 0)
+		return code;
 	ret = run_guest(&l, &err);
 	if (ret == MAILBOX_EXIT) {
 		code = (int)l.machine.mailbox->exit_status;

@@ -94,6 +94,7 @@ static int check_target(struct build *b, struct err *err)
 	if (ret < 0)
 		return ret;
 	image_writer_abort(&w);
+	b->save.kind = launch_kind(&b->launch);
 	b->save.program = launch_name(&b->launch);
 	b->save.args = (const char *const *)b->launch.argv;
 	return save_check(&b->save, err);
@@ -221,6 +222,7 @@ static int run_build(int argc, char **argv)
 	int opt, ret, code;
 
 	launch_init(&b.launch);
+	b.launch.drive_mode = DRIVE_OVERLAY;
 	b.save.sync = true;
 	b.runs = RUNS_DEFAULT;
 	while ((opt = getopt_long(argc, argv, "+o:", options, NULL)) != -1) {
@@ -233,6 +235,9 @@ static int run_build(int argc, char **argv)
 	if (optind == argc)
 		return cmd_usage(&cmd_build, "which program?");
 	b.launch.argv = argv + optind;
+	code = launch_check(&b.launch, &cmd_build);
+	if (code != 0)
+		return code;
 	ret = make_image(&b, &err);
 	if (ret == 0)
 		ret = report(&b, &err);

@@ -7,39 +7,51 @@
 
 #include <getopt.h>
 
+#include "snapshot/disks.h"
 #include "snapshot/machine.h"
 #include "tools/thaw/cmd.h"
+#include "tools/thaw/linux_guest.h"
 
 #define LAUNCH_MAX_ENV 256u /* --env options; ours */
 
 struct launch {
-	uint64_t mem_size; /* --mem, bytes */
-	const char *files; /* --files, a directory or a cpio archive; NULL: none */
+	const char *mem_text; /* --mem; NULL: not given */
+	uint64_t mem_size;    /* bytes */
+	const char *files;    /* --files, a directory or a cpio archive; NULL: none */
 	const char *env[LAUNCH_MAX_ENV + 1];
 	uint32_t nenv;
-	char **argv; /* PROGRAM [ARG]... */
+	char **argv;		    /* PROGRAM [ARG]... */
+	enum drive_mode drive_mode; /* of drives that say nothing */
+	struct linux_guest linux_guest;
 
 	struct kvm kvm;
+	struct cpuid cpuid; /* of the vCPU */
 	int mailbox_fd;
+	struct disks disks; /* of the machine's drives */
 	struct machine machine;
 };
 
 /* To be put first in a command's list of long options. */
 #define LAUNCH_OPTIONS                                                                         \
-	{ "mem", required_argument, NULL, 'm' }, { "files", required_argument, NULL, 'f' },    \
+	LINUX_GUEST_OPTIONS, { "mem", required_argument, NULL, 'm' },                          \
+		{ "files", required_argument, NULL, 'f' },                                     \
 	{                                                                                      \
 		"env", required_argument, NULL, 'e'                                            \
 	}
 
 #define LAUNCH_HELP                                                                            \
-	"  --mem SIZE         guest memory, 16M to 3G (64M)\n"                                 \
+	"  --mem SIZE         guest memory, 16M to 3G (64M); of Linux 32M to 256G (128M)\n"    \
 	"  --files DIR|CPIO   files that the program can read, as /...\n"                      \
-	"  --env NAME=VALUE   a variable of the program's environment; repeatable\n"
+	"  --env NAME=VALUE   a variable of the program's environment; "                       \
+	"repeatable\n" LINUX_GUEST_HELP
 
 void launch_init(struct launch *l);
 
 /* Take one of LAUNCH_OPTIONS. Returns 0 or an exit code. */
 int launch_option(struct launch *l, const struct cmd *cmd, int opt, const char *value);
+
+/* All options were taken: do they go together? Returns 0 or an exit code. */
+int launch_check(struct launch *l, const struct cmd *cmd);
 
 /*
  * launch_boot - make the machine and put the guest in, ready for machine_run().
@@ -48,6 +60,9 @@ int launch_option(struct launch *l, const struct cmd *cmd, int opt, const char *
  */
 int launch_boot(struct launch *l, uint32_t mode, const struct mailbox_ops *ops,
 		struct err *err) must_check;
+/* For an image's manifest. */
+const char *launch_kind(const struct launch *l);
+
 /* The program's name as the guest sees it: without folders. */
 const char *launch_name(const struct launch *l);
 

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * init.c - the first process of a Linux machine: mounts, starts one program, reaps, and tells the
+ * host how the program ended. It is not on the way of an event.
+ *
+ * The kernel's command line says what to do:
+ *
+ *	thaw.root=DEVICE	the program's root: a file system that is only read (erofs, ext4),
+ *	thaw.upper=DEVICE	and an ext4 above it that takes what is written; else memory does
+ *	thaw.data=DEVICE	an ext4 on /data
+ *	thaw.terminal		the program has the console, and no events; /bin/sh if none is named
+ *	thaw.noavx		glibc is to keep off AVX: the kernel does not save its registers
+ *	-- PROGRAM ARGS...	the program: words without spaces
+ *
+ * An initramfs may bring the files /thaw/argv, in place of what follows the dashes, and /thaw/env:
+ * strings that end with NUL.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define STRINGS_MAX  256     /* ours: arguments, or variables */
+#define BYTES_MAX    0x10000 /* ours: of /thaw/argv or /thaw/env */
+#define POWER_BUTTON 38	     /* the kernel's CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
+#define NO_AVX                                                                                 \
+	"GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,"   \
+	"-AVX512CD,-FMA,-FMA4,-AVX_Fast_Unaligned_Load,-XSAVE,-XSAVEC"
+
+struct options {
+	const char *root, *upper, *data;
+	int terminal, no_avx;
+};
+
+static struct options options;
+static char *strings[STRINGS_MAX + 1], *variables[STRINGS_MAX + 1];
+
+/* Ends the machine; the host sees a reset where there is no event device. */
+static _Noreturn void end(int status)
+{
+	char digits[12];
+	int fd = open("/dev/thaw-exit", O_WRONLY | O_CLOEXEC);
+
+	sync();
+	if (fd >= 0 && write(fd, digits, (size_t)sprintf(digits, "%d", status)) < 0)
+		fprintf(stderr, "init: the host cannot be told of the end: %s\n",
+			strerror(errno));
+	reboot(RB_AUTOBOOT);
+	for (;;)
+		pause();
+}
+
+static _Noreturn __attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
+{
+	int error = errno;
+	va_list args;
+
+	va_start(args, format);
+	fputs("init: ", stderr);
+	vfprintf(stderr, format, args);
+	fprintf(stderr, ": %s\n", strerror(error));
+	va_end(args);
+	end(126);
+}
+
+/* ---- what to do ---- */
+
+static void option(const char *word)
+{
+	static const struct {
+		const char *name;
+		const char **value;
+	} valued[] = {
+		{ "thaw.root=", &options.root },
+		{ "thaw.upper=", &options.upper },
+		{ "thaw.data=", &options.data },
+	};
+
+	for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
+		size_t name = strlen(valued[i].name);
+
+		if (strncmp(word, valued[i].name, name) == 0)
+			*valued[i].value = word + name;
+	}
+	if (strcmp(word, "thaw.terminal") == 0)
+		options.terminal = 1;
+	if (strcmp(word, "thaw.noavx") == 0)
+		options.no_avx = 1;
+}
+
+/* A file's bytes, with a NUL behind them; NULL when there is none. */
+static char *file_bytes(const char *path, size_t *size)
+{
+	char *bytes = malloc(BYTES_MAX + 1);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	*size = 0;
+	if (fd < 0 || !bytes) {
+		free(bytes);
+		return NULL;
+	}
+	while (*size < BYTES_MAX && (n = read(fd, bytes + *size, BYTES_MAX - *size)) > 0)
+		*size += (size_t)n;
+	close(fd);
+	bytes[*size] = 0;
+	return bytes;
+}
+
+/*
+ * The kernel's own command line: our arguments also hold what the kernel did not know. Behind the
+ * dashes is the program, unless a file names it.
+ */
+static void command_line_read(void)
+{
+	size_t size;
+	int count = -1; /* of the program's words */
+	char *line = file_bytes("/proc/cmdline", &size);
+	char *word = line ? strtok(line, " \n") : NULL;
+
+	for (; word; word = strtok(NULL, " \n")) {
+		if (count < 0 && strcmp(word, "--") == 0)
+			count = 0;
+		else if (count < 0)
+			option(word);
+		else if (count < STRINGS_MAX)
+			strings[count++] = word;
+	}
+}
+
+/* The strings of a file, as far as there is room. */
+static void strings_read(const char *path, char **list)
+{
+	size_t size;
+	char *bytes = file_bytes(path, &size);
+	int count = 0;
+
+	for (char *s = bytes; bytes && s < bytes + size && count < STRINGS_MAX;
+	     s += strlen(s) + 1)
+		list[count++] = s;
+}
+
+/* Add @variable, NAME=value, unless the name has a value. */
+static void variable_add(char *variable)
+{
+	size_t name = (size_t)(strchr(variable, '=') - variable) + 1;
+	int i = 0;
+
+	while (variables[i] && strncmp(variables[i], variable, name) != 0)
+		i++;
+	if (i < STRINGS_MAX)
+		variables[i] = variable;
+}
+
+static void variables_read(void)
+{
+	static char path[] =
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	static char home[] = "HOME=/root", term[] = "TERM=vt102", no_avx[] = NO_AVX;
+
+	strings_read("/thaw/env", variables);
+	variable_add(path);
+	variable_add(home);
+	if (options.terminal)
+		variable_add(term);
+	if (options.no_avx)
+		variable_add(no_avx);
+	environ = variables;
+}
+
+static void program_read(void)
+{
+	static char shell[] = "/bin/sh";
+
+	strings_read("/thaw/argv", strings);
+	if (!strings[0] && options.terminal)
+		strings[0] = shell;
+}
+
+/* ---- mounts ---- */
+
+/* A file system that the kernel may do without (sysfs). */
+static int try_mount(const char *device, const char *on, const char *type, const char *data)
+{
+	mkdir(on, 0755);
+	return mount(device, on, type, 0, data);
+}
+
+static void must_mount(const char *device, const char *on, const char *type, const char *data)
+{
+	if (try_mount(device, on, type, data) < 0)
+		fail("cannot mount %s (%s) on %s", device, type, on);
+}
+
+static void mount_base(void)
+{
+	must_mount("devtmpfs", "/dev", "devtmpfs", NULL);
+	must_mount("proc", "/proc", "proc", NULL);
+	try_mount("sysfs", "/sys", "sysfs", NULL);
+}
+
+static void mount_lower(const char *device)
+{
+	mkdir("/lower", 0755);
+	if (mount(device, "/lower", "erofs", MS_RDONLY, NULL) < 0 &&
+	    mount(device, "/lower", "ext4", MS_RDONLY, NULL) < 0)
+		fail("%s holds neither erofs nor ext4", device);
+}
+
+/* The read-only root with an overlay above it becomes /, and has the kernel's file systems. */
+static void mount_root(void)
+{
+	static const char *const kept[] = { "/dev", "/proc", "/sys" };
+	char there[32];
+
+	if (!options.root)
+		return;
+	mount_lower(options.root);
+	if (options.upper)
+		must_mount(options.upper, "/upper", "ext4", NULL);
+	else
+		must_mount("tmpfs", "/upper", "tmpfs", "mode=0755");
+	mkdir("/upper/files", 0755);
+	mkdir("/upper/work", 0755);
+	must_mount("overlay", "/root", "overlay",
+		   "lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work");
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		snprintf(there, sizeof(there), "/root%s", kept[i]);
+		mkdir(there, 0755);
+		mount(kept[i], there, NULL, MS_MOVE, NULL);
+	}
+	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+	    chdir("/") < 0)
+		fail("cannot make %s the root", options.root);
+}
+
+static void mount_rest(void)
+{
+	try_mount("devpts", "/dev/pts", "devpts", NULL);
+	must_mount("tmpfs", "/tmp", "tmpfs", "mode=1777");
+	must_mount("tmpfs", "/run", "tmpfs", "mode=0755");
+	if (options.data)
+		must_mount(options.data, "/data", "ext4", NULL);
+}
+
+/* ---- the program ---- */
+
+/* Have descriptor @fd be @path; a descriptor that cannot be is /dev/null, else closed. */
+static void open_as(int fd, const char *path, int flags)
+{
+	int opened = open(path, flags);
+
+	if (opened < 0)
+		opened = open("/dev/null", O_RDWR);
+	if (opened >= 0 && opened != fd) {
+		dup2(opened, fd);
+		close(opened);
+	}
+}
+
+/* Our own words go where the program's do. */
+static void open_log(void)
+{
+	const char *out = options.terminal ? "/dev/console" : "/dev/thaw-log1";
+	const char *err = options.terminal ? "/dev/console" : "/dev/thaw-log2";
+
+	if (access("/dev/thaw-log1", F_OK) < 0)
+		out = err = "/dev/console";
+	open_as(0, options.terminal ? "/dev/console" : "/dev/null", O_RDWR);
+	open_as(1, out, O_WRONLY);
+	open_as(2, err, O_WRONLY);
+}
+
+static _Noreturn void program_start(void)
+{
+	setsid();
+	if (options.terminal) {
+		ioctl(0, TIOCSCTTY, 0);
+	} else {
+		open_as(3, "/dev/thaw-event", O_RDONLY);
+		open_as(4, "/dev/thaw-reply", O_WRONLY);
+	}
+	execvp(strings[0], strings);
+	fprintf(stderr, "init: cannot start %s: %s\n", strings[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static void power_off(int signal)
+{
+	(void)signal;
+	end(0);
+}
+
+/* Returns the exit status of @program as a shell tells it. */
+static int program_wait(pid_t program)
+{
+	int status = 0;
+	pid_t ended;
+
+	do {
+		ended = wait(&status);
+	} while (ended != program && (ended > 0 || errno == EINTR));
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int main(void)
+{
+	pid_t program;
+
+	mount_base();
+	command_line_read();
+	open_log();
+	program_read();
+	variables_read();
+	mount_root();
+	mount_rest();
+	if (!strings[0]) {
+		errno = EINVAL;
+		fail("no program is named");
+	}
+	signal(POWER_BUTTON, power_off);
+	program = fork();
+	if (program < 0)
+		fail("cannot fork");
+	if (program == 0)
+		program_start();
+	end(program_wait(program));
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/disks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "devices/virtio_blk.h"
+#include "engine/err.h"
+#include "engine/vm.h"
+#include "snapshot/file_digest.h"
+#include "snapshot/image.h"
+#include "snapshot/overlay_file.h"
+
+/* ---- opening ---- */
+
+static struct disk *next(struct disks *d, const char *id)
+{
+	struct disk *disk = &d->disk[d->n++];
+
+	*disk = (struct disk){ .drive.fd = -1, .frozen_fd = -1 };
+	snprintf(disk->id, sizeof(disk->id), "%s", id);
+	return disk;
+}
+
+int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode mode,
+	      struct err *err)
+{
+	struct disk *disk;
+
+	if (d->n == MANIFEST_MAX_DRIVES)
+		return err_set(err, E2BIG, "more than %u drives", MANIFEST_MAX_DRIVES);
+	disk = next(d, id);
+	disk->path = realpath(path, NULL);
+	if (!disk->path)
+		return err_sys(err, "drive %s: %s", id, path);
+	if (strlen(disk->path) >= MANIFEST_PATH_SIZE)
+		return err_set(err, ENAMETOOLONG, "drive %s: %s has %zu bytes, at most %u fit",
+			       id, disk->path, strlen(disk->path), MANIFEST_PATH_SIZE - 1);
+	return drive_open(&disk->drive, disk->path, mode, err);
+}
+
+static const struct disk_choice *find_choice(const struct disk_choices *c, const char *id)
+{
+	for (uint32_t i = 0; c && i < c->n; i++) {
+		if (strcmp(c->choice[i].id, id) == 0)
+			return &c->choice[i];
+	}
+	return NULL;
+}
+
+static int check_choices(const struct disk_choices *c, const struct image *img, struct err *err)
+{
+	const struct manifest *m = &img->manifest;
+
+	for (uint32_t i = 0; c && i < c->n; i++) {
+		uint32_t k = 0;
+
+		while (k < m->ndrives && strcmp(m->drives[k].id, c->choice[i].id) != 0)
+			k++;
+		if (k == m->ndrives)
+			return err_set(err, EINVAL, "%s has no drive '%s'", img->name,
+				       c->choice[i].id);
+	}
+	return 0;
+}
+
+static int open_file(struct disk *disk, const struct manifest_drive *m,
+		     const struct disk_choice *choice, struct err *err)
+{
+	enum drive_mode mode = m->read_only ? DRIVE_RO : DRIVE_OVERLAY;
+	int fd;
+
+	if (choice && !choice->path) {
+		fd = fcntl(choice->fd, F_DUPFD_CLOEXEC, 0);
+		return fd < 0 ? err_sys(err, "duplicate descriptor %d", choice->fd)
+			      : drive_adopt(&disk->drive, fd, mode, err);
+	}
+	disk->path = strdup(choice ? choice->path : m->path);
+	if (!disk->path)
+		return err_set(err, ENOMEM, "no memory for a path");
+	return drive_open(&disk->drive, disk->path, mode, err);
+}
+
+/* What is to be found for a file in the cache. */
+static void cache_name(int fd, char name[64])
+{
+	struct stat st = { 0 };
+
+	if (fstat(fd, &st) < 0)
+		st = (struct stat){ 0 };
+	snprintf(name, 64, "drive-%jx-%jx", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+}
+
+/* Of a block device nobody can tell whether it is what it was, without reading all of it at each
+ * start: that is its owner's to know. Its digest is zero. */
+static int digest(const struct disk *disk, struct digest *out, struct err *err)
+{
+	struct stat st;
+	char name[64];
+
+	*out = (struct digest){ 0 };
+	if (fstat(disk->drive.fd, &st) < 0)
+		return err_sys(err, "fstat");
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	cache_name(disk->drive.fd, name);
+	return file_digest(out, disk->drive.fd, name, disk->drive.size, NULL, err);
+}
+
+static int check_file(const struct disk *disk, const struct manifest_drive *m, struct err *err)
+{
+	static const struct digest unknown;
+	struct digest is;
+	int ret;
+
+	if (disk->drive.size != m->size)
+		return err_set(err, ESTALE,
+			       "has %" PRIu64
+			       " bytes, when the machine was frozen it had %" PRIu64,
+			       disk->drive.size, m->size);
+	ret = digest(disk, &is, err);
+	if (ret < 0 || digest_equal(&m->sha256, &unknown) || digest_equal(&is, &unknown))
+		return ret;
+	if (!digest_equal(&is, &m->sha256))
+		return err_set(err, ESTALE,
+			       "has another content than when the machine was frozen");
+	return 0;
+}
+
+static int open_disk(struct disks *d, const struct image *img, uint32_t i,
+		     const struct disk_choices *choices, struct err *err)
+{
+	const struct manifest_drive *m = &img->manifest.drives[i];
+	struct disk *disk = next(d, m->id);
+	int ret = open_file(disk, m, find_choice(choices, m->id), err);
+
+	if (ret == 0)
+		ret = check_file(disk, m, err);
+	if (ret < 0)
+		return err_wrap(err, ret, "%s: drive %s: %s", img->name, m->id,
+				disk->path ? disk->path : "its descriptor");
+	if (img->disk_fds[i] < 0)
+		return 0;
+	ret = overlay_file_load(img->disk_fds[i], m->size, &disk->frozen, &disk->frozen_fd,
+				err);
+	return ret < 0 ? image_wrap(img, (enum manifest_member)(MANIFEST_DISK + i), ret, err)
+		       : 0;
+}
+
+int disks_open(struct disks *d, const struct image *img, const struct disk_choices *choices,
+	       struct err *err)
+{
+	int ret = check_choices(choices, img, err);
+
+	*d = (struct disks){ 0 };
+	for (uint32_t i = 0; i < img->manifest.ndrives && ret == 0; i++)
+		ret = open_disk(d, img, i, choices, err);
+	if (ret < 0)
+		disks_close(d);
+	return ret;
+}
+
+static int clone_disk(struct disk *to, const struct disk *from, int file, struct err *err)
+{
+	to->drive = from->drive;
+	to->drive.mode = from->drive.mode == DRIVE_RO ? DRIVE_RO : DRIVE_OVERLAY;
+	to->drive.fd = fcntl(from->drive.fd, F_DUPFD_CLOEXEC, 0);
+	if (to->drive.fd < 0)
+		return err_sys(err, "duplicate a drive's descriptor");
+	return file < 0 ? 0
+			: overlay_file_load(file, to->drive.size, &to->frozen, &to->frozen_fd,
+					    err);
+}
+
+int disks_clone(struct disks *out, const struct disks *d, const int *files, struct err *err)
+{
+	int ret = 0;
+
+	*out = (struct disks){ 0 };
+	for (uint32_t i = 0; i < d->n && ret == 0; i++)
+		ret = clone_disk(next(out, d->disk[i].id), &d->disk[i], files[i], err);
+	if (ret < 0)
+		disks_close(out);
+	return ret;
+}
+
+void disks_close(struct disks *d)
+{
+	for (uint32_t i = 0; i < d->n; i++) {
+		struct disk *disk = &d->disk[i];
+
+		free(disk->path);
+		blocks_close(&disk->frozen);
+		fd_cleanup(&disk->frozen_fd);
+		drive_close(&disk->drive);
+	}
+	*d = (struct disks){ 0 };
+}
+
+/* ---- use ---- */
+
+int disks_describe(const struct disks *d, struct manifest *m, struct err *err)
+{
+	struct manifest_drive *drives = calloc(MAX(d->n, 1u), sizeof(*drives));
+	int ret = 0;
+
+	if (!drives)
+		return err_set(err, ENOMEM, "no memory for %u drives", d->n);
+	for (uint32_t i = 0; i < d->n && ret == 0; i++) {
+		const struct disk *disk = &d->disk[i];
+
+		memcpy(drives[i].id, disk->id, sizeof(drives[i].id));
+		snprintf(drives[i].path, sizeof(drives[i].path), "%s", disk->path);
+		drives[i].size = disk->drive.size;
+		drives[i].read_only = disk->drive.mode == DRIVE_RO;
+		ret = digest(disk, &drives[i].sha256, err);
+		if (ret < 0)
+			err_wrap(err, ret, "drive %s", disk->id);
+	}
+	if (ret == 0)
+		ret = manifest_set_drives(m, d->n, drives, err);
+	free(drives);
+	return ret;
+}
+
+/* The @n-th disk of @vm, or NULL. */
+static struct device *disk_of(const struct vm *vm, uint32_t n)
+{
+	for (uint32_t i = 0; i < vm->ndevices; i++) {
+		if (vm->devices[i]->type == &virtio_blk_type && n-- == 0)
+			return vm->devices[i];
+	}
+	return NULL;
+}
+
+int disks_attach(const struct disks *d, struct vm *vm, struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < d->n && ret == 0; i++) {
+		const struct disk *disk = &d->disk[i];
+		const struct virtio_blk_drive drive = {
+			.drive = &disk->drive,
+			.frozen = disk->frozen_fd >= 0 ? &disk->frozen : NULL,
+		};
+		struct device *dev = disk_of(vm, i);
+
+		if (!dev)
+			return err_set(err, EINVAL, "%u drives, the machine has %u disks", d->n,
+				       i);
+		ret = virtio_blk_attach(dev, &drive, err);
+		if (ret < 0)
+			err_wrap(err, ret, "drive %s", disk->id);
+	}
+	return ret;
+}
+
+static int take_file(const struct overlay *o, struct err *err)
+{
+	auto_close int fd = memfd_create("thaw-disk", MFD_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return err_sys(err, "memfd_create for the blocks of a drive");
+	ret = overlay_file_write(fd, o, err);
+	return ret < 0 ? ret : fd_take(&fd);
+}
+
+void disk_files_init(int files[MANIFEST_MAX_DRIVES])
+{
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES; i++)
+		files[i] = -1;
+}
+
+int disk_files_take(int files[MANIFEST_MAX_DRIVES], const struct vm *vm, struct err *err)
+{
+	struct device *dev;
+	int ret = 0;
+
+	disk_files_init(files);
+	for (uint32_t i = 0; ret >= 0 && (dev = disk_of(vm, i)) != NULL; i++) {
+		const struct overlay *o = virtio_blk_overlay(dev);
+
+		if (o && (o->count > 0 || o->frozen))
+			ret = files[i] = take_file(o, err);
+	}
+	if (ret < 0)
+		disk_files_close(files);
+	return MIN(ret, 0);
+}
+
+void disk_files_close(int files[MANIFEST_MAX_DRIVES])
+{
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES; i++)
+		fd_cleanup(&files[i]);
+	disk_files_init(files);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disks.h - the drives of machines as they are on this host: the files, opened and locked, and what
+ * had been written to them before their machine was frozen. Shared by all clones of a template.
+ */
+#pragma once
+
+#include "devices/blocks.h"
+#include "devices/drive.h"
+#include "snapshot/manifest.h"
+
+struct err;
+struct image;
+struct vm;
+
+struct disk {
+	char id[sizeof(((struct manifest_drive *)NULL)->id)];
+	char *path; /* owned; NULL: it was handed over as a descriptor */
+	struct drive drive;
+	struct blocks frozen;
+	int frozen_fd; /* behind @frozen; -1: nothing had been written */
+};
+
+struct disks {
+	uint32_t n;
+	struct disk disk[MANIFEST_MAX_DRIVES];
+};
+
+/* What a start says of a drive: another file than the manifest's. */
+struct disk_choice {
+	char id[sizeof(((struct manifest_drive *)NULL)->id)];
+	char *path; /* owned by whoever has the list; NULL: @fd */
+	int fd;	    /* the same */
+};
+
+struct disk_choices {
+	uint32_t n;
+	struct disk_choice choice[MANIFEST_MAX_DRIVES];
+};
+
+/* One more, of a machine that is to be booted. Errors: as drive_open; -E2BIG. */
+int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode mode,
+	      struct err *err) must_check;
+
+/*
+ * disks_open - the drives of @img's machines. What a guest writes there stays in its machine.
+ * @choices: NULL: none.
+ * Errors: -ENOENT no such file; -ESTALE it is not what it was at the freeze; -EINVAL a choice of
+ * a drive that @img does not have; -ERR_DAMAGED, -ERR_UNFIT what had been written.
+ */
+int disks_open(struct disks *d, const struct image *img, const struct disk_choices *choices,
+	       struct err *err) must_check;
+
+/* As they are for clones of a machine that is at rest: @files as of disk_files_take. @d and @files
+ * outlive nothing of @out. Errors: as disks_open. */
+int disks_clone(struct disks *out, const struct disks *d, const int *files,
+		struct err *err) must_check;
+void disks_close(struct disks *d); /* a zeroed one, too */
+
+/* For a manifest: reads files whose digest is not known yet. Errors: as file_digest; -ENOMEM. */
+int disks_describe(const struct disks *d, struct manifest *m, struct err *err) must_check;
+
+/* Give @vm's disks their drives, in order. Before a state is loaded. Errors: -EINVAL another number
+ * of them; as virtio_blk_attach. */
+int disks_attach(const struct disks *d, struct vm *vm, struct err *err) must_check;
+
+void disk_files_init(int files[MANIFEST_MAX_DRIVES]); /* of none */
+
+/*
+ * disk_files_take - what was written to the drives of @vm, which is at rest: a descriptor for each
+ * drive that keeps it in the machine, in the form of overlay_file.h; -1: nothing was written.
+ */
+int disk_files_take(int files[MANIFEST_MAX_DRIVES], const struct vm *vm,
+		    struct err *err) must_check;
+void disk_files_close(int files[MANIFEST_MAX_DRIVES]);
