@@ -231,7 +231,14 @@ static void clear_overlay(struct blk_request *r)
 
 static bool in_range(const struct virtio_blk *blk, uint64_t sector, uint64_t nsectors)
 {
-	return sector <= blk->s.sectors && nsectors <= blk->s.sectors - sector;
+	uint64_t end = blk->drive.drive->size / DRIVE_SECTOR;
+
+	return sector <= end && nsectors <= end - sector;
+}
+
+static bool is_read_only(const struct virtio_blk *blk)
+{
+	return blk->drive.drive->mode == DRIVE_RO;
 }
 
 static void begin_transfer(struct blk_request *r, uint64_t sector)
@@ -240,7 +247,7 @@ static void begin_transfer(struct blk_request *r, uint64_t sector)
 
 	r->len = reads(r) ? r->req.in_size - 1 : r->req.out_size - HEADER_SIZE;
 	if (r->len % DRIVE_SECTOR != 0 || r->len > BLK_DATA_MAX ||
-	    !in_range(blk, sector, r->len / DRIVE_SECTOR) || (!reads(r) && blk->s.read_only)) {
+	    !in_range(blk, sector, r->len / DRIVE_SECTOR) || (!reads(r) && is_read_only(blk))) {
 		refuse(r, VIRTIO_BLK_S_IOERR);
 		return;
 	}
@@ -266,7 +273,7 @@ static void begin_clear(struct blk_request *r)
 		refuse(r, VIRTIO_BLK_S_UNSUPP);
 		return;
 	}
-	if (r->blk->s.read_only || range.num_sectors > BLK_RANGE_MAX ||
+	if (is_read_only(r->blk) || range.num_sectors > BLK_RANGE_MAX ||
 	    !in_range(r->blk, range.sector, range.num_sectors)) {
 		refuse(r, VIRTIO_BLK_S_IOERR);
 		return;

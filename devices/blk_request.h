@@ -15,7 +15,7 @@ struct virtio_blk;
  * status), bound how long the lock of the worker is held for a request. */
 #define BLK_SIZE_MAX  (64u << 10)
 #define BLK_SEG_MAX   (VIRTQ_MAX_SEGS - 2)
-#define BLK_DATA_MAX  (BLK_SEG_MAX * BLK_SIZE_MAX)
+#define BLK_DATA_MAX  ((uint64_t)BLK_SEG_MAX * BLK_SIZE_MAX)
 #define BLK_RANGE_MAX (1u << 21) /* sectors of one discard or write-zeroes; ours: 1 GiB */
 
 struct blk_request {

@@ -13,7 +13,7 @@ static uint64_t scale(uint64_t n, uint64_t by, uint64_t over)
 {
 	unsigned __int128 v = (unsigned __int128)n * by / over;
 
-	return v > UINT64_MAX ? UINT64_MAX : (uint64_t)v;
+	return v >= UINT64_MAX ? UINT64_MAX - 1 : (uint64_t)v;
 }
 
 static uint64_t refill_ns(const struct rate *r)

@@ -198,12 +198,16 @@ static int on_again(struct loop_watch *watch, uint32_t events)
 
 /* ---- the device ---- */
 
+/* What the drive says, whatever a state said. */
 static void set_drive(struct virtio_blk *blk)
 {
+	const struct drive *d = blk->drive.drive;
 	const uint64_t writable =
 		1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
 	const uint64_t read_only = 1ull << VIRTIO_BLK_F_RO;
 
+	blk->s.sectors = d->size / DRIVE_SECTOR;
+	blk->s.read_only = d->mode == DRIVE_RO;
 	blk->virtio.features &= ~(writable | read_only);
 	blk->virtio.features |= blk->s.read_only ? read_only : writable;
 	blk->config.capacity = blk->s.sectors;
@@ -250,8 +254,6 @@ int virtio_blk_attach(struct device *dev, const struct virtio_blk_drive *drive, 
 	if (ret < 0)
 		return ret;
 	blk->drive = *drive;
-	blk->s.sectors = d->size / DRIVE_SECTOR;
-	blk->s.read_only = d->mode == DRIVE_RO;
 	set_drive(blk);
 	return 0;
 }
@@ -347,13 +349,14 @@ static int blk_load(struct device *dev, struct err *err)
 	nsec_t now = limited ? clock_monotonic() : 0;
 	int ret = check_drive(blk, err);
 
+	if (blk->drive.drive)
+		set_drive(blk);
 	if (ret < 0)
 		return ret;
 	rate_load(&blk->bytes, &blk->s.bytes, now);
 	rate_load(&blk->ops, &blk->s.ops, now);
 	if (blk->drive.drive->mode == DRIVE_OVERLAY)
 		overlay_reset(&blk->overlay);
-	set_drive(blk);
 	return virtio_load(dev, err);
 }
 

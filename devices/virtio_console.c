@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/uio.h>
 
 #define LOG "console"
 #include "engine/log.h"
@@ -33,8 +32,8 @@ static int64_t transmit(struct virtio_dev *dev, const struct virtq_req *req)
 	for (uint32_t i = 0; i < req->nout && left > 0; i++) {
 		size_t len = MIN(req->segs[i].iov_len, left);
 
-		if (c->setup.out)
-			c->setup.out(c->setup.arg, req->segs[i].iov_base, len);
+		if (c->ops.out)
+			c->ops.out(c->ops.arg, req->segs[i].iov_base, len);
 		left -= len;
 	}
 	return 0;
@@ -48,6 +47,17 @@ static void unwatch(struct virtio_console *c)
 	c->is_watched = false;
 }
 
+/* Bytes, 0 at the end, or -errno. */
+static ssize_t read_input(struct virtio_console *c, const struct iovec *to)
+{
+	ssize_t got;
+
+	if (c->ops.in)
+		return c->ops.in(c->ops.arg, c->input.fd, to->iov_base, to->iov_len);
+	got = read(c->input.fd, to->iov_base, to->iov_len);
+	return got < 0 ? -errno : got;
+}
+
 /* Read into one request of the guest's. Returns as virtq_pop. */
 static int receive(struct virtio_console *c, struct virtq *q)
 {
@@ -59,9 +69,9 @@ static int receive(struct virtio_console *c, struct virtq *q)
 		return ret;
 	if (req.nin == 0)
 		return -EPROTO;
-	got = readv(c->input.fd, virtq_in(&req), (int)req.nin);
+	got = read_input(c, virtq_in(&req)); /* what comes next finds room in the next one */
 	if (got <= 0) {
-		c->is_at_end = got == 0 || (errno != EAGAIN && errno != EINTR);
+		c->has_input = got == -EAGAIN || got == -EINTR;
 		virtq_unpop(q);
 		return 1;
 	}
@@ -80,7 +90,7 @@ static int on_input(struct loop_watch *watch, uint32_t events)
 	(void)events;
 	if (virtio_is_live(&c->virtio, CONSOLE_RECEIVE))
 		ret = receive(c, &c->virtio.queues[CONSOLE_RECEIVE]);
-	if (ret <= 0 || c->is_at_end)
+	if (ret <= 0 || !c->has_input)
 		unwatch(c);
 	if (ret < 0)
 		virtio_break(&c->virtio, "the driver broke the rules of the receive queue");
@@ -93,12 +103,12 @@ static void listen_again(struct virtio_console *c)
 	struct worker *w = &c->virtio.dev.vm->worker;
 	struct err why;
 
-	if (c->is_watched || c->is_at_end || c->input.fd < 0 || !w->has_loop ||
+	if (!c->has_input || c->is_watched || !w->has_loop ||
 	    !virtq_has_more(&c->virtio.queues[CONSOLE_RECEIVE]))
 		return;
 	c->is_watched = loop_add(&w->loop, &c->input, EPOLLIN, &why) == 0;
-	c->is_at_end = !c->is_watched;
-	if (c->is_at_end)
+	c->has_input = c->is_watched;
+	if (!c->has_input)
 		log_warn("no input: %s", why.text);
 }
 
@@ -123,18 +133,27 @@ static const struct virtio_ops console_ops = {
 
 static int console_init(struct device *dev, const void *config, struct err *err)
 {
-	static const struct virtio_console_setup nobody = { .input_fd = -1 };
 	struct virtio_console *c = container_of(dev, struct virtio_console, virtio.dev);
 
-	c->setup = config ? *(const struct virtio_console_setup *)config : nobody;
-	c->config.cols = c->setup.cols;
-	c->config.rows = c->setup.rows;
-	c->input = (struct loop_watch){ .fd = c->setup.input_fd, .callback = on_input };
+	(void)config; /* who is at the other end is said later */
 	/* Always, so that an image does not depend on where it was made. */
 	c->virtio.features = 1ull << VIRTIO_CONSOLE_F_SIZE;
 	c->virtio.config = (const uint8_t *)&c->config;
 	c->virtio.config_size = sizeof(c->config);
 	return virtio_init(&c->virtio, &console_ops, err);
+}
+
+struct virtio_console *virtio_console_of(const struct vm *vm)
+{
+	struct device *dev = vm_device(vm, &virtio_console_type);
+
+	return dev ? container_of(dev, struct virtio_console, virtio.dev) : NULL;
+}
+
+void virtio_console_listen(struct virtio_console *c, int fd)
+{
+	c->input = (struct loop_watch){ .fd = fd, .callback = on_input };
+	c->has_input = true;
 }
 
 void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t rows)

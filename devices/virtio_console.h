@@ -7,6 +7,7 @@
 #pragma once
 
 #include <linux/virtio_console.h>
+#include <sys/types.h>
 
 #include "devices/virtio.h"
 
@@ -16,25 +17,34 @@ struct virtio_console_state {
 	uint64_t out_bytes, in_bytes; /* counters */
 };
 
-/* Of struct device_spec; NULL: nobody listens, and nobody types. */
-struct virtio_console_setup {
-	/* With the worker's lock held. NULL: what the guest writes is dropped. */
+/* The other end of the line. Any may be NULL. With the worker's lock held. */
+struct virtio_console_ops {
+	/* Take @len bytes that the guest sent: they are its memory, and may change meanwhile. */
 	void (*out)(void *arg, const void *data, size_t len);
+	/* Read what virtio_console_listen's descriptor has, in place of read(2): bytes, 0 at the end,
+	 * -EAGAIN nothing for now. */
+	ssize_t (*in)(void *arg, int fd, void *buf, size_t len);
 	void *arg;
-	int input_fd;	     /* watched and read; stays the caller's. -1: no input */
-	uint16_t cols, rows; /* of the screen; 0: unknown */
 };
 
 struct virtio_console {
 	struct virtio_dev virtio;
 	struct virtio_console_state s;
-	struct virtio_console_setup setup;
+	struct virtio_console_ops ops;	     /* set before the machine runs */
 	struct virtio_console_config config; /* what the guest reads */
+	bool has_input;	 /* virtio_console_listen, and no end of it so far */
+	bool is_watched; /* the guest has room for it */
 	struct loop_watch input;
-	bool is_watched, is_at_end; /* the input */
 };
 
 extern const struct device_type virtio_console_type;
 
-/* The screen has another size. The worker's lock is held. */
+/* The console of @vm, or NULL. */
+struct virtio_console *virtio_console_of(const struct vm *vm);
+
+/* Receive what comes from @fd, which stays the caller's, and which epoll can wait for. Once, before the
+ * machine runs. */
+void virtio_console_listen(struct virtio_console *c, int fd);
+
+/* The screen has another size; 0: unknown. The worker's lock is held, if the machine runs. */
 void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t rows);

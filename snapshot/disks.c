@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "devices/virtio_blk.h"
 #include "engine/err.h"
@@ -187,6 +188,54 @@ int disks_clone(struct disks *out, const struct disks *d, const int *files, stru
 		ret = clone_disk(next(out, d->disk[i].id), &d->disk[i], files[i], err);
 	if (ret < 0)
 		disks_close(out);
+	return ret;
+}
+
+uint32_t disks_fds(const struct disks *d, int fds[2 * MANIFEST_MAX_DRIVES])
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d->n; i++) {
+		fds[n++] = d->disk[i].drive.fd;
+		if (d->disk[i].frozen_fd >= 0)
+			fds[n++] = d->disk[i].frozen_fd;
+	}
+	return n;
+}
+
+static int check_adopted(struct disk *disk, struct err *err)
+{
+	off_t end = lseek(disk->drive.fd, 0, SEEK_END);
+
+	/* Not fstat(2), which a shell may not ask. */
+	if (end < 0 || (uint64_t)end < disk->drive.size)
+		return err_set(err, EINVAL, "drive %s has %lld bytes, expected %" PRIu64,
+			       disk->id, (long long)end, disk->drive.size);
+	if (disk->frozen_fd < 0)
+		return 0;
+	return blocks_open(&disk->frozen, disk->frozen_fd, disk->drive.size, err);
+}
+
+int disks_adopt(struct disks *d, const int *fds, uint32_t n, struct err *err)
+{
+	uint32_t wanted = 0, at = 0;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < d->n; i++)
+		wanted += d->disk[i].frozen_fd < 0 ? 1 : 2;
+	if (n != wanted) {
+		for (uint32_t i = 0; i < n; i++)
+			close(fds[i]);
+		return err_set(err, EINVAL, "%u descriptors of drives, expected %u", n, wanted);
+	}
+	for (uint32_t i = 0; i < d->n; i++) {
+		struct disk *disk = &d->disk[i];
+
+		disk->drive.fd = fds[at++];
+		disk->frozen_fd = disk->frozen_fd < 0 ? -1 : fds[at++];
+	}
+	for (uint32_t i = 0; i < d->n && ret == 0; i++)
+		ret = check_adopted(&d->disk[i], err);
 	return ret;
 }
 

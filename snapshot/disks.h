@@ -57,6 +57,19 @@ int disks_clone(struct disks *out, const struct disks *d, const int *files,
 		struct err *err) must_check;
 void disks_close(struct disks *d); /* a zeroed one, too */
 
+/*
+ * For another process: the descriptors of the drives, a file and what is frozen for each, in order.
+ * Returns how many. They stay @d's.
+ */
+uint32_t disks_fds(const struct disks *d, int fds[2 * MANIFEST_MAX_DRIVES]);
+
+/*
+ * disks_adopt - in that process: @d says what the drives are but for their descriptors, .frozen_fd 0
+ * where there is one to come.
+ * @fds: of @d from here on, also on failure. Needs no path. Errors: -EINVAL they are others.
+ */
+int disks_adopt(struct disks *d, const int *fds, uint32_t n, struct err *err) must_check;
+
 /* For a manifest: reads files whose digest is not known yet. Errors: as file_digest; -ENOMEM. */
 int disks_describe(const struct disks *d, struct manifest *m, struct err *err) must_check;
 

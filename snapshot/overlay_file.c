@@ -38,6 +38,15 @@ static uint64_t data_offset(uint64_t nblocks)
 	return ALIGN_UP(table_end, (uint64_t)BLOCKS_SIZE);
 }
 
+static void *make_table(uint64_t n, struct err *err)
+{
+	void *table = malloc(n * sizeof(struct overlay_file_entry) + 1);
+
+	if (!table)
+		err_set(err, ENOMEM, "no memory for a table of %" PRIu64 " blocks", n);
+	return table;
+}
+
 /* ---- writing ---- */
 
 static uint64_t count(const struct overlay *o)
@@ -73,25 +82,34 @@ static int write_blocks(int fd, const struct overlay *o, struct overlay_file_ent
 	return ret;
 }
 
+/* The header and the table go last: without them it is no such file. */
+static int write_table(int fd, struct overlay_file_header *h, struct overlay_file_entry *table,
+		       struct err *err)
+{
+	int ret = io_write(fd, table, h->nblocks * sizeof(*table), sizeof(*h), err);
+
+	memcpy(h->magic, OVERLAY_FILE_MAGIC, sizeof(h->magic));
+	h->table_crc32c = table_crc(table, h->nblocks);
+	h->crc32c = overlay_file_header_crc(h);
+	return ret < 0 ? ret : io_write(fd, h, sizeof(*h), 0, err);
+}
+
 int overlay_file_write(int fd, const struct overlay *o, struct err *err)
 {
 	struct overlay_file_header h = { .version = OVERLAY_FILE_VERSION,
 					 .block_size = BLOCKS_SIZE,
 					 .drive_size = o->own.size,
 					 .nblocks = count(o) };
-	auto_free struct overlay_file_entry *table = calloc(h.nblocks + 1, sizeof(*table));
+	struct overlay_file_entry *table = make_table(h.nblocks, err);
 	int ret;
 
 	if (!table)
-		return err_set(err, ENOMEM, "no memory for a table of %" PRIu64 " blocks",
-			       h.nblocks);
-	memcpy(h.magic, OVERLAY_FILE_MAGIC, sizeof(h.magic));
+		return -ENOMEM;
 	ret = write_blocks(fd, o, table, h.nblocks, err);
 	if (ret == 0)
-		ret = io_write(fd, table, h.nblocks * sizeof(*table), sizeof(h), err);
-	h.table_crc32c = table_crc(table, h.nblocks);
-	h.crc32c = overlay_file_header_crc(&h);
-	return ret < 0 ? ret : io_write(fd, &h, sizeof(h), 0, err);
+		ret = write_table(fd, &h, table, err);
+	free(table);
+	return ret;
 }
 
 /* ---- reading ---- */
@@ -171,10 +189,9 @@ static int read_table(int fd, const struct overlay_file_header *h,
 
 	if (ret < 0)
 		return ret;
-	*table = malloc(len + 1);
+	*table = make_table(h->nblocks, err);
 	if (!*table)
-		return err_set(err, ENOMEM, "no memory for a table of %" PRIu64 " blocks",
-			       h->nblocks);
+		return -ENOMEM;
 	ret = io_read(fd, *table, len, sizeof(*h), err);
 	if (ret == 0)
 		ret = check_table(h, *table, &nstored, err);

@@ -27,7 +27,8 @@ static void prepare(struct thaw_slot *s, nsec_t request, thaw_log *log, void *ar
 static struct remote_machine machine_of(const struct thaw_pool *p, const struct admitted *a)
 {
 	return (struct remote_machine){ .memory_fd = a->template->template.memory_fd,
-					.state_fd = a == p->own ? -1 : a->state_fd };
+					.state_fd = a == p->own ? -1 : a->state_fd,
+					.disks = &a->template->template.disks };
 }
 
 int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "snapshot/kind.h"
 #include "tests/helpers_kvm.h"
 
 #include <cpuid.h>
@@ -14,6 +13,7 @@
 
 #include "engine/err.h"
 #include "guest/abi.h"
+#include "snapshot/kind.h"
 #include "snapshot/record.h"
 #include "snapshot/restore.h"
 #include "snapshot/save.h"
@@ -29,6 +29,13 @@ static uint64_t ram_size = 64u << 20;
 void booted_ram(uint64_t size)
 {
 	ram_size = size;
+}
+
+static struct device_list more;
+
+void booted_device(const struct device_type *type)
+{
+	cr_assert(eq(int, device_list_add(&more, type, 1, NULL), 0));
 }
 
 unsigned int slow(void)
@@ -66,6 +73,8 @@ void booted_shell(struct booted *b)
 		int,
 		kind_shape(&kind_kindling, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
 		0));
+	for (uint32_t i = 0; i < more.n; i++)
+		cr_assert(eq(int, device_list_add(&shape.devices, more.types[i], 1, &err), 0));
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),

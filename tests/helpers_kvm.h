@@ -30,6 +30,9 @@ struct booted {
 };
 /* RAM in bytes of machines booted from here on; 64 MiB to begin with. */
 void booted_ram(uint64_t size);
+/* One more device in machines booted from here on. Images of such are refused: they are of no
+ * kind. */
+void booted_device(const struct device_type *type);
 /* A shell with nothing in it. */
 void booted_shell(struct booted *b);
 void booted_make(struct booted *b, const char *program, const char *const *argv);

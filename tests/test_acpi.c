@@ -9,6 +9,7 @@
 #include "devices/aml.h"
 #include "devices/board.h"
 #include "engine/err.h"
+#include "engine/pc_memory.h"
 #include "engine/vm.h"
 
 static struct mem mem = { .nregions = 1, .regions[0] = { .size = MEM_HUGE_SIZE } };
@@ -158,7 +159,7 @@ Test(acpi, what_no_board_has_is_refused)
 		  "ACPI: VMGenID and VMClock need the event device" },
 	};
 	const struct mem high = { .nregions = 1,
-				  .regions[0] = { .gpa = BOARD_HIGH_GPA,
+				  .regions[0] = { .gpa = PC_HOLE_END,
 						  .size = MEM_HUGE_SIZE,
 						  .host = mem.regions[0].host } };
 
