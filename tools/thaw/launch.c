@@ -176,6 +176,10 @@ static int launch_linux(struct launch *l, uint32_t mode, struct err *err)
 	if (ret == 0)
 		ret = boot_linux_files(l, &files, err);
 	linux_guest_files_free(&files);
+	if (ret == 0 && program.terminal)
+		ret = guest_serial_join(&l->serial, &l->machine.vm, err);
+	else if (ret == 0)
+		guest_serial_log(&l->machine.vm);
 	return ret;
 }
 
