@@ -330,11 +330,15 @@ static size_t room(const struct serial_state *s)
 	return s->mcr & MCR_LOOP ? 0 : capacity(s) - s->nrx;
 }
 
-/* What is wanted from outside now: nothing before somebody listens, for a driver that starts throws
- * away what it finds. */
+/*
+ * What is wanted from outside now. Nothing before a driver listens: one that starts throws away what
+ * it finds, and Linux's probe enables the interrupt for a moment, but does not open its gate, OUT2.
+ */
 static size_t wanted(const struct serial *port)
 {
-	return port->s.ier & IER_RECEIVED || port->polls ? room(&port->s) : 0;
+	bool listens = port->s.ier & IER_RECEIVED && port->s.mcr & MCR_OUT2;
+
+	return listens || port->polls ? room(&port->s) : 0;
 }
 
 /* Input that had to wait comes when all before it is read: not one wait for each byte. */

@@ -8,7 +8,7 @@
  * under the worker's lock. Output belongs to the vCPU's thread, and is handed on without the lock:
  * a terminal that stands still holds up the guest that writes to it, and nobody else.
  *
- * Interrupts do not pass a gate at OUT2, as on a PC's board: every driver opens it.
+ * Interrupts pass without OUT2, their gate on a PC's board: who forgets it is served, too.
  */
 #pragma once
 
@@ -66,7 +66,7 @@ struct serial *serial_of(const struct vm *vm);
 
 /*
  * serial_listen - receive what comes from @fd, which stays the caller's: when the guest wants it (it
- * has enabled the interrupt, or polls), and as much as the FIFO has room for. The rest stays where it
+ * has enabled the interrupt and OUT2, or polls), and as much as the FIFO has room for. The rest stays where it
  * is. Once, before the machine runs.
  * Errors: -EPERM a descriptor that epoll cannot wait for (a regular file).
  */

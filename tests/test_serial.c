@@ -355,7 +355,9 @@ Test(serial, input_waits_until_a_driver_has_started)
 	cr_assert(eq(int, serial_listen(b->port, ends[0], NULL), 0));
 	cr_assert(eq(sz, (size_t)write(ends[1], "hello", 5), 5));
 	for (int i = 0; i < 3; i++) {
+		put(b, IER, 0x0f);
 		nanosleep(&pause, NULL);
+		put(b, IER, 0);
 		put(b, FCR, 1);
 		put(b, FCR, 7);
 		put(b, FCR, 0);
@@ -363,6 +365,7 @@ Test(serial, input_waits_until_a_driver_has_started)
 	}
 	cr_expect(eq(u64, b->port->received, 0));
 	put(b, FCR, 0x81);
+	put(b, MCR, 0x0b);
 	put(b, IER, 5);
 	for (int i = 0; i < 10000 && b->port->received < 5; i++)
 		nanosleep(&pause, NULL);
