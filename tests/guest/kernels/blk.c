@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * blk.c - a kernel of its own, in place of kindling: the driver of a disk at the board's first place, who
+ * keeps requests of 128 KiB in flight and looks for results himself, without interrupts. All but its
+ * beginning runs in ring 3, which every KVM lets run by itself.
+ */
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
+
+#include "devices/board.h"
+#include "tests/guest/kernels/blk.h"
+#include "tests/guest/kernels/kernel.h"
+
+#define SIZE	64u /* entries of the queue: three for each request */
+#define BUFFERS 0x1000000u
+
+static struct vring_desc desc[SIZE] __attribute__((aligned(4096)));
+static struct {
+	uint16_t flags, idx, ring[SIZE], used_event;
+} avail __attribute__((aligned(4096)));
+static struct {
+	uint16_t flags, idx;
+	struct vring_used_elem ring[SIZE];
+	uint16_t avail_event;
+} used __attribute__((aligned(4096)));
+
+static struct {
+	struct virtio_blk_outhdr header;
+	volatile uint8_t status;
+	uint32_t number; /* of the request that is there */
+} slots[BLK_DEPTH];
+
+static struct blk_report report;
+static uint16_t seen; /* of used */
+
+static volatile uint32_t *reg(uint32_t off)
+{
+	return (volatile uint32_t *)(uintptr_t)(BOARD_VIRTIO_GPA + off);
+}
+
+static uint64_t *buffer(uint32_t slot)
+{
+	return (uint64_t *)(uintptr_t)(BUFFERS + slot * BLK_REQUEST);
+}
+
+/* No discards and the like; event index, so that nobody is told what he sees. */
+static void negotiate(void)
+{
+	const uint32_t low = 1u << VIRTIO_BLK_F_FLUSH | 1u << VIRTIO_RING_F_EVENT_IDX;
+	uint32_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+
+	*reg(VIRTIO_MMIO_STATUS) = 0;
+	*reg(VIRTIO_MMIO_STATUS) = status;
+	*reg(VIRTIO_MMIO_DRIVER_FEATURES_SEL) = 0;
+	*reg(VIRTIO_MMIO_DRIVER_FEATURES) = low;
+	*reg(VIRTIO_MMIO_DRIVER_FEATURES_SEL) = 1;
+	*reg(VIRTIO_MMIO_DRIVER_FEATURES) = 1u << (VIRTIO_F_VERSION_1 - 32);
+	status |= VIRTIO_CONFIG_S_FEATURES_OK;
+	*reg(VIRTIO_MMIO_STATUS) = status;
+	*reg(VIRTIO_MMIO_QUEUE_SEL) = 0;
+	*reg(VIRTIO_MMIO_QUEUE_NUM) = SIZE;
+	*reg(VIRTIO_MMIO_QUEUE_DESC_LOW) = (uint32_t)(uintptr_t)desc;
+	*reg(VIRTIO_MMIO_QUEUE_AVAIL_LOW) = (uint32_t)(uintptr_t)&avail;
+	*reg(VIRTIO_MMIO_QUEUE_USED_LOW) = (uint32_t)(uintptr_t)&used;
+	*reg(VIRTIO_MMIO_QUEUE_READY) = 1;
+	*reg(VIRTIO_MMIO_STATUS) = status | VIRTIO_CONFIG_S_DRIVER_OK;
+}
+
+/* Entries of a slot's chain never change: header, data, status. */
+static void make_chain(uint32_t slot, uint16_t data_flags)
+{
+	struct vring_desc *d = &desc[3 * slot];
+	uint16_t first = (uint16_t)(3 * slot);
+
+	d[0] = (struct vring_desc){ (uint64_t)(uintptr_t)&slots[slot].header,
+				    sizeof(struct virtio_blk_outhdr), VRING_DESC_F_NEXT,
+				    (uint16_t)(first + 1) };
+	d[1] = (struct vring_desc){ (uint64_t)(uintptr_t)buffer(slot), BLK_REQUEST,
+				    (uint16_t)(data_flags | VRING_DESC_F_NEXT),
+				    (uint16_t)(first + 2) };
+	d[2] = (struct vring_desc){ (uint64_t)(uintptr_t)&slots[slot].status, 1,
+				    VRING_DESC_F_WRITE, 0 };
+}
+
+static uint64_t word(const struct blk_order *o, uint32_t number, uint32_t i)
+{
+	return o->seed * 0x9e3779b97f4a7c15u + number * 0x100000001b3u + i;
+}
+
+static void fill(const struct blk_order *o, uint32_t slot)
+{
+	for (uint32_t i = 0; i < BLK_REQUEST / 8; i++)
+		buffer(slot)[i] = word(o, slots[slot].number, i);
+}
+
+static int is_right(const struct blk_order *o, uint32_t slot)
+{
+	for (uint32_t i = 0; i < BLK_REQUEST / 8; i++) {
+		if (buffer(slot)[i] != word(o, slots[slot].number, i))
+			return 0;
+	}
+	return 1;
+}
+
+static void offer(const struct blk_order *o, uint32_t slot, uint32_t number)
+{
+	const uint64_t requests = report.sectors / (BLK_REQUEST / 512);
+
+	slots[slot].number = number;
+	slots[slot].status = 0xff;
+	slots[slot].header = (struct virtio_blk_outhdr){
+		.type = o->what == BLK_FILL ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
+		.sector = number % requests * (BLK_REQUEST / 512),
+	};
+	if (o->what == BLK_FILL)
+		fill(o, slot);
+	avail.ring[avail.idx % SIZE] = (uint16_t)(3 * slot);
+	__asm__ volatile("" : : : "memory");
+	*(volatile uint16_t *)&avail.idx += 1;
+}
+
+static void notify(uint16_t old)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!vring_need_event(*(volatile uint16_t *)&used.avail_event, avail.idx, old))
+		return;
+	*reg(VIRTIO_MMIO_QUEUE_NOTIFY) = 0;
+	report.notified++;
+}
+
+/* The slot of the next result. */
+static uint32_t take(const struct blk_order *o)
+{
+	uint32_t slot;
+
+	while (*(volatile uint16_t *)&used.idx == seen)
+		__asm__ volatile("pause" : : : "memory");
+	slot = *(volatile uint32_t *)&used.ring[seen++ % SIZE].id / 3;
+	/* Far from now: no interrupt for any result that there will be. */
+	avail.used_event = (uint16_t)(seen + 0x4000);
+	report.failed += slots[slot].status != VIRTIO_BLK_S_OK;
+	report.wrong += o->what == BLK_CHECK && !is_right(o, slot);
+	return slot;
+}
+
+static void obey(const struct blk_order *o)
+{
+	uint32_t begun = 0, done = 0;
+	uint16_t old = avail.idx;
+
+	for (uint32_t slot = 0; slot < BLK_DEPTH; slot++) {
+		make_chain(slot, o->what == BLK_FILL ? 0 : VRING_DESC_F_WRITE);
+		if (begun < o->n)
+			offer(o, slot, begun++);
+	}
+	notify(old);
+	for (; done < o->n; done++) {
+		uint32_t slot = take(o);
+
+		old = avail.idx;
+		if (begun == o->n)
+			continue;
+		offer(o, slot, begun++);
+		notify(old);
+	}
+}
+
+static void answer_event(void)
+{
+	const struct blk_order *event =
+		(const void *)(uintptr_t)(ABI_MAILBOX_WINDOW_GPA + ABI_WINDOW_EVENT);
+	struct blk_report *reply =
+		(void *)(uintptr_t)(ABI_MAILBOX_WINDOW_GPA + ABI_WINDOW_REPLY);
+	struct blk_order order = *event;
+	uint64_t began = tsc();
+
+	report.failed = report.wrong = report.notified = 0;
+	report.sectors = *reg(VIRTIO_MMIO_CONFIG);
+	obey(&order);
+	report.ticks = tsc() - began;
+	report.status = *reg(VIRTIO_MMIO_STATUS);
+	*reply = report;
+}
+
+static void ring3_main(void)
+{
+	avail.used_event = 0x4000;
+	negotiate();
+	next(0);
+	for (;;) {
+		answer_event();
+		next(sizeof(report));
+	}
+}
+
+/* ---- the way there ---- */
+
+struct table {
+	uint16_t limit;
+	const void *base;
+} __attribute__((packed));
+
+/* All that is mapped: the first GiB by the VMM, the fourth by map_mailbox. SDM vol. 3A, 4.5 */
+static void open_pages(void)
+{
+	const uint64_t user = 4, address = ~UINT64_C(0xfff);
+	uint64_t *pml4, *pdpt;
+
+	__asm__ volatile("mov %%cr3, %0" : "=r"(pml4));
+	pdpt = (void *)(pml4[0] & address);
+	pml4[0] |= user;
+	for (uint32_t i = 0; i < 4; i += 3) {
+		uint64_t *pd = (void *)(pdpt[i] & address);
+
+		pdpt[i] |= user;
+		for (uint32_t k = 0; k < 512; k++)
+			pd[k] |= user;
+	}
+	__asm__ volatile("mov %0, %%cr3" : : "r"(pml4) : "memory");
+}
+
+/* Selectors as Linux has them, which a KVM without hardware may count on. */
+static void enter_ring3(void (*main)(void))
+{
+	static const uint64_t gdt[7] = { [2] = 0x00af9b000000ffff,
+					 [3] = 0x00cf93000000ffff,
+					 [5] = 0x00cff3000000ffff,
+					 [6] = 0x00affb000000ffff };
+	static uint8_t stack[16384] __attribute__((aligned(16)));
+	const struct table g = { sizeof(gdt) - 1, gdt };
+
+	__asm__ volatile("lgdt %0\n\t"
+			 "push $0x2b\n\tpush %1\n\tpush $2\n\tpush $0x33\n\tpush %2\n\t"
+			 "iretq"
+			 :
+			 : "m"(g), "r"(stack + sizeof(stack) - 8), "r"(main)
+			 : "memory");
+}
+
+void kernel_main(const struct abi_boot_info *info)
+{
+	(void)info;
+	map_mailbox();
+	open_pages();
+	enter_ring3(ring3_main);
+}
