@@ -40,21 +40,22 @@ int msi_is_held(const struct vm *vm, uint8_t vector, struct err *err)
 
 int msi_set_routes(const struct vm *vm, const struct msi pins[IRQ_PINS], struct err *err)
 {
-	struct {
-		struct kvm_irq_routing head;
+	struct { /* a struct kvm_irq_routing with room */
+		uint32_t n;
+		uint32_t flags;
 		struct kvm_irq_routing_entry entries[IRQ_PINS];
 	} routes = { 0 };
 
 	for (uint32_t i = 0; i < IRQ_PINS; i++) {
 		if (pins[i].data == 0)
 			continue;
-		routes.entries[routes.head.nr++] = (struct kvm_irq_routing_entry){
+		routes.entries[routes.n++] = (struct kvm_irq_routing_entry){
 			.gsi = i,
 			.type = KVM_IRQ_ROUTING_MSI,
 			.u.msi = { .address_lo = pins[i].address, .data = pins[i].data },
 		};
 	}
 	if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes) < 0)
-		return err_sys(err, "KVM_SET_GSI_ROUTING of %u routes", routes.head.nr);
+		return err_sys(err, "KVM_SET_GSI_ROUTING of %u routes", routes.n);
 	return 0;
 }
