@@ -224,6 +224,7 @@ int block_io_wait(struct block_io *io)
 
 void block_io_fini(struct block_io *io)
 {
+	const int none = -1;
 	int64_t res;
 	int ret = 0;
 
@@ -235,6 +236,8 @@ void block_io_fini(struct block_io *io)
 		while (take_result(io, &res))
 			;
 	}
+	/* Else the file stays open, and locked, until the kernel has time to take the ring apart. */
+	(void)io_uring_register_files_update(&io->ring, 0, &none, 1);
 	io_uring_queue_exit(&io->ring);
 	*io = (struct block_io){ .fd = -1 };
 }

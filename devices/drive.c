@@ -5,9 +5,14 @@
 #include <inttypes.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "engine/clock.h"
 #include "engine/err.h"
+
+#define LOCK_WAIT_NS (300 * NSEC_PER_MSEC) /* ours */
+#define LOCK_TRIES   30
 
 static int check_access(int fd, enum drive_mode mode, struct err *err)
 {
@@ -45,14 +50,19 @@ static int measure(struct drive *d, struct err *err)
 	return 0;
 }
 
+/* The ring of a process that has just ended lets go of its file a moment later. */
 static int lock(const struct drive *d, struct err *err)
 {
+	const struct timespec moment = { .tv_nsec = LOCK_WAIT_NS / LOCK_TRIES };
 	bool alone = d->mode == DRIVE_RW;
 
-	if (flock(d->fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
-		return 0;
-	if (errno != EWOULDBLOCK)
-		return err_sys(err, "flock");
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(d->fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return err_sys(err, "flock");
+		nanosleep(&moment, NULL);
+	}
 	return err_set(err, EBUSY,
 		       alone ? "is in use, and who writes to it has to be alone"
 			     : "is in use by another who writes to it");

@@ -667,3 +667,23 @@ Test(virtio_blk, frozen_blocks_need_an_overlay)
 	close(fd);
 	end();
 }
+
+Test(virtio_blk, a_drive_that_is_closed_is_free)
+{
+	for (int i = 0; i < 20; i++) {
+		nsec_t from;
+
+		begin(DRIVE_RW);
+		write_sectors(0, 8, (uint8_t)i);
+		driver_fini(&d);
+		drive_close(&drive);
+		from = clock_monotonic();
+		cr_assert(eq(int,
+			     drive_open(&drive, scratch_path(scratch, "disk"), DRIVE_RW, &err),
+			     0),
+			  "%s", err.text);
+		cr_expect(lt(u64, clock_monotonic() - from, 100 * NSEC_PER_MSEC));
+		drive_close(&drive);
+		scratch_remove(scratch);
+	}
+}

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * interrupts.h - for kernels of this folder that take interrupts: tables, a handler for a few
- * vectors, the local APIC. Included after kernel.h; on_interrupt is the kernel's.
+ * vectors, the local APIC. on_interrupt is the kernel's.
  */
 #pragma once
 
 #include <stdint.h>
+
+#include "tests/guest/kernels/kernel.h"
 
 /* x2APIC registers: SDM vol. 3A, table 10-6. The page of an xAPIC has each 16 bytes further. */
 #define APIC_BASE_MSR 0x1bu
@@ -85,4 +87,10 @@ static inline void apic_enable(int x2)
 	if (x2)
 		wrmsr(APIC_BASE_MSR, rdmsr(APIC_BASE_MSR) | 0xc00);
 	apic_write(APIC_SIVR, 0x1ff); /* software enable */
+}
+
+/* Interrupts are off but while this waits for one. */
+static inline void wait_for_interrupt(void)
+{
+	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
 }

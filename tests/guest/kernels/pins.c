@@ -13,7 +13,7 @@
 #define IOAPIC_WINDOW (*(volatile uint32_t *)(uintptr_t)(IOAPIC_GPA + 0x10))
 
 static volatile uint32_t taken;
-static volatile int is_serving;
+static volatile int is_serving, is_telling;
 
 static void port(void)
 {
@@ -24,7 +24,8 @@ void on_interrupt(uint64_t number)
 {
 	(void)number;
 	taken++;
-	port();
+	if (is_telling)
+		port();
 	if (is_serving)
 		apic_write(APIC_EOI, 0);
 }
@@ -33,6 +34,7 @@ void on_interrupt(uint64_t number)
 static void let_come(int serving)
 {
 	is_serving = serving;
+	is_telling = 1;
 	__asm__ volatile("sti" : : : "memory");
 	for (int i = 0; i < 8; i++)
 		__asm__ volatile("inb %0" : : "i"(PINS_PORT) : "eax", "memory");
@@ -44,8 +46,9 @@ static void wait_for(uint32_t n)
 	uint32_t until = taken + n;
 
 	is_serving = 1;
+	is_telling = 0;
 	while ((int32_t)(taken - until) < 0)
-		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+		wait_for_interrupt();
 }
 
 static uint32_t obey(const struct pins_order *o)

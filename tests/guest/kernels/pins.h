@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define PINS_VECTOR 0x40u /* and the three above it */
-#define PINS_PORT   0x80u /* a byte goes there with each interrupt, before its end */
+#define PINS_PORT   0x80u /* a byte goes there with each interrupt that is taken or served */
 
 enum pins_what {
 	PINS_WRITE, /* @value to the IOAPIC's register @reg */
@@ -13,7 +13,7 @@ enum pins_what {
 	PINS_TAKE,  /* let come what is pending; it stays in service */
 	PINS_END,   /* the interrupt in service is over */
 	PINS_SERVE, /* let come what is pending, and end it */
-	PINS_WAIT,  /* sleep until @value interrupts were served */
+	PINS_WAIT,  /* sleep until @value interrupts were served; the port is left alone */
 };
 
 struct pins_order {
