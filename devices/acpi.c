@@ -9,6 +9,7 @@
 #include "devices/acpi_tables.h"
 #include "devices/board.h"
 #include "devices/ged.h"
+#include "devices/vmclock.h"
 #include "engine/err.h"
 #include "engine/vm.h"
 
@@ -51,7 +52,7 @@ static gpa_t append(struct writer *w, void *table)
 
 	h->checksum = checksum(table, h->length);
 	memmove(w->area + w->used, table, h->length);
-	w->used += ALIGN_UP(h->length, ACPI_ALIGN);
+	w->used += ALIGN_UP((size_t)h->length, ACPI_ALIGN);
 	return at;
 }
 
@@ -156,6 +157,32 @@ static void write_rsdp(struct acpi_rsdp *at, gpa_t xsdt)
 	memcpy(at, &rsdp, sizeof(rsdp));
 }
 
+/*
+ * Where a PC has the start of its BIOS there is code that resets by the keyboard controller. Linux
+ * goes there to reboot, in real mode: when ACPI is hardware-reduced its first choice is EFI, whether
+ * it has that or not, and this the next.
+ */
+static int write_reset_vector(const struct mem *mem, struct err *err)
+{
+	static const uint8_t code[] = {
+		0xb0, 0xfe, /* mov al, 0xfe */
+		0xe6, 0x64, /* out 0x64, al */
+		0xf4,	    /* hlt */
+		0xeb, 0xfd, /* jmp to hlt */
+	};
+	void *at = mem_at(mem, BOARD_RESET_GPA, sizeof(code));
+
+	_Static_assert(BOARD_I8042_CMD == 0x64, "the port is in the code");
+	_Static_assert(BOARD_RESET_GPA >= BOARD_VMCLOCK_GPA + sizeof(struct vmclock_page) &&
+			       BOARD_RESET_GPA + sizeof(code) <= BOARD_TABLES_END,
+		       "the code is not in VMClock's way");
+	if (!at)
+		return err_set(err, EFAULT, "no RAM at 0x%x for a reset vector",
+			       BOARD_RESET_GPA);
+	memcpy(at, code, sizeof(code));
+	return 0;
+}
+
 static int check(const struct acpi_config *cfg, struct err *err)
 {
 	if (cfg->nvcpus == 0 || cfg->nvcpus > VM_MAX_VCPUS)
@@ -175,13 +202,16 @@ int acpi_write(const struct mem *mem, const struct acpi_config *cfg, gpa_t *rsdp
 	struct writer w = { .area = mem_at(mem, BOARD_TABLES_GPA, BOARD_TABLES_SIZE),
 			    .used = ALIGN_UP(sizeof(struct acpi_rsdp), ACPI_ALIGN) };
 	gpa_t dsdt = 0, fadt, madt;
-	int ret = check(cfg, err);
+	int ret;
 
-	if (ret == 0 && !w.area)
-		ret = err_set(err, EFAULT, "no RAM at 0x%x for firmware tables",
-			      BOARD_TABLES_GPA);
+	if (!w.area)
+		return err_set(err, EFAULT, "ACPI: no RAM at 0x%x for firmware tables",
+			       BOARD_TABLES_GPA);
+	ret = check(cfg, err);
 	if (ret == 0)
 		ret = append_dsdt(&w, cfg, &dsdt, err);
+	if (ret == 0)
+		ret = write_reset_vector(mem, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "ACPI");
 	fadt = append_fadt(&w, cfg, dsdt);

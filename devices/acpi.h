@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * acpi.h - the firmware tables by which a kernel finds the devices of a board: RSDP, XSDT, FADT, MADT
- * and DSDT of a hardware-reduced machine (ACPI 6.3). Written to guest memory once, at boot; a
- * frozen guest has them in its memory.
+ * and DSDT of a hardware-reduced machine (ACPI 6.3), and a reset vector. Written to guest memory once,
+ * at boot; a frozen guest has them in its memory.
  */
 #pragma once
 

@@ -61,9 +61,9 @@ static void extended(struct aml *a, uint8_t code)
 	byte(a, code);
 }
 
-static void name(struct aml *a, const char *text)
+static void segment(struct aml *a, const char *name)
 {
-	bytes(a, text, NAME_SIZE);
+	bytes(a, name, NAME_SIZE);
 }
 
 /* ---- blocks ---- */
@@ -102,23 +102,23 @@ struct aml_block aml_scope(struct aml *a, const char *path)
 	return block;
 }
 
-struct aml_block aml_device(struct aml *a, const char *device)
+struct aml_block aml_device(struct aml *a, const char *name)
 {
 	struct aml_block block;
 
 	extended(a, OP_DEVICE);
 	block = open_block(a);
-	name(a, device);
+	segment(a, name);
 	return block;
 }
 
-struct aml_block aml_method(struct aml *a, const char *method, uint8_t nargs)
+struct aml_block aml_method(struct aml *a, const char *name, uint8_t nargs)
 {
 	struct aml_block block;
 
 	byte(a, OP_METHOD);
 	block = open_block(a);
-	name(a, method);
+	segment(a, name);
 	byte(a, nargs | METHOD_SERIALIZED);
 	return block;
 }
@@ -144,23 +144,23 @@ void aml_integer(struct aml *a, uint64_t value)
 	}
 }
 
-static void declare(struct aml *a, const char *text)
+static void declare(struct aml *a, const char *name)
 {
 	byte(a, OP_NAME);
-	name(a, text);
+	segment(a, name);
 }
 
-void aml_name_integer(struct aml *a, const char *text, uint64_t value)
+void aml_name_integer(struct aml *a, const char *name, uint64_t value)
 {
-	declare(a, text);
+	declare(a, name);
 	aml_integer(a, value);
 }
 
-void aml_name_string(struct aml *a, const char *text, const char *value)
+void aml_name_string(struct aml *a, const char *name, const char *text)
 {
-	declare(a, text);
+	declare(a, name);
 	byte(a, OP_STRING);
-	bytes(a, value, strlen(value) + 1);
+	bytes(a, text, strlen(text) + 1);
 }
 
 static uint32_t digit(char c)
@@ -169,7 +169,7 @@ static uint32_t digit(char c)
 }
 
 /* Letters of 5 bits, digits of 4, the most significant byte first (19.6.36). */
-void aml_name_eisaid(struct aml *a, const char *text, const char *id)
+void aml_name_eisaid(struct aml *a, const char *name, const char *id)
 {
 	uint32_t value = 0;
 
@@ -177,16 +177,16 @@ void aml_name_eisaid(struct aml *a, const char *text, const char *id)
 		value = value << 5 | (uint32_t)(id[i] - '@');
 	for (int i = 3; i < 7; i++)
 		value = value << 4 | digit(id[i]);
-	declare(a, text);
+	declare(a, name);
 	byte(a, OP_DWORD);
 	little_endian(a, __builtin_bswap32(value), 4);
 }
 
-void aml_name_package(struct aml *a, const char *text, const uint64_t *values, uint8_t n)
+void aml_name_package(struct aml *a, const char *name, const uint64_t *values, uint8_t n)
 {
 	struct aml_block block;
 
-	declare(a, text);
+	declare(a, name);
 	byte(a, OP_PACKAGE);
 	block = open_block(a);
 	byte(a, n);
@@ -197,10 +197,10 @@ void aml_name_package(struct aml *a, const char *text, const uint64_t *values, u
 
 /* ---- memory, and what is done with it ---- */
 
-void aml_region(struct aml *a, const char *region, uint32_t gpa, uint32_t size)
+void aml_region(struct aml *a, const char *name, uint32_t gpa, uint32_t size)
 {
 	extended(a, OP_REGION);
-	name(a, region);
+	segment(a, name);
 	byte(a, SYSTEM_MEMORY);
 	aml_integer(a, gpa);
 	aml_integer(a, size);
@@ -212,17 +212,17 @@ void aml_word_field(struct aml *a, const char *region, const char *field)
 
 	extended(a, OP_FIELD);
 	block = open_block(a);
-	name(a, region);
+	segment(a, region);
 	byte(a, FIELD_DWORD);
-	name(a, field);
+	segment(a, field);
 	byte(a, 32); /* bits: a PkgLength of one byte */
 	aml_end(a, block);
 }
 
-void aml_read_local0(struct aml *a, const char *text)
+void aml_read_local0(struct aml *a, const char *name)
 {
 	byte(a, OP_STORE);
-	name(a, text);
+	segment(a, name);
 	byte(a, OP_LOCAL0);
 }
 
@@ -237,7 +237,7 @@ void aml_notify_if_local0(struct aml *a, uint32_t mask, const char *device, uint
 	aml_integer(a, mask);
 	byte(a, OP_ZERO); /* the result is put nowhere */
 	byte(a, OP_NOTIFY);
-	name(a, device);
+	segment(a, device);
 	aml_integer(a, value);
 	aml_end(a, block);
 }

@@ -37,4 +37,5 @@
 #define BOARD_TABLES_SIZE 0x0001e000u
 #define BOARD_VMGENID_GPA 0x000fe000u /* 16 bytes on a page */
 #define BOARD_VMCLOCK_GPA 0x000ff000u /* a page */
+#define BOARD_RESET_GPA	  0x000ffff0u /* where a PC's CPU starts: behind VMClock's numbers */
 #define BOARD_TABLES_END  PC_MIDDLE_GPA

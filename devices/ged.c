@@ -16,9 +16,9 @@ static const struct state_field ged_fields[] = {
 	STATE_FIELD_MAX(struct ged_state, events, GED_ALL_EVENTS),
 };
 
-static int end(struct ged *g, enum vm_end how)
+static int end(struct ged *g, enum vm_end why)
 {
-	g->dev.vm->end = how;
+	g->dev.vm->end = why;
 	return BUS_STOP;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ged.h - the generic event device (ACPI 6.3, 5.6.9): how the host tells a guest that something
- * happened, and how the guest powers the machine off or resets it. Ours is a page of registers:
+ * happened, and how the guest powers the machine off or resets it (vm.end). A page of registers:
  *
  *	GED_EVENTS		what happened since it was read last; reading clears it
  *	GED_SLEEP_CONTROL	ACPI 6.3, 4.8.3.7: sleep type 5 is power off

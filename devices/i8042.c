@@ -27,7 +27,7 @@ static bool is_idle(struct i8042 *kbc, const struct bus_access *access)
 
 static int reset(struct i8042 *kbc)
 {
-	kbc->is_reset = true;
+	kbc->dev.vm->end = VM_RESET;
 	return BUS_STOP;
 }
 
@@ -70,25 +70,10 @@ static int i8042_init(struct device *dev, const void *config, struct err *err)
 	return ret;
 }
 
-static int i8042_load(struct device *dev, struct err *err)
-{
-	(void)err;
-	container_of(dev, struct i8042, dev)->is_reset = false;
-	return 0;
-}
-
 const struct device_type i8042_type = {
 	.name = "i8042",
 	.size = sizeof(struct i8042),
 	.state_off = offsetof(struct i8042, s),
 	.state = STATE_DESC("dev.i8042", 1, struct i8042_state, i8042_fields),
 	.init = i8042_init,
-	.load = i8042_load,
 };
-
-struct i8042 *i8042_of(const struct vm *vm)
-{
-	struct device *dev = vm_device(vm, &i8042_type);
-
-	return dev ? container_of(dev, struct i8042, dev) : NULL;
-}

@@ -7,7 +7,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/device.h"
@@ -20,11 +19,7 @@ struct i8042_state {
 struct i8042 {
 	struct device dev;
 	struct i8042_state s;
-	bool is_reset;	     /* the vCPU stopped here: the guest wants to begin anew */
 	uint64_t violations; /* counter: accesses refused */
 };
 
 extern const struct device_type i8042_type;
-
-/* The keyboard controller of @vm, or NULL. */
-struct i8042 *i8042_of(const struct vm *vm);

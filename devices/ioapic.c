@@ -281,6 +281,27 @@ static int ioapic_init(struct device *dev, const void *config, struct err *err)
 	return 0;
 }
 
+/*
+ * The end of an interrupt may be in flight: told to KVM by the guest and not to us by KVM, which
+ * does so when the vCPU enters the guest. Where ring 0 is emulated, a guest may stop before.
+ */
+static int ioapic_drain(struct device *dev, struct err *err)
+{
+	struct ioapic *io = ioapic_of(dev);
+	int held = 1;
+
+	for (uint32_t pin = 0; pin < IRQ_PINS && held >= 0; pin++) {
+		uint8_t vector = (uint8_t)io->s.redirection[pin];
+
+		if (!(io->s.redirection[pin] & IOAPIC_REMOTE_IRR))
+			continue;
+		held = msi_is_held(dev->vm, vector, err);
+		if (held == 0)
+			ioapic_eoi(io, vector);
+	}
+	return MIN(held, 0);
+}
+
 /* What the CPU is at, its local APIC knows: nothing is sent again. */
 static int ioapic_load(struct device *dev, struct err *err)
 {
@@ -321,6 +342,15 @@ const struct device_type ioapic_type = {
 	.state = STATE_DESC("dev.ioapic", 1, struct ioapic_state, ioapic_fields),
 	.state.check = ioapic_check,
 	.init = ioapic_init,
+	.drain = ioapic_drain,
 	.load = ioapic_load,
 	.fini = ioapic_fini,
 };
+
+uint8_t ioapic_vector(const struct vm *vm, uint32_t pin)
+{
+	struct device *dev = vm_device(vm, &ioapic_type);
+	uint64_t entry = dev ? ioapic_of(dev)->s.redirection[pin] : IOAPIC_MASKED;
+
+	return entry & IOAPIC_MASKED ? 0 : (uint8_t)(entry & IOAPIC_VECTOR);
+}

@@ -14,6 +14,8 @@
 #include "engine/device.h"
 #include "engine/irq.h"
 
+struct vm;
+
 /* Everything that survives a freeze. */
 struct ioapic_state {
 	uint64_t redirection[IRQ_PINS]; /* as the guest reads them */
@@ -57,3 +59,7 @@ struct ioapic {
 };
 
 extern const struct device_type ioapic_type;
+
+/* The vector that an interrupt at @pin comes with; 0: none comes, or @vm has no IOAPIC. While no
+ * vCPU runs. */
+uint8_t ioapic_vector(const struct vm *vm, uint32_t pin);

@@ -300,20 +300,24 @@ static uint8_t read_reg(struct serial_state *s, uint64_t reg)
 	}
 }
 
-/*
- * A piece of output ends with its line, or when the guest turns to something else: it looks at the
- * status twice in a row, or finds no interrupt, or sets interrupts. So a prompt is seen though no
- * timer runs for it.
- */
-static bool ends_piece(struct serial *port, const struct bus_access *access)
+/* The guest looks at the status, and looks again: it waits for something to come. */
+static void note_poll(struct serial *port, const struct bus_access *access)
 {
 	bool is_status = access->off == REG_LSR && !access->is_write;
-	bool again = is_status && port->was_status;
 
+	port->polls = is_status && port->was_status;
 	port->was_status = is_status;
+}
+
+/*
+ * A piece of output ends with its line, or when the guest turns to something else: it waits, or finds
+ * no interrupt, or sets interrupts. So a prompt is seen though no timer runs for it.
+ */
+static bool ends_piece(const struct serial *port, const struct bus_access *access)
+{
 	if (port->nout == 0)
 		return false;
-	if (port->nout == SERIAL_LINE || again)
+	if (port->nout == SERIAL_LINE || port->polls)
 		return true;
 	if (access->is_write)
 		return access->off == REG_IER ||
@@ -326,10 +330,21 @@ static size_t room(const struct serial_state *s)
 	return s->mcr & MCR_LOOP ? 0 : capacity(s) - s->nrx;
 }
 
+/*
+ * What is wanted from outside now. Nothing before a driver listens: one that starts throws away what
+ * it finds, and Linux's probe enables the interrupt for a moment, but does not open its gate, OUT2.
+ */
+static size_t wanted(const struct serial *port)
+{
+	bool listens = port->s.ier & IER_RECEIVED && port->s.mcr & MCR_OUT2;
+
+	return listens || port->polls ? room(&port->s) : 0;
+}
+
 /* Input that had to wait comes when all before it is read: not one wait for each byte. */
 static int resume_input(struct serial *port)
 {
-	if (!port->has_input || !port->is_paused || port->s.nrx > 0 || room(&port->s) == 0)
+	if (!port->has_input || !port->is_paused || port->s.nrx > 0 || wanted(port) == 0)
 		return 0;
 	port->is_paused = false;
 	return loop_add(&port->dev.vm->worker.loop, &port->input, EPOLLIN, NULL);
@@ -351,6 +366,7 @@ static int serial_access(void *dev, const struct bus_access *access)
 	else
 		*access->data = read_reg(&port->s, access->off);
 	update_line(port);
+	note_poll(port, access);
 	ret = resume_input(port);
 	worker_unlock(&port->dev.vm->worker);
 	if (ends_piece(port, access))
@@ -383,7 +399,7 @@ static ssize_t read_input(struct serial *port, void *buf, size_t len)
 static int on_input(struct loop_watch *watch, uint32_t events)
 {
 	struct serial *port = container_of(watch, struct serial, input);
-	size_t want = room(&port->s);
+	size_t want = wanted(port);
 	uint8_t buf[SERIAL_FIFO];
 	ssize_t n = want > 0 ? read_input(port, buf, want) : 0;
 
@@ -394,7 +410,7 @@ static int on_input(struct loop_watch *watch, uint32_t events)
 		serial_input(port, buf, (size_t)n);
 	else if (want > 0)
 		port->has_input = false;
-	port->is_paused = room(&port->s) == 0;
+	port->is_paused = wanted(port) == 0;
 	if (port->is_paused || !port->has_input)
 		loop_remove(&port->dev.vm->worker.loop, watch);
 	return 0;
@@ -442,7 +458,7 @@ static int serial_load(struct device *dev, struct err *err)
 
 	(void)err;
 	port->nout = 0;
-	port->was_status = false;
+	port->was_status = port->polls = false;
 	update_line(port);
 	return resume_input(port);
 }

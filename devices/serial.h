@@ -8,7 +8,7 @@
  * under the worker's lock. Output belongs to the vCPU's thread, and is handed on without the lock:
  * a terminal that stands still holds up the guest that writes to it, and nobody else.
  *
- * Interrupts do not pass a gate at OUT2, as on a PC's board: every driver opens it.
+ * Interrupts pass without OUT2, their gate on a PC's board: who forgets it is served, too.
  */
 #pragma once
 
@@ -49,7 +49,8 @@ struct serial {
 	struct serial_ops ops; /* set before the machine runs */
 	bool line;	       /* INTRPT as the interrupt controller knows it */
 	bool was_status;       /* the last access was a read of LSR */
-	bool is_paused;	       /* input waits outside until the guest has read what is here */
+	bool polls;	       /* the last two were */
+	bool is_paused;	       /* input waits outside until the guest wants it */
 	bool has_input;	       /* serial_listen, and no end of it so far */
 	struct loop_watch input;
 	uint8_t out[SERIAL_LINE];
@@ -64,8 +65,9 @@ extern const struct device_type serial_type;
 struct serial *serial_of(const struct vm *vm);
 
 /*
- * serial_listen - receive what comes from @fd, which stays the caller's: as much as the FIFO has
- * room for, the rest stays where it is. Once, before the machine runs.
+ * serial_listen - receive what comes from @fd, which stays the caller's: when the guest wants it (it
+ * has enabled the interrupt and OUT2, or polls), and as much as the FIFO has room for. The rest stays where it
+ * is. Once, before the machine runs.
  * Errors: -EPERM a descriptor that epoll cannot wait for (a regular file).
  */
 int serial_listen(struct serial *port, int fd, struct err *err) must_check;

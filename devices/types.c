@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "devices/ged.h"
-#include "devices/ioapic.h"
 #include "devices/i8042.h"
+#include "devices/ioapic.h"
 #include "devices/mailbox.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"

@@ -74,8 +74,7 @@ struct virtio_notify {
 struct virtio_dev {
 	struct device dev;
 	const struct virtio_ops *ops;
-	uint64_t
-		features; /* offered: by the device, then virtio_init adds what the core does */
+	uint64_t features;     /* offered; virtio_init adds what the core does */
 	const uint8_t *config; /* the device's config space; NULL: none */
 	uint32_t config_size;
 

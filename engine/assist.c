@@ -95,12 +95,11 @@ static const struct pattern patterns[] = {
 };
 /* clang-format on */
 
-/* Legacy prefixes but LOCK, then REX: SDM vol. 2A, 2.1.1 and 2.2.1 */
+/* Legacy prefixes, then REX: SDM vol. 2A, 2.1.1 and 2.2.1 */
 static uint32_t prefixes(const struct insn *insn)
 {
-	static const uint8_t legacy[] = {
-		0x66, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65
-	};
+	static const uint8_t legacy[] = { 0x66, 0xf2, 0xf3, 0x2e, 0x36,
+					  0x3e, 0x26, 0x64, 0x65, 0xf0 };
 	uint32_t n = 0;
 
 	while (n < insn->n && memchr(legacy, insn->bytes[n], sizeof(legacy)))

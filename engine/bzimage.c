@@ -50,30 +50,37 @@ static int check_header(const struct setup_header *h, struct err *err)
 	return 0;
 }
 
-/* What follows the setup code: the kernel itself. */
-static int find_payload(const struct boot_blob *file, const struct setup_header *h,
-			struct boot_blob *payload, struct err *err)
+static uint64_t payload_size(const struct setup_header *h)
+{
+	return (uint64_t)h->syssize * 16;
+}
+
+/* What follows the setup code, the kernel itself; NULL and @err where it is not all there. */
+static const uint8_t *find_payload(const struct boot_blob *file, const struct setup_header *h,
+				   struct err *err)
 {
 	const uint32_t sectors = 1 + (h->setup_sects ? h->setup_sects : SETUP_SECTS_USUAL);
-	const uint64_t size = (uint64_t)h->syssize * 16;
 	const uint64_t at = (uint64_t)sectors * SECTOR;
+	const uint64_t size = payload_size(h);
 
-	if (size <= ENTRY_64)
-		return err_set(err, ENOEXEC, "kernel of %" PRIu64 " bytes has no entry point",
-			       size);
-	if (at > file->size || size > file->size - at)
-		return err_set(err, ENOEXEC, "file of %zu bytes, expected %" PRIu64, file->size,
-			       at + size);
-	*payload = (struct boot_blob){ (const uint8_t *)file->data + at, size };
-	return 0;
+	if (size <= ENTRY_64) {
+		err_set(err, ENOEXEC, "kernel of %" PRIu64 " bytes has no entry point", size);
+		return NULL;
+	}
+	if (at > file->size || size > file->size - at) {
+		err_set(err, ENOEXEC, "file of %zu bytes, expected %" PRIu64, file->size,
+			at + size);
+		return NULL;
+	}
+	return (const uint8_t *)file->data + at;
 }
 
 /* The kernel needs init_size bytes to unpack itself in. Below its preferred place it would move
  * there, and above is no more room: so there, relocatable or not. */
-static int place(const struct mem *mem, const struct setup_header *h,
-		 const struct boot_blob *payload, struct linux_kernel *kernel, struct err *err)
+static int place(const struct mem *mem, const struct setup_header *h, const uint8_t *payload,
+		 struct linux_kernel *kernel, struct err *err)
 {
-	const uint64_t need = MAX((uint64_t)h->init_size, payload->size);
+	const uint64_t need = MAX((uint64_t)h->init_size, payload_size(h));
 	const uint64_t low = mem->regions[0].size;
 
 	if (h->pref_address > low || need > low - h->pref_address)
@@ -81,7 +88,7 @@ static int place(const struct mem *mem, const struct setup_header *h,
 			       "kernel needs %" PRIu64 " bytes of memory at 0x%llx, which ends "
 			       "at 0x%" PRIx64,
 			       need, h->pref_address, low);
-	memcpy(mem_at(mem, h->pref_address, need), payload->data, payload->size);
+	memcpy(mem_at(mem, h->pref_address, need), payload, payload_size(h));
 	kernel->entry = h->pref_address + ENTRY_64;
 	kernel->end = h->pref_address + need;
 	return 0;
@@ -91,19 +98,19 @@ int bzimage_load(const struct mem *mem, const struct boot_blob *file,
 		 struct linux_kernel *kernel, struct err *err)
 {
 	const struct setup_header h = read_header(file);
-	const uint8_t *bytes = file->data;
-	struct boot_blob payload = { 0 };
+	const uint8_t *bytes = file->data, *payload;
 	int ret = check_header(&h, err);
 
-	if (ret == 0)
-		ret = find_payload(file, &h, &payload, err);
 	if (ret < 0)
 		return ret;
+	payload = find_payload(file, &h, err);
+	if (!payload)
+		return -ENOEXEC;
 	*kernel = (struct linux_kernel){
 		.cmdline_max = h.cmdline_size,
 		.initrd_end = MIN((gpa_t)h.initrd_addr_max + 1, PC_HOLE_GPA),
 		.setup = bytes + SETUP_GPA,
 		.setup_size = MIN(SETUP_END + bytes[SETUP_END - 1] - SETUP_GPA, sizeof(h)),
 	};
-	return place(mem, &h, &payload, kernel, err);
+	return place(mem, &h, payload, kernel, err);
 }

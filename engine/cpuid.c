@@ -132,12 +132,23 @@ void cpuid_set_apic_id(struct cpuid *c, uint32_t id)
 	}
 }
 
-void cpuid_set_tsc_deadline(struct cpuid *c)
+/* SDM vol. 2A, CPUID.1:ECX */
+static void set_feature(struct cpuid *c, unsigned int bit)
 {
 	for (uint32_t i = 0; i < c->n; i++) {
 		if (c->entries[i].function == 1)
-			c->entries[i].ecx |= 1u << 24; /* SDM vol. 2A, CPUID.1:ECX */
+			c->entries[i].ecx |= 1u << bit;
 	}
+}
+
+void cpuid_set_tsc_deadline(struct cpuid *c)
+{
+	set_feature(c, 24);
+}
+
+void cpuid_set_hypervisor(struct cpuid *c)
+{
+	set_feature(c, 31);
 }
 
 const char *cpuid_bit_name(const struct cpuid_word *w, unsigned int bit)

@@ -55,6 +55,9 @@ void cpuid_set_apic_id(struct cpuid *c, uint32_t id);
 /* Offer the TSC-deadline mode of the LAPIC's timer. */
 void cpuid_set_tsc_deadline(struct cpuid *c);
 
+/* Say that there is a hypervisor: without, Linux does not look for KVM's clock. */
+void cpuid_set_hypervisor(struct cpuid *c);
+
 /* The usual name of one feature bit ("avx2"), or NULL where we know none. */
 const char *cpuid_bit_name(const struct cpuid_word *w, unsigned int bit);
 extern const uint32_t cpuid_nbit_names; /* bits that we know a name for */

@@ -107,6 +107,6 @@ const char *linux_cmdline_quirks(const struct kvm *kvm)
 	 * walk over all page tables. thaw.noavx is for guest/linux's init: a kernel without
 	 * XSAVE does not keep AVX registers of two processes apart. */
 	if (kvm->quirks & QUIRK_SLOW_RING0)
-		return "noxsave clearcpuid=popcnt rodata=off tsc=reliable thaw.noavx";
+		return "clearcpuid=popcnt,xsave rodata=off tsc=reliable thaw.noavx";
 	return "";
 }

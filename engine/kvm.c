@@ -66,6 +66,8 @@ static int read_cpuid(struct kvm *kvm, struct err *err)
 	/* Left to us by kernels that do not know here that there will be an in-kernel LAPIC. */
 	if (check_cap(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
 		cpuid_set_tsc_deadline(&kvm->cpuid);
+	/* Left to us by most kernels. */
+	cpuid_set_hypervisor(&kvm->cpuid);
 	kvm->xcr0 = cpuid_xcr0(&kvm->cpuid) & XCR0_OFFERED;
 	return 0;
 }

@@ -40,7 +40,7 @@ static int find_pvh(const struct mem *mem, const struct boot_blob *file, gpa_t *
 static int choose_entry(const struct mem *mem, const struct boot_blob *file,
 			enum linux_entry entry, struct linux_kernel *kernel, struct err *err)
 {
-	gpa_t pvh;
+	gpa_t pvh = 0;
 	int ret;
 
 	if (entry == LINUX_ENTRY_64)

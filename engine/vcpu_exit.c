@@ -91,8 +91,7 @@ static int exit_unknown_insn(const struct insn *insn, const struct kvm_regs *reg
 		       sregs->cs.l    ? "64"
 		       : sregs->cs.db ? "32"
 				      : "16",
-		       hex, hint ? "; a Linux guest does without it by " : "",
-		       hint ? hint : "");
+		       hex, hint ? "; Linux avoids it with " : "", hint ? hint : "");
 }
 
 static int exit_internal_error(struct vcpu *v, struct err *err)

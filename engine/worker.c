@@ -14,6 +14,7 @@ void worker_init(struct worker *w)
 {
 	*w = (struct worker){ .loop.epoll_fd = -1, .ending.fd = -1 };
 	pthread_mutex_init(&w->lock, NULL);
+	sem_init(&w->has_begun, 0, 0);
 }
 
 /* The loop's own callback: loop_wait returns what it says. */
@@ -50,6 +51,7 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	int ret;
 
+	sem_post(&w->has_begun);
 	do
 		ret = loop_wait_locked(&w->loop, &w->lock);
 	while (ret >= 0 || ret == -EINTR);
@@ -69,6 +71,8 @@ int worker_start(struct worker *w, struct err *err)
 		return 0;
 	ret = thread_start(&w->thread, worker_main, w);
 	w->is_running = ret == 0;
+	while (ret == 0 && sem_wait(&w->has_begun) < 0 && errno == EINTR)
+		;
 	return ret < 0 ? err_set(err, -ret, "start a device thread") : 0;
 }
 

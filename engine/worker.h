@@ -9,6 +9,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 
 #include "engine/err.h"
@@ -20,6 +21,7 @@ struct worker {
 	struct loop loop;
 	struct loop_watch ending; /* an eventfd: written to, the thread ends */
 	pthread_t thread;
+	sem_t has_begun; /* the thread has */
 	pthread_mutex_t lock;
 	bool has_loop, is_running;
 	int ret; /* what ended the thread, when it was not asked to; under the lock */
@@ -36,7 +38,8 @@ void worker_init(struct worker *w);
 int worker_watch(struct worker *w, struct loop_watch *watch, uint32_t events,
 		 struct err *err) must_check;
 
-/* Start the thread, if there is something to watch and it does not run yet. */
+/* Start the thread, if there is something to watch and it does not run yet. When this returns, the
+ * thread makes no more system calls than its devices do: a filter may come now. */
 int worker_start(struct worker *w, struct err *err) must_check;
 
 /* End it: no callback runs afterwards. Safe at any time after worker_init. */

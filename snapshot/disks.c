@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "devices/virtio_blk.h"
 #include "engine/err.h"
@@ -54,20 +55,60 @@ static const struct disk_choice *find_choice(const struct disk_choices *c, const
 	return NULL;
 }
 
-static int check_choices(const struct disk_choices *c, const struct image *img, struct err *err)
+static bool has_drive(const struct manifest *m, const char *id)
 {
-	const struct manifest *m = &img->manifest;
-
-	for (uint32_t i = 0; c && i < c->n; i++) {
-		uint32_t k = 0;
-
-		while (k < m->ndrives && strcmp(m->drives[k].id, c->choice[i].id) != 0)
-			k++;
-		if (k == m->ndrives)
-			return err_set(err, EINVAL, "%s has no drive '%s'", img->name,
-				       c->choice[i].id);
+	for (uint32_t i = 0; i < m->ndrives; i++) {
+		if (strcmp(m->drives[i].id, id) == 0)
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+static void choice_close(struct disk_choice *c)
+{
+	free(c->path);
+	fd_cleanup(&c->fd);
+	c->path = NULL;
+	c->fd = -1;
+}
+
+/* There are no more than drives: each is in the list once. */
+static struct disk_choice *choice_of(struct disk_choices *c, const char *id)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		if (strcmp(c->choice[i].id, id) == 0) {
+			choice_close(&c->choice[i]);
+			return &c->choice[i];
+		}
+	}
+	c->choice[c->n].fd = -1;
+	snprintf(c->choice[c->n].id, sizeof(c->choice[c->n].id), "%s", id);
+	return &c->choice[c->n++];
+}
+
+int disks_choose(struct disk_choices *c, const struct image *img, const char *id,
+		 const char *path, int fd, struct err *err)
+{
+	struct disk_choice *choice;
+
+	if (!has_drive(&img->manifest, id))
+		return err_set(err, EINVAL, "%s has no drive '%s'", img->name, id);
+	if (!path && fd < 0)
+		return err_set(err, EINVAL, "drive '%s': neither a path nor a descriptor", id);
+	choice = choice_of(c, id);
+	if (path) {
+		choice->path = strdup(path);
+		return choice->path ? 0 : err_set(err, ENOMEM, "no memory for a path");
+	}
+	choice->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return choice->fd < 0 ? err_sys(err, "duplicate descriptor %d", fd) : 0;
+}
+
+void disk_choices_close(struct disk_choices *c)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		choice_close(&c->choice[i]);
+	c->n = 0;
 }
 
 static int open_file(struct disk *disk, const struct manifest_drive *m,
@@ -156,7 +197,7 @@ static int open_disk(struct disks *d, const struct image *img, uint32_t i,
 int disks_open(struct disks *d, const struct image *img, const struct disk_choices *choices,
 	       struct err *err)
 {
-	int ret = check_choices(choices, img, err);
+	int ret = 0;
 
 	*d = (struct disks){ 0 };
 	for (uint32_t i = 0; i < img->manifest.ndrives && ret == 0; i++)
@@ -190,6 +231,54 @@ int disks_clone(struct disks *out, const struct disks *d, const int *files, stru
 	return ret;
 }
 
+uint32_t disks_fds(const struct disks *d, int fds[2 * MANIFEST_MAX_DRIVES])
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d->n; i++) {
+		fds[n++] = d->disk[i].drive.fd;
+		if (d->disk[i].frozen_fd >= 0)
+			fds[n++] = d->disk[i].frozen_fd;
+	}
+	return n;
+}
+
+static int check_adopted(struct disk *disk, struct err *err)
+{
+	off_t end = lseek(disk->drive.fd, 0, SEEK_END);
+
+	/* Not fstat(2), which a shell may not ask. */
+	if (end < 0 || (uint64_t)end < disk->drive.size)
+		return err_set(err, EINVAL, "drive %s has %lld bytes, expected %" PRIu64,
+			       disk->id, (long long)end, disk->drive.size);
+	if (disk->frozen_fd < 0)
+		return 0;
+	return blocks_open(&disk->frozen, disk->frozen_fd, disk->drive.size, err);
+}
+
+int disks_adopt(struct disks *d, const int *fds, uint32_t n, struct err *err)
+{
+	uint32_t wanted = 0, at = 0;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < d->n; i++)
+		wanted += d->disk[i].frozen_fd < 0 ? 1 : 2;
+	if (n != wanted) {
+		for (uint32_t i = 0; i < n; i++)
+			close(fds[i]);
+		return err_set(err, EINVAL, "%u descriptors of drives, expected %u", n, wanted);
+	}
+	for (uint32_t i = 0; i < d->n; i++) {
+		struct disk *disk = &d->disk[i];
+
+		disk->drive.fd = fds[at++];
+		disk->frozen_fd = disk->frozen_fd < 0 ? -1 : fds[at++];
+	}
+	for (uint32_t i = 0; i < d->n && ret == 0; i++)
+		ret = check_adopted(&d->disk[i], err);
+	return ret;
+}
+
 void disks_close(struct disks *d)
 {
 	for (uint32_t i = 0; i < d->n; i++) {
@@ -204,6 +293,24 @@ void disks_close(struct disks *d)
 }
 
 /* ---- use ---- */
+
+bool disks_are_written(const struct disks *d)
+{
+	bool are = false;
+
+	for (uint32_t i = 0; i < d->n; i++)
+		are |= d->disk[i].drive.mode != DRIVE_RO;
+	return are;
+}
+
+uint64_t disks_memory(const struct manifest *m)
+{
+	uint64_t size = 0;
+
+	for (uint32_t i = 0; i < m->ndrives; i++)
+		size += m->drives[i].read_only ? 0 : m->drives[i].size;
+	return size;
+}
 
 int disks_describe(const struct disks *d, struct manifest *m, struct err *err)
 {

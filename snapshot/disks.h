@@ -29,14 +29,20 @@ struct disks {
 /* What a start says of a drive: another file than the manifest's. */
 struct disk_choice {
 	char id[sizeof(((struct manifest_drive *)NULL)->id)];
-	char *path; /* owned by whoever has the list; NULL: @fd */
-	int fd;	    /* the same */
+	char *path; /* owned; NULL: @fd */
+	int fd;	    /* owned; -1: @path */
 };
 
 struct disk_choices {
 	uint32_t n;
 	struct disk_choice choice[MANIFEST_MAX_DRIVES];
 };
+
+/* From here on, @img's drive @id is @path, or where that is NULL, a duplicate of @fd. Errors: -EINVAL
+ * there is no such drive, or neither is given; -ENOMEM; what fcntl says. */
+int disks_choose(struct disk_choices *c, const struct image *img, const char *id,
+		 const char *path, int fd, struct err *err) must_check;
+void disk_choices_close(struct disk_choices *c);
 
 /* One more, of a machine that is to be booted. Errors: as drive_open; -E2BIG. */
 int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode mode,
@@ -45,8 +51,8 @@ int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode
 /*
  * disks_open - the drives of @img's machines. What a guest writes there stays in its machine.
  * @choices: NULL: none.
- * Errors: -ENOENT no such file; -ESTALE it is not what it was at the freeze; -EINVAL a choice of
- * a drive that @img does not have; -ERR_DAMAGED, -ERR_UNFIT what had been written.
+ * Errors: -ENOENT no such file; -ESTALE it is not what it was at the freeze; -ERR_DAMAGED,
+ * -ERR_UNFIT what had been written.
  */
 int disks_open(struct disks *d, const struct image *img, const struct disk_choices *choices,
 	       struct err *err) must_check;
@@ -56,6 +62,25 @@ int disks_open(struct disks *d, const struct image *img, const struct disk_choic
 int disks_clone(struct disks *out, const struct disks *d, const int *files,
 		struct err *err) must_check;
 void disks_close(struct disks *d); /* a zeroed one, too */
+
+/*
+ * For another process: the descriptors of the drives, a file and what is frozen for each, in order.
+ * Returns how many. They stay @d's.
+ */
+uint32_t disks_fds(const struct disks *d, int fds[2 * MANIFEST_MAX_DRIVES]);
+
+/*
+ * disks_adopt - in that process: @d says what the drives are but for their descriptors, .frozen_fd 0
+ * where there is one to come.
+ * @fds: of @d from here on, also on failure. Needs no path. Errors: -EINVAL they are others.
+ */
+int disks_adopt(struct disks *d, const int *fds, uint32_t n, struct err *err) must_check;
+
+/* May machines write to any of them? */
+bool disks_are_written(const struct disks *d);
+
+/* Bytes that a machine may come to keep of what it writes to them. */
+uint64_t disks_memory(const struct manifest *m);
 
 /* For a manifest: reads files whose digest is not known yet. Errors: as file_digest; -ENOMEM. */
 int disks_describe(const struct disks *d, struct manifest *m, struct err *err) must_check;

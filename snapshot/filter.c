@@ -31,6 +31,9 @@ static const int allowed[] = {
 	SCMP_SYS(tgkill), SCMP_SYS(gettid), SCMP_SYS(getpid), SCMP_SYS(ppoll),
 	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(restart_syscall),
 	SCMP_SYS(futex), SCMP_SYS(sched_yield),
+	/* the device thread; drives, by a ring that can do nothing else (block_io.c), or without */
+	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_ctl), SCMP_SYS(read), SCMP_SYS(timerfd_settime),
+	SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(preadv),
 	/* uniqueness */
 	SCMP_SYS(getrandom),
 	/* the end, and what an assertion says before it */
@@ -112,6 +115,17 @@ void filter_fini(struct filter *f)
 	*f = (struct filter){ 0 };
 }
 
+/* For all threads that there are. */
+static int install(const struct sock_fprog *prog, struct err *err)
+{
+	long ret =
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, prog);
+
+	if (ret < 0)
+		return err_sys(err, "seccomp");
+	return ret == 0 ? 0 : err_set(err, EBUSY, "seccomp: thread %ld keeps out of it", ret);
+}
+
 /* Signals go to this process only. A filter of its own, because the other one was compiled
  * before this process was there; where two filters differ, the stricter one wins. */
 static int enter_own(struct err *err)
@@ -126,9 +140,7 @@ static int enter_own(struct err *err)
 	};
 	const struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
 
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
-		return err_sys(err, "PR_SET_SECCOMP for signals");
-	return 0;
+	return install(&prog, err);
 }
 
 int filter_enter(const struct filter *f, struct err *err)
@@ -138,9 +150,5 @@ int filter_enter(const struct filter *f, struct err *err)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "PR_SET_NO_NEW_PRIVS");
 	ret = enter_own(err);
-	if (ret < 0)
-		return ret;
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f->prog, 0, 0) < 0)
-		return err_sys(err, "PR_SET_SECCOMP");
-	return 0;
+	return ret < 0 ? ret : install(&f->prog, err);
 }

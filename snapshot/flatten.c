@@ -43,6 +43,7 @@ int flatten(const struct image *img, const char *dir, const struct flatten_optio
 	struct image_content content = { .manifest = man,
 					 .state = &writer,
 					 .mem = &mem,
+					 .disk_fds = img->disk_fds,
 					 .raw = opt->raw,
 					 .sync = opt->sync,
 					 .progress = opt->progress };

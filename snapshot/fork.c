@@ -10,6 +10,7 @@
 #include "engine/err.h"
 #include "engine/pages.h"
 #include "snapshot/compat.h"
+#include "snapshot/disks.h"
 #include "snapshot/frames.h"
 #include "snapshot/image_writer.h"
 #include "snapshot/machine.h"
@@ -123,6 +124,17 @@ int fork_look(struct fork *f, struct machine *m, const struct pages *pages, stru
 	return ret < 0 ? ret : find_changed(f, &m->vm.mem, pages, err);
 }
 
+static int take_disks(struct fork *f, struct machine *m, struct err *err)
+{
+	int ret;
+
+	worker_lock(&m->vm.worker);
+	ret = disk_files_take(f->disk_files, &m->vm, err);
+	worker_unlock(&m->vm.worker);
+	f->has_disks = ret == 0;
+	return ret;
+}
+
 int fork_begin(struct fork *f, struct machine *m, const struct template *t, struct err *err)
 {
 	nsec_t start = clock_monotonic();
@@ -140,6 +152,8 @@ int fork_begin(struct fork *f, struct machine *m, const struct template *t, stru
 	pages_close(&pages);
 	if (ret == 0)
 		ret = copy_changed(f, &m->vm.mem, err);
+	if (ret == 0)
+		ret = take_disks(f, m, err);
 	f->stats.pause_ns = clock_monotonic() - start;
 	return ret;
 }
@@ -150,6 +164,8 @@ void fork_close(struct fork *f)
 	free(f->runs);
 	free(f->different);
 	machine_state_fini(&f->state);
+	if (f->has_disks)
+		disk_files_close(f->disk_files);
 	*f = (struct fork){ 0 };
 }
 
@@ -207,6 +223,8 @@ static int describe_guest(struct manifest *man, const struct manifest *parent, s
 	memcpy(man->guest_kind, parent->guest_kind, sizeof(man->guest_kind));
 	memcpy(man->guest_program, parent->guest_program, sizeof(man->guest_program));
 	snprintf(man->thaw_version, sizeof(man->thaw_version), "%s", THAW_VERSION);
+	if (manifest_set_drives(man, parent->ndrives, parent->drives, err) < 0)
+		return -ENOMEM;
 	return manifest_set_args(man, parent->nargs, args, err);
 }
 
@@ -287,6 +305,7 @@ int fork_write(struct fork *f, const char *dir, bool sync, struct err *err)
 		ret = find_different(f, err);
 	content.pages = f->different;
 	content.npages = f->stats.pages_stored;
+	content.disk_fds = f->has_disks ? f->disk_files : NULL;
 	if (ret == 0)
 		ret = write_layer(f, dir, &content, err);
 	state_writer_fini(&writer);

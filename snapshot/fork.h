@@ -17,6 +17,7 @@
 #include "engine/mem.h"
 #include "engine/util.h"
 #include "snapshot/machine_state.h"
+#include "snapshot/manifest.h"
 
 struct err;
 struct frames_page;
@@ -46,6 +47,8 @@ struct fork {
 	size_t nruns, cap;
 	struct frames_page *different; /* among the copies; found when the layer is written */
 	struct mem copies; /* one region: the pages of @runs, one behind the other */
+	int disk_files[MANIFEST_MAX_DRIVES]; /* what it wrote to drives: disk_files_take */
+	bool has_disks;			     /* the above were taken */
 	struct fork_stats stats;
 };
 

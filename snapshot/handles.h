@@ -24,6 +24,7 @@ struct thaw_host {
 struct thaw_image {
 	unsigned int uses; /* first; atomic */
 	struct image image;
+	struct disk_choices choices; /* of its drives */
 };
 
 struct thaw_template {

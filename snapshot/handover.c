@@ -25,6 +25,13 @@ struct flat {
 	struct {
 		uint64_t gpa, size;
 	} regions[MEM_MAX_REGIONS];
+	uint32_t ndrives;
+	struct {
+		char id[sizeof(((struct disk *)NULL)->id)];
+		uint64_t size;
+		uint32_t mode; /* enum drive_mode */
+		uint32_t has_frozen;
+	} drives[MANIFEST_MAX_DRIVES];
 	struct vm_state vm;
 	char name[sizeof(((struct image *)NULL)->name)];
 };
@@ -84,6 +91,15 @@ static void flat_fill(struct flat *f, const struct template *t)
 	}
 	for (uint32_t i = 0; i < s->devices.n; i++)
 		f->devices[i] = type_number(s->devices.types[i]);
+	f->ndrives = t->disks.n;
+	for (uint32_t i = 0; i < t->disks.n; i++) {
+		const struct disk *disk = &t->disks.disk[i];
+
+		memcpy(f->drives[i].id, disk->id, sizeof(f->drives[i].id));
+		f->drives[i].size = disk->drive.size;
+		f->drives[i].mode = disk->drive.mode;
+		f->drives[i].has_frozen = disk->frozen_fd >= 0;
+	}
 	memcpy(f->name, t->name, strnlen(t->name, sizeof(f->name) - 1));
 }
 
@@ -154,6 +170,16 @@ static void flat_read(struct template *t, uint8_t *map, const struct device_list
 			   .list = *devices,
 			   .devices = map + devices_off(f->nvcpus) },
 	};
+	t->disks.n = MIN(f->ndrives, MANIFEST_MAX_DRIVES);
+	for (uint32_t i = 0; i < t->disks.n; i++) {
+		struct disk *disk = &t->disks.disk[i];
+
+		memcpy(disk->id, f->drives[i].id, sizeof(disk->id) - 1);
+		disk->drive = (struct drive){ .fd = -1,
+					      .size = f->drives[i].size,
+					      .mode = (enum drive_mode)f->drives[i].mode };
+		disk->frozen_fd = f->drives[i].has_frozen ? 0 : -1;
+	}
 	for (uint32_t i = 0; i < f->nregions; i++)
 		t->shape.mem.regions[i] = (struct mem_region){ .gpa = f->regions[i].gpa,
 							       .size = f->regions[i].size };

@@ -25,11 +25,15 @@ static struct mem one_region(uint64_t size)
 
 static const struct device_type *const only_mailbox[] = { &mailbox_type, NULL };
 static const struct device_type *const none[] = { NULL };
-static const struct device_type *const board[] = { &mailbox_type, &ioapic_type,	 &serial_type,
-						   &ged_type,	  &vmgenid_type, &vmclock_type,
-						   NULL };
-static const struct device_type *const others[] = { &virtio_rng_type, &virtio_console_type,
-						    NULL };
+/* clang-format off */
+static const struct device_type *const board[] = {
+	&mailbox_type, &ioapic_type, &serial_type, &i8042_type, &rtc_type, &ged_type,
+	&vmgenid_type, &vmclock_type, NULL,
+};
+static const struct device_type *const others[] = {
+	&virtio_rng_type, &virtio_console_type, NULL,
+};
+/* clang-format on */
 
 /* guest/abi.h's layout: one region. */
 const struct kind kind_kindling = {

@@ -9,6 +9,7 @@
 #include "devices/acpi.h"
 #include "devices/ged.h"
 #include "devices/generation.h"
+#include "devices/mptable.h"
 #include "devices/serial.h"
 #include "devices/types.h"
 #include "devices/vmclock.h"
@@ -149,6 +150,8 @@ int machine_boot_linux(struct machine *m, const struct linux_boot *boot, struct 
 
 	mem_advise_huge(&m->vm.mem);
 	ret = acpi_write(&m->vm.mem, &tables, &with.rsdp, err);
+	if (ret == 0)
+		ret = mptable_write(&m->vm.mem, m->vm.nvcpus, err);
 	if (ret == 0)
 		ret = boot_linux(&m->vm, &with, err);
 	return ret < 0 ? ret : begin(m, err);

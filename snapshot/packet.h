@@ -15,6 +15,7 @@
 #include "engine/clock.h"
 #include "engine/err.h"
 #include "engine/util.h"
+#include "snapshot/manifest.h"
 #include "snapshot/rewind.h"
 
 enum packet_type {
@@ -23,8 +24,8 @@ enum packet_type {
 	/* zygote -> caller, on its own socket, once */
 	PACKET_ZYGOTE, /* ready, or .ret and .err */
 	/* caller -> shell */
-	PACKET_START, /* .value: enum packet_start; fds: guest memory, and state (handover.h) where
-		      * it is not the one that the shell was made for */
+	PACKET_START, /* .value: enum packet_start; fds: guest memory, state (handover.h) where it
+		       * is not the one that the shell was made for, and drives (disks_adopt) */
 	PACKET_INVOKE, /* .value: bytes of the event, which is in the window; .deadline */
 	PACKET_REWIND, /* .value: not 0: verify */
 	PACKET_FORK,   /* fd: fork_memfd.h */
@@ -48,10 +49,11 @@ enum packet_make_fd {
 };
 
 enum packet_start {
-	PACKET_START_LOGS = 1u << 0, /* somebody wants to hear what the guest prints */
+	PACKET_START_LOGS = 1u << 0,  /* somebody wants to hear what the guest prints */
+	PACKET_START_STATE = 1u << 1, /* a state comes with it */
 };
 
-#define PACKET_MAX_FDS	3u
+#define PACKET_MAX_FDS	(2u + 2 * MANIFEST_MAX_DRIVES)
 #define PACKET_MAX_DATA 4096u /* ours: what one LOG carries; larger ones come in pieces */
 
 struct packet_msg {

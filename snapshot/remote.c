@@ -8,6 +8,7 @@
 #include <sys/pidfd.h>
 
 #include "devices/mailbox.h"
+#include "snapshot/disks.h"
 #include "snapshot/remote_talk.h"
 #include "snapshot/zygote.h"
 
@@ -82,9 +83,15 @@ int remote_start(struct remote *s, const struct remote_machine *m, struct err *e
 {
 	struct packet_msg msg = { .type = PACKET_START,
 				  .value = s->log ? PACKET_START_LOGS : 0 };
-	struct packet_parts parts = { .fds = { m->memory_fd, m->state_fd },
-				      .nfds = m->state_fd < 0 ? 1 : 2 };
-	int ret = remote_tell(s, &msg, &parts, err);
+	struct packet_parts parts = { .fds = { m->memory_fd, m->state_fd }, .nfds = 1 };
+	int ret;
+
+	if (m->state_fd >= 0) {
+		msg.value |= PACKET_START_STATE;
+		parts.nfds = 2;
+	}
+	parts.nfds += disks_fds(m->disks, parts.fds + parts.nfds);
+	ret = remote_tell(s, &msg, &parts, err);
 
 	if (ret == 0)
 		s->state = REMOTE_IDLE;

@@ -15,6 +15,7 @@
 
 #include "snapshot/packet.h"
 
+struct disks;
 struct zygote;
 
 enum remote_state {
@@ -56,6 +57,7 @@ static inline struct remote remote_empty(void)
 struct remote_machine {
 	int memory_fd;
 	int state_fd; /* -1: the state that the shell was made for */
+	const struct disks *disks;
 };
 
 /*

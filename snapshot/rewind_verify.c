@@ -7,21 +7,34 @@
 #include <unistd.h>
 
 #include "engine/err.h"
-#include "engine/x86.h"
 #include "snapshot/io.h"
 #include "snapshot/machine.h"
 #include "snapshot/machine_state.h"
 #include "snapshot/rewind.h"
+#include "snapshot/rewind_exempt.h"
 #include "snapshot/template.h"
 
 /* ---- memory ---- */
 
-static int verify_ram(const struct rewind_area *a, gpa_t base, struct err *err)
+/* Does each byte that differs have to? */
+static bool may_differ(const struct exempt_memory *e, const uint8_t *is, const uint8_t *want,
+		       gpa_t gpa)
+{
+	for (uint32_t i = 0; i < MEM_PAGE_SIZE; i++) {
+		if (is[i] != want[i] && !rewind_is_exempt(e, gpa + i))
+			return false;
+	}
+	return true;
+}
+
+static int verify_ram(const struct rewind_area *a, gpa_t base, const struct exempt_memory *e,
+		      struct err *err)
 {
 	for (uint64_t i = 0; i < a->npages; i++) {
 		uint64_t off = i * MEM_PAGE_SIZE;
 
-		if (memcmp(a->host + off, a->origin + off, MEM_PAGE_SIZE) != 0)
+		if (memcmp(a->host + off, a->origin + off, MEM_PAGE_SIZE) != 0 &&
+		    !may_differ(e, a->host + off, a->origin + off, base + off))
 			return err_set(err, EILSEQ,
 				       "the page at guest address 0x%" PRIx64
 				       " is not the template's",
@@ -52,35 +65,16 @@ static int verify_window(const struct mailbox *mb, struct err *err)
 
 static int verify_memory(const struct rewind *r, const struct machine *m, struct err *err)
 {
+	struct exempt_memory exempt;
 	int ret = 0;
 
+	rewind_exempt_memory(&exempt, &m->vm, &r->template->state);
 	for (uint32_t i = 0; i < m->vm.mem.nregions && ret == 0; i++)
-		ret = verify_ram(&r->areas[i], m->vm.mem.regions[i].gpa, err);
+		ret = verify_ram(&r->areas[i], m->vm.mem.regions[i].gpa, &exempt, err);
 	return ret < 0 ? ret : verify_window(m->mailbox, err);
 }
 
 /* ---- state ---- */
-
-static bool msr_runs(uint32_t index)
-{
-	return index == MSR_IA32_TSC || index == MSR_IA32_TSC_DEADLINE ||
-	       index == MSR_HV_VP_RUNTIME || index == MSR_HV_TIME_REF_COUNT;
-}
-
-/* Take over from @want what has to differ, or may: XSTATE_BV tells which components the CPU
- * believes to be in their initial state, and KVM hands out the same bytes for them either way. */
-static void exempt(struct vcpu_state *is, const struct vcpu_state *want)
-{
-	is->tsc.value = want->tsc.value;
-	is->tsc.deadline = want->tsc.deadline;
-	memcpy(is->lapic.regs + APIC_CURRENT_COUNT, want->lapic.regs + APIC_CURRENT_COUNT,
-	       sizeof(uint32_t));
-	is->xsave[XSAVE_BV_WORD] = want->xsave[XSAVE_BV_WORD];
-	for (uint32_t i = 0; i < MIN(is->msrs.n, want->msrs.n); i++) {
-		if (msr_runs(is->msrs.entries[i].index))
-			is->msrs.entries[i].data = want->msrs.entries[i].data;
-	}
-}
 
 static size_t section_size(const struct vcpu_section *sec, const struct vcpu_state *v)
 {
@@ -134,12 +128,12 @@ static int verify_vcpu(const struct vcpu_state *is, const struct vcpu_state *wan
 }
 
 static int verify_state(struct machine_state *is, const struct machine_state *want,
-			struct err *err)
+			const struct vm *vm, struct err *err)
 {
 	for (uint32_t i = 0; i < want->nvcpus; i++) {
 		int ret;
 
-		exempt(&is->vcpus[i], &want->vcpus[i]);
+		rewind_exempt_state(&is->vcpus[i], &want->vcpus[i], vm);
 		ret = verify_vcpu(&is->vcpus[i], &want->vcpus[i], err);
 		if (ret < 0)
 			return err_wrap(err, ret, "vCPU %u", i);
@@ -164,14 +158,19 @@ static int verify_devices(const struct machine *m, const struct machine_state *w
 	return 0;
 }
 
+/* Saving made devices write down their time, and what the guest was told of its new generation was
+ * in their state: all of that once more. */
 static int reload_devices(const struct machine_state *want, struct machine *m, struct err *err)
 {
+	struct vcpu_tsc_now now;
 	int ret;
 
 	worker_lock(&m->vm.worker);
 	ret = machine_devices_load(want, m, err);
 	worker_unlock(&m->vm.worker);
-	return ret;
+	if (ret == 0)
+		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
+	return ret < 0 ? ret : machine_renew(m, &now, err);
 }
 
 int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
@@ -187,9 +186,8 @@ int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = machine_state_save(&is, m, err);
 	if (ret == 0)
-		ret = verify_state(&is, want, err);
+		ret = verify_state(&is, want, &m->vm, err);
 	machine_state_fini(&is);
-	/* Saving wrote the time into the mailbox's state. */
 	if (ret == 0)
 		ret = reload_devices(want, m, err);
 	return ret < 0 ? err_wrap(err, ret, "verify") : 0;

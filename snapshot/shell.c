@@ -135,29 +135,32 @@ static void shell_log(void *arg, uint32_t stream, const void *data, size_t len)
 }
 
 /* The template of the machine that comes: the one the shell was made for, or another. */
-static int take_template(struct shell *s, const struct packet_parts *parts, struct err *err)
+static int take_template(struct shell *s, const struct packet_msg *msg,
+			 const struct packet_parts *parts, struct err *err)
 {
+	bool has_state = msg->value & PACKET_START_STATE;
+	uint32_t drives = has_state ? 2 : 1; /* the first of them */
 	int ret;
 
-	if (s->has_machine || parts->nfds == 0 || parts->nfds > 2)
+	if (s->has_machine || parts->nfds < drives)
 		return err_set(err, EINVAL, "a start with %u descriptors%s", parts->nfds,
 			       s->has_machine ? ", the second one" : "");
-	if (parts->nfds == 2) {
+	if (has_state) {
 		ret = handover_map(&s->started, parts->fds[1], err);
 		if (ret < 0)
 			return ret;
 		if (!handover_same_shape(&s->made_for.template, &s->started.template))
 			return err_set(err, EINVAL, "a machine of another shape");
 	}
-	s->template = parts->nfds == 2 ? s->started.template : s->made_for.template;
+	s->template = has_state ? s->started.template : s->made_for.template;
 	s->template.memory_fd = parts->fds[0];
-	return 0;
+	return disks_adopt(&s->template.disks, parts->fds + drives, parts->nfds - drives, err);
 }
 
 static int shell_start(struct shell *s, const struct packet_msg *msg,
 		       struct packet_parts *parts, struct err *err)
 {
-	int ret = take_template(s, parts, err);
+	int ret = take_template(s, msg, parts, err);
 
 	if (ret < 0)
 		return ret;
@@ -263,7 +266,7 @@ int shell_main(const struct shell_birth *b)
 		ret = -EPIPE;
 	while (ret == 0) {
 		struct packet_msg msg, answer = { 0 };
-		struct packet_parts parts = { .nfds = 2 }; /* PACKET_START */
+		struct packet_parts parts = { .nfds = PACKET_MAX_FDS }; /* PACKET_START */
 
 		ret = packet_recv(s.socket, &msg, &parts, buf, 0);
 		if (ret <= 0)

@@ -69,8 +69,15 @@ int thaw_image_open_layer(struct thaw_image **image, const char *dir, const char
 		return ret;
 	}
 	i->uses = 1;
+	i->image.choices = &i->choices;
 	*image = i;
 	return 0;
+}
+
+int thaw_image_set_drive(struct thaw_image *image, const char *id, const char *path, int fd,
+			 struct thaw_err *err)
+{
+	return disks_choose(&image->choices, &image->image, id, path, fd, handle_err(err));
 }
 
 void thaw_image_close(struct thaw_image *image)
@@ -78,6 +85,7 @@ void thaw_image_close(struct thaw_image *image)
 	if (!image || !handle_drop(&image->uses))
 		return;
 	image_close(&image->image);
+	disk_choices_close(&image->choices);
 	free(image);
 }
 
@@ -88,7 +96,8 @@ const char *thaw_image_id(const struct thaw_image *image)
 
 uint64_t thaw_image_memory(const struct thaw_image *image)
 {
-	return mem_size(&image->image.ram) + ABI_WINDOW_SIZE;
+	return mem_size(&image->image.ram) + ABI_WINDOW_SIZE +
+	       disks_memory(&image->image.manifest);
 }
 
 int thaw_image_verify(const struct thaw_image *image, struct thaw_err *err)

@@ -79,10 +79,20 @@ THAW_CHECK int thaw_image_open_layer(struct thaw_image **image, const char *dir,
 				     const char *parent, struct thaw_err *err);
 THAW_PUBLIC void thaw_image_close(struct thaw_image *image);
 
+/*
+ * thaw_image_set_drive - templates opened from here on take another file for the drive @id than
+ * the one whose path is in the image. It must have the same content.
+ * @path: NULL: @fd, which is open for reading, is duplicated, and the caller's again afterwards.
+ * Errors: -EINVAL the image has no such drive, or none of both is given; -ENOMEM.
+ */
+THAW_CHECK int thaw_image_set_drive(struct thaw_image *image, const char *id, const char *path,
+				    int fd, struct thaw_err *err);
+
 /* 32 hex digits; lives as long as @image. */
 THAW_PUBLIC const char *thaw_image_id(const struct thaw_image *image);
 
-/* Bytes that a machine of it may come to use: guest memory and 14 MiB of mailbox. */
+/* Bytes that a machine of it may come to use: guest memory, 14 MiB of mailbox, and what it writes to
+ * drives. */
 THAW_PUBLIC uint64_t thaw_image_memory(const struct thaw_image *image);
 
 /* Check all of the memory, too, and that of the images below a layer. Errors: -THAW_DAMAGED. */

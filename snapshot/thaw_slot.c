@@ -3,6 +3,7 @@
  * allocates, opens a path, or takes a lock, unless memory that was promised has to come back. */
 #include <errno.h>
 
+#include "snapshot/disks.h"
 #include "snapshot/fork_memfd.h"
 #include "snapshot/pool.h"
 #include "snapshot/snapshot.h"
@@ -27,7 +28,8 @@ static void prepare(struct thaw_slot *s, nsec_t request, thaw_log *log, void *ar
 static struct remote_machine machine_of(const struct thaw_pool *p, const struct admitted *a)
 {
 	return (struct remote_machine){ .memory_fd = a->template->template.memory_fd,
-					.state_fd = a == p->own ? -1 : a->state_fd };
+					.state_fd = a == p->own ? -1 : a->state_fd,
+					.disks = &a->template->template.disks };
 }
 
 int thaw_slot_start(struct thaw_slot **slot, struct thaw_pool *pool,
@@ -172,6 +174,10 @@ static int snapshot_take(struct thaw_snapshot *n, struct thaw_slot *s, struct er
 
 	n->template = handle_hold(t);
 	ret = fork_check(&t->template, err);
+	if (ret == 0 && disks_are_written(&t->template.disks))
+		ret = err_set(err, EINVAL,
+			      "a machine in a slot that writes to drives cannot be snapshot: "
+			      "expected a clone");
 	if (ret == 0)
 		ret = ready_fork(s, &t->template, err);
 	if (ret == 0)

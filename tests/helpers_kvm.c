@@ -25,16 +25,16 @@
 extern const uint8_t kindling_elf_start[], kindling_elf_end[];
 
 static uint64_t ram_size = 64u << 20;
-static struct device_list more_devices;
+static const struct kind *kind = &kind_kindling;
 
 void booted_ram(uint64_t size)
 {
 	ram_size = size;
 }
 
-void booted_device(const struct device_type *type)
+void booted_kind(const struct kind *wanted)
 {
-	cr_assert(eq(int, device_list_add(&more_devices, type, 1, NULL), 0));
+	kind = wanted;
 }
 
 unsigned int slow(void)
@@ -68,14 +68,8 @@ void booted_shell(struct booted *b)
 	struct err err = { 0 };
 
 	cr_assert(eq(int, kvm_open(&b->kvm, &err), 0), "%s", err.text);
-	cr_assert(eq(
-		int,
-		kind_shape(&kind_kindling, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
-		0));
-	for (uint32_t i = 0; i < more_devices.n; i++)
-		cr_assert(eq(int,
-			     device_list_add(&shape.devices, more_devices.types[i], 1, NULL),
-			     0));
+	cr_assert(eq(int, kind_shape(kind, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
+		     0));
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),
@@ -143,7 +137,7 @@ static void frozen_save(struct frozen *f, struct machine *m, const struct record
 {
 	static const char *const args[] = { "test", NULL };
 	const struct save_options opt = {
-		.kind = "kindling", .program = "test", .args = args, .record = plan
+		.kind = kind->name, .program = "test", .args = args, .record = plan
 	};
 	struct err err = { 0 };
 

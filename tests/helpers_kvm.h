@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "snapshot/kind.h"
 #include "snapshot/machine.h"
 #include "snapshot/template.h"
 #include "snapshot/tier.h"
@@ -30,8 +31,8 @@ struct booted {
 };
 /* RAM in bytes of machines booted from here on; 64 MiB to begin with. */
 void booted_ram(uint64_t size);
-/* Machines booted from here on have such a device, too. */
-void booted_device(const struct device_type *type);
+/* Machines booted and frozen from here on have the devices of this kind; kindling's to begin with. */
+void booted_kind(const struct kind *kind);
 /* A shell with nothing in it. */
 void booted_shell(struct booted *b);
 void booted_make(struct booted *b, const char *program, const char *const *argv);

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "devices/ioapic.h"
 #include "devices/virtio_rng.h"
 #include "engine/err.h"
 #include "snapshot/rewind.h"
@@ -22,8 +21,7 @@ static struct clone c;
 
 static void boot(void)
 {
-	booted_device(&ioapic_type);
-	booted_device(&virtio_rng_type);
+	booted_kind(&kind_linux);
 	booted_kernel(&b, "tests/virtio.elf", "");
 }
 

@@ -9,6 +9,7 @@
 #include "devices/aml.h"
 #include "devices/board.h"
 #include "engine/err.h"
+#include "engine/pc_memory.h"
 #include "engine/vm.h"
 
 static struct mem mem = { .nregions = 1, .regions[0] = { .size = MEM_HUGE_SIZE } };
@@ -114,6 +115,15 @@ Test(acpi, each_vcpu_and_the_ioapic_are_listed)
 	cr_expect(eq(u32, madt->flags, 0)); /* no 8259 */
 }
 
+/* In real mode, at ffff:0. */
+Test(acpi, the_reset_vector_resets_by_the_8042)
+{
+	static const uint8_t code[] = { 0xb0, 0xfe, 0xe6, 0x64, 0xf4, 0xeb, 0xfd };
+
+	write_all(&all);
+	cr_expect(eq(int, memcmp(mem_at(&mem, 0xffff0, sizeof(code)), code, sizeof(code)), 0));
+}
+
 Test(acpi, only_what_is_there_is_told)
 {
 	static const char *const names[] = { "COM1", "GED_", "PWRB", "VGEN", "VCLK",
@@ -158,7 +168,7 @@ Test(acpi, what_no_board_has_is_refused)
 		  "ACPI: VMGenID and VMClock need the event device" },
 	};
 	const struct mem high = { .nregions = 1,
-				  .regions[0] = { .gpa = BOARD_HIGH_GPA,
+				  .regions[0] = { .gpa = PC_HOLE_END,
 						  .size = MEM_HUGE_SIZE,
 						  .host = mem.regions[0].host } };
 

@@ -79,6 +79,20 @@ static const struct cpuid_word *word(const char *name)
 	return NULL;
 }
 
+Test(cpuid, what_kvm_leaves_to_us_is_offered_in_leaf_1_alone)
+{
+	static struct cpuid c;
+
+	c = cpu;
+	cpuid_set_tsc_deadline(&c);
+	cpuid_set_hypervisor(&c);
+	for (uint32_t i = 0; i < c.n; i++) {
+		uint32_t added = c.entries[i].function == 1 ? 1u << 24 | 1u << 31 : 0;
+
+		cr_expect(eq(u32, c.entries[i].ecx, cpu.entries[i].ecx | added));
+	}
+}
+
 Test(cpuid, words_are_named_once_and_read_the_register_that_they_say)
 {
 	for (uint32_t i = 0; i < cpuid_nwords; i++) {

@@ -60,20 +60,18 @@ Test(ged, sleep_five_is_power_off)
 	cr_expect(eq(u64, g->violations, 0));
 	cr_expect(eq(int, write_register(GED_SLEEP_CONTROL, 1 << 5 | 3 << 2), 0));
 	cr_expect(eq(u64, g->violations, 1));
-	cr_expect(eq(int, g->stop, GED_NONE));
+	cr_expect(eq(int, board.vm.end, VM_GOES_ON));
 	cr_expect(eq(int, write_register(GED_SLEEP_CONTROL, 1 << 5 | 5 << 2), BUS_STOP));
-	cr_expect(eq(int, g->stop, GED_OFF));
+	cr_expect(eq(int, board.vm.end, VM_POWERED_OFF));
 	cr_expect(eq(u64, read_register(GED_SLEEP_STATUS, 1), 0));
 }
 
 Test(ged, the_reset_register_resets)
 {
-	struct ged *g = ged_of(&board.vm);
-
 	cr_expect(eq(int, write_register(GED_RESET, 2), 0));
-	cr_expect(eq(int, g->stop, GED_NONE));
+	cr_expect(eq(int, board.vm.end, VM_GOES_ON));
 	cr_expect(eq(int, write_register(GED_RESET, GED_RESET_VALUE), BUS_STOP));
-	cr_expect(eq(int, g->stop, GED_REBOOT));
+	cr_expect(eq(int, board.vm.end, VM_RESET));
 }
 
 Test(ged, nonsense_is_counted_and_changes_nothing)

@@ -27,6 +27,7 @@ static struct {
 	unsigned int sent, updates;
 	struct msi last;
 	bool is_off; /* no CPU takes anything */
+	int held;    /* what local APICs hold */
 	int fails;   /* what the call for routes comes back with */
 	struct msi pins[IRQ_PINS];
 } kvm;
@@ -46,6 +47,13 @@ int msi_set_routes(const struct vm *to, const struct msi pins[IRQ_PINS], struct 
 	kvm.updates++;
 	memcpy(kvm.pins, pins, sizeof(kvm.pins));
 	return kvm.fails;
+}
+
+int msi_is_held(const struct vm *of, uint8_t vector, struct err *e)
+{
+	cr_assert(eq(ptr, (void *)(uintptr_t)of, vm));
+	(void)e;
+	return vector == VECTOR ? kvm.held : 1;
 }
 
 static void setup(void)
@@ -343,6 +351,27 @@ Test(ioapic, goes_on_in_the_middle_of_a_level_triggered_interrupt)
 
 	cr_assert(eq(int, restore(&saved), 0), "%s", err.text);
 	cr_expect(eq(u32, kvm.updates, 3)); /* as a rewind: nothing to tell */
+}
+
+Test(ioapic, an_end_in_flight_comes_before_a_freeze)
+{
+	program(PIN, VECTOR | LEVEL);
+	program(PIN + 1, (VECTOR + 1) | LEVEL);
+	irq_set(vm, PIN, true);
+	irq_set(vm, PIN + 1, true);
+	kvm.held = 1;
+	cr_expect(eq(int, ioapic_type.drain(&io->dev, &err), 0));
+	cr_expect(eq(u32, kvm.sent, 2));
+	kvm.held = 0;
+	cr_expect(eq(int, ioapic_type.drain(&io->dev, &err), 0));
+	cr_expect(eq(u32, kvm.sent, 3)); /* still up */
+	irq_set(vm, PIN, false);
+	cr_expect(eq(int, ioapic_type.drain(&io->dev, &err), 0));
+	cr_expect(eq(int, is_served(PIN), 0));
+	cr_expect(eq(int, is_served(PIN + 1), 1));
+	irq_set(vm, PIN, true);
+	kvm.held = -EIO;
+	cr_expect(eq(int, ioapic_type.drain(&io->dev, &err), -EIO));
 }
 
 Test(ioapic, refuses_states_that_it_cannot_be_in)

@@ -344,6 +344,39 @@ Test(serial, input_that_does_not_fit_waits_outside)
 	close(ends[0]);
 }
 
+Test(serial, input_waits_until_a_driver_has_started)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	struct bench *b = bench_new();
+	char got[6] = "";
+	int ends[2];
+
+	cr_assert(eq(int, pipe2(ends, O_CLOEXEC), 0));
+	cr_assert(eq(int, serial_listen(b->port, ends[0], NULL), 0));
+	cr_assert(eq(sz, (size_t)write(ends[1], "hello", 5), 5));
+	for (int i = 0; i < 3; i++) {
+		put(b, IER, 0x0f);
+		nanosleep(&pause, NULL);
+		put(b, IER, 0);
+		put(b, FCR, 1);
+		put(b, FCR, 7);
+		put(b, FCR, 0);
+		get(b, LSR);
+	}
+	cr_expect(eq(u64, b->port->received, 0));
+	put(b, FCR, 0x81);
+	put(b, MCR, 0x0b);
+	put(b, IER, 5);
+	for (int i = 0; i < 10000 && b->port->received < 5; i++)
+		nanosleep(&pause, NULL);
+	read_all(b, got, 5);
+	cr_expect(eq(str, got, "hello"));
+	cr_expect(ge(u32, b->edges, 1));
+	bench_free(b);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 Test(serial, a_file_cannot_be_listened_to)
 {
 	struct bench *b = bench_new();

@@ -384,7 +384,7 @@ Test(virtio, what_breaks_a_device_and_what_heals_it)
 Test(virtio, a_queue_that_cannot_be_breaks_the_device)
 {
 	driver_negotiate(&d, DRIVER_ALL);
-	d.queues[1].avail = BOARD_HOLE_GPA;
+	d.queues[1].avail = PC_HOLE_GPA;
 	driver_set_queue(&d, 1);
 	cr_expect(eq(u32, driver_read(&d, VIRTIO_MMIO_QUEUE_READY), 0));
 	cr_expect(eq(u32, status(), 0xb | NEEDS_RESET));
@@ -450,7 +450,7 @@ Test(virtio, states_that_cannot_be_are_refused_and_not_followed)
 		  "status 0x7: no features were agreed on" },
 		{ "a queue without features", V1, 3, 2, 0x3000, 8, -ERR_DAMAGED, "queue 1 cannot be ready" },
 		{ "a queue that is not there", V1, 0xf, 4, 0x3000, 8, -ERR_DAMAGED, "queue 2 cannot be ready" },
-		{ "a queue in the hole", V1, 0xf, 2, BOARD_HOLE_GPA, 8, -ERR_DAMAGED,
+		{ "a queue in the hole", V1, 0xf, 2, PC_HOLE_GPA, 8, -ERR_DAMAGED,
 		  "queue 1: used ring at 0xc0000000: expected 70 bytes of RAM, aligned to 4" },
 		{ "larger than offered", V1, 0xf, 2, 0x3000, 16, -ERR_DAMAGED,
 		  "queue 1: a queue of 16 entries, expected a power of two up to 8" },

@@ -157,7 +157,7 @@ static void variable_add(char *variable)
 
 	while (variables[i] && strncmp(variables[i], variable, name) != 0)
 		i++;
-	if (i < STRINGS_MAX)
+	if (!variables[i] && i < STRINGS_MAX)
 		variables[i] = variable;
 }
 

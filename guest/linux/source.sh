@@ -22,14 +22,25 @@ unpack() {
 	mv "$dir.part" "$dir"
 }
 
+patched() { # the files that are patched, or were
+	cat "$dir/.applied/all.patch" "$dir/.wanted" 2>/dev/null | sed -n 's|^+++ b/||p' | sort -u
+}
+
 patch_all() { # what was applied is kept beside the source
 	cat "$here"/patches/*.patch >"$dir/.wanted"
 	cmp -s "$dir/.wanted" "$dir/.applied/all.patch" && return
+	for file in $(patched); do
+		mkdir -p "$dir/.before/$(dirname "$file")"
+		cp -p "$dir/$file" "$dir/.before/$file"
+	done
 	if [ -s "$dir/.applied/all.patch" ]; then
 		patch -d "$dir" -p1 -R -s <"$dir/.applied/all.patch"
-		rm "$dir/.applied/all.patch"
 	fi
 	patch -d "$dir" -p1 -s <"$dir/.wanted"
+	for file in $(patched); do
+		! cmp -s "$dir/$file" "$dir/.before/$file" || touch -r "$dir/.before/$file" "$dir/$file"
+	done
+	rm -r "$dir/.before"
 	mv "$dir/.wanted" "$dir/.applied/all.patch"
 }
 

@@ -28,16 +28,15 @@ static void freeze_and_thaw(struct ged *g)
 }
 
 /* Only the two registers that are for it stop the machine. */
-static void write_one(struct board *b, struct ged *g, uint32_t off, uint32_t size,
-		      uint8_t value)
+static void write_one(struct board *b, uint32_t off, uint32_t size, uint8_t value)
 {
 	int ret = board_write(&b->vm.mmio, BOARD_GED_GPA + off, size, value * 0x0101010101ull);
 
 	assert(ret == 0 || ret == BUS_STOP);
-	assert((ret == BUS_STOP) == (g->stop != GED_NONE));
+	assert((ret == BUS_STOP) == (b->vm.end != VM_GOES_ON));
 	if (ret == BUS_STOP)
 		assert(size == 1 && (off == GED_SLEEP_CONTROL || off == GED_RESET));
-	g->stop = GED_NONE;
+	b->vm.end = VM_GOES_ON;
 }
 
 static void read_one(struct board *b, const struct ged *g, uint32_t off, uint32_t size)
@@ -66,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			read_one(&b, g, off, size);
 			break;
 		case 1:
-			write_one(&b, g, off, size, data[1]);
+			write_one(&b, off, size, data[1]);
 			break;
 		case 2:
 			ged_post(&b.vm, data[1] & GED_ALL_EVENTS);

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		uint32_t port = ports[data[i] & 3];
 		int ret = bus_access(&vm.pio, port, bytes, width, is_write);
 
-		assert(ret == 0 || (ret == BUS_STOP && i8042_of(&vm)->is_reset && is_write));
+		assert(ret == 0 || (ret == BUS_STOP && vm.end == VM_RESET && is_write));
 		if (port == BOARD_RTC_PORT + 1 && !is_write && width == 1)
 			check_time(rtc->s.index, bytes[0]);
 	}

@@ -6,16 +6,25 @@
 
 #include "tools/thaw/guest_io.h"
 #include "tools/thaw/launch.h"
+#include "tools/thaw/tty.h"
 
 static const struct option options[] = { LAUNCH_OPTIONS, { 0 } };
+
+/* Beside what machine_run returns: Linux has ended its machine, or the user has. */
+#define BOOT_ENDED (MAILBOX_EXIT + 1)
 
 static int run_guest(struct launch *l, struct err *err)
 {
 	const struct mailbox_ops ops = { .log = guest_terminal, .input = guest_input };
-	int ret = launch_boot(l, ABI_MODE_TERMINAL, &ops, err);
+	int ret = l->linux_guest.wanted && tty_is_there() ? tty_take(err) : 0;
 
 	if (ret == 0)
+		ret = launch_boot(l, ABI_MODE_TERMINAL, &ops, err);
+	if (ret == 0)
 		ret = machine_run(&l->machine, 0, err);
+	tty_leave();
+	if (ret < 0 && (l->serial.has_quit || l->machine.vm.end != VM_GOES_ON))
+		return BOOT_ENDED;
 	return ret == MAILBOX_CRASH ? machine_ended(&l->machine, err) : ret;
 }
 
@@ -41,6 +50,8 @@ static int run_boot(int argc, char **argv)
 	ret = run_guest(&l, &err);
 	if (ret == MAILBOX_EXIT) {
 		code = (int)l.machine.mailbox->exit_status;
+	} else if (ret == BOOT_ENDED) {
+		code = 0;
 	} else if (ret == MAILBOX_NEXT) {
 		fprintf(stderr, "thaw: this program waits for events: use thaw build\n");
 		code = EXIT_FAILED;

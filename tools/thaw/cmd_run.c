@@ -18,6 +18,7 @@ enum {
 	OPT_JSON,
 	OPT_VERIFY,
 	OPT_PARENT,
+	OPT_DRIVE_FILE,
 	OPT_LISTEN,
 	OPT_CONNECT,
 	OPT_SHELLS,
@@ -33,6 +34,7 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "parent", required_argument, NULL, OPT_PARENT },
+	{ "drive", required_argument, NULL, OPT_DRIVE_FILE },
 	{ "listen", required_argument, NULL, OPT_LISTEN },
 	{ "connect", required_argument, NULL, OPT_CONNECT },
 	{ "shells", required_argument, NULL, OPT_SHELLS },
@@ -51,6 +53,18 @@ static int take_tier(struct run *r, const char *value)
 	return cmd_usage(&cmd_run,
 			 "--tier is '%s', expected auto, map, warm, raw, ready, lazy or eager",
 			 value);
+}
+
+static int add_drive(struct run *r, const char *value)
+{
+	const char *eq = strchr(value, '=');
+
+	if (!eq || eq == value || eq[1] == '\0')
+		return cmd_usage(&cmd_run, "--drive is '%s', expected ID=FILE", value);
+	if (r->ndrives == MANIFEST_MAX_DRIVES)
+		return cmd_usage(&cmd_run, "more than %u drives", MANIFEST_MAX_DRIVES);
+	r->drives[r->ndrives++] = value;
+	return 0;
 }
 
 static int take_option(struct run *r, int opt, const char *value)
@@ -81,6 +95,8 @@ static int take_option(struct run *r, int opt, const char *value)
 	case OPT_PARENT:
 		r->parent = value;
 		return 0;
+	case OPT_DRIVE_FILE:
+		return add_drive(r, value);
 	case OPT_LISTEN:
 		r->listen = value;
 		return 0;
@@ -196,6 +212,8 @@ const struct cmd cmd_run = {
 		"  --timeout MS       give up when there is no reply by then\n"
 		"  --timeline[=FILE]  every stamp, as text, or as a Chrome trace (FILE.json)\n"
 		"  --json             latencies as one JSON object on stderr\n"
+		"  --drive ID=FILE    another file for a drive than the image names; "
+		"repeatable\n"
 		"  --parent DIR       where the parent of a layer is, when not beside it\n"
 		"  --listen SOCK      keep the machine, answer events that come to the socket\n"
 		"  --connect SOCK     hand the event to a machine that listens there\n",

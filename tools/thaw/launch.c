@@ -148,31 +148,38 @@ static int boot_linux_files(struct launch *l, const struct linux_files *files, s
 		.cmdline = files->cmdline,
 		.entry = l->linux_guest.entry,
 	};
-	int ret;
 
-	cpuid_for_linux(&l->kvm, &l->cpuid);
-	ret = make_machine(l, &l->cpuid, err);
-	return ret < 0 ? ret : machine_boot_linux(&l->machine, &boot, err);
+	return machine_boot_linux(&l->machine, &boot, err);
 }
 
 static int launch_linux(struct launch *l, uint32_t mode, struct err *err)
 {
-	const struct linux_program program = {
+	struct linux_program program = {
 		.argv = (const char *const *)l->argv,
 		.envp = l->env,
 		.files = l->files,
 		.terminal = mode == ABI_MODE_TERMINAL,
 	};
+	struct linux_host host = { 0 };
 	struct linux_files files = { 0 };
 	int ret = open_host(l, err);
 
+	if (ret == 0) {
+		cpuid_for_linux(&l->kvm, &l->cpuid);
+		ret = make_machine(l, &l->cpuid, err);
+	}
+	host.is_slow = l->kvm.quirks & QUIRK_SLOW_RING0;
+	host.quirks = linux_cmdline_quirks(&l->kvm);
+	host.nvirtio = l->machine.vm.nplaces;
 	if (ret == 0)
-		ret = linux_guest_files(&l->linux_guest, &program,
-					l->kvm.quirks & QUIRK_SLOW_RING0,
-					linux_cmdline_quirks(&l->kvm), &files, err);
+		ret = linux_guest_files(&l->linux_guest, &program, &host, &files, err);
 	if (ret == 0)
 		ret = boot_linux_files(l, &files, err);
 	linux_guest_files_free(&files);
+	if (ret == 0 && program.terminal)
+		ret = guest_serial_join(&l->serial, &l->machine.vm, err);
+	else if (ret == 0)
+		guest_serial_log(&l->machine.vm);
 	return ret;
 }
 

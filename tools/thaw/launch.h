@@ -10,6 +10,7 @@
 #include "snapshot/disks.h"
 #include "snapshot/machine.h"
 #include "tools/thaw/cmd.h"
+#include "tools/thaw/guest_serial.h"
 #include "tools/thaw/linux_guest.h"
 
 #define LAUNCH_MAX_ENV 256u /* --env options; ours */
@@ -29,6 +30,7 @@ struct launch {
 	int mailbox_fd;
 	struct disks disks; /* of the machine's drives */
 	struct machine machine;
+	struct guest_serial serial; /* of a Linux guest on the terminal */
 };
 
 /* To be put first in a command's list of long options. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/board.h"
 #include "engine/err.h"
 #include "tools/thaw/initrd.h"
 
@@ -222,8 +223,16 @@ static void put_drives(FILE *out, const struct linux_guest *g)
 	}
 }
 
+/* Our kernel for slow hosts has no ACPI, whose tables are slow to read there. */
+static void put_virtio(FILE *out, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		fprintf(out, " virtio_mmio.device=4K@0x%x:%u",
+			BOARD_VIRTIO_GPA + i * BOARD_VIRTIO_SIZE, BOARD_VIRTIO_GSI + i);
+}
+
 static int make_cmdline(const struct linux_guest *g, const struct linux_program *p,
-			const char *quirks, char **text, struct err *err)
+			const struct linux_host *host, char **text, struct err *err)
 {
 	size_t size;
 	FILE *out = open_memstream(text, &size);
@@ -231,7 +240,9 @@ static int make_cmdline(const struct linux_guest *g, const struct linux_program 
 	if (!out)
 		return err_set(err, ENOMEM, "no memory for a command line");
 	fprintf(out, "console=ttyS0 reboot=k panic=-1%s%s%s", p->terminal ? "" : " quiet",
-		*quirks ? " " : "", quirks);
+		*host->quirks ? " " : "", host->quirks);
+	if (!g->kernel && host->is_slow)
+		put_virtio(out, host->nvirtio);
 	if (!g->initrd) {
 		fputs(p->terminal ? " thaw.terminal" : "", out);
 		put_drives(out, g);
@@ -241,14 +252,14 @@ static int make_cmdline(const struct linux_guest *g, const struct linux_program 
 	return fclose(out) == 0 ? 0 : err_set(err, ENOMEM, "no memory for a command line");
 }
 
-int linux_guest_files(const struct linux_guest *g, const struct linux_program *p, bool slow,
-		      const char *quirks, struct linux_files *out, struct err *err)
+int linux_guest_files(const struct linux_guest *g, const struct linux_program *p,
+		      const struct linux_host *host, struct linux_files *out, struct err *err)
 {
-	int ret = read_kernel(g, slow, &out->kernel, err);
+	int ret = read_kernel(g, host->is_slow, &out->kernel, err);
 
 	if (ret == 0)
 		ret = make_initrd(g, p, &out->initrd, err);
-	return ret < 0 ? ret : make_cmdline(g, p, quirks, &out->cmdline, err);
+	return ret < 0 ? ret : make_cmdline(g, p, host, &out->cmdline, err);
 }
 
 void linux_guest_files_free(struct linux_files *f)

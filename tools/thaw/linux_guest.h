@@ -70,6 +70,13 @@ struct linux_program {
 	bool terminal;	   /* on the console, and without events */
 };
 
+/* What it runs on. */
+struct linux_host {
+	bool is_slow;	    /* in ring 0: our kernel for such hosts */
+	const char *quirks; /* arguments that a kernel needs here; "": none */
+	uint32_t nvirtio;   /* places of the board with a virtio device */
+};
+
 /* What it boots from. Zeroed; linux_guest_files_free in every case. */
 struct linux_files {
 	struct blob kernel, initrd;
@@ -77,10 +84,10 @@ struct linux_files {
 };
 
 /*
- * linux_guest_files - read the kernel, make the initrd and the command line. @quirks: arguments
- * that this host's kernel needs. @slow: it is the kernel for hosts where ring 0 is slow.
+ * linux_guest_files - read the kernel, make the initrd and the command line.
  * Errors: the file system's; -ENOENT ours is not there, and how to get it; -EFBIG.
  */
-int linux_guest_files(const struct linux_guest *g, const struct linux_program *p, bool slow,
-		      const char *quirks, struct linux_files *out, struct err *err) must_check;
+int linux_guest_files(const struct linux_guest *g, const struct linux_program *p,
+		      const struct linux_host *host, struct linux_files *out,
+		      struct err *err) must_check;
 void linux_guest_files_free(struct linux_files *f);

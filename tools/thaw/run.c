@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/thaw/run.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,6 +24,20 @@ static int open_pool(struct run *r, struct thaw_err *err)
 			      r->slot_memory, err);
 }
 
+static int open_image(struct run *r, struct thaw_err *err)
+{
+	int ret = thaw_image_open_layer(&r->image, r->dir, r->parent, err);
+
+	for (uint32_t i = 0; i < r->ndrives && ret == 0; i++) {
+		const char *eq = strchr(r->drives[i], '=');
+		char id[64];
+
+		snprintf(id, sizeof(id), "%.*s", (int)(eq - r->drives[i]), r->drives[i]);
+		ret = thaw_image_set_drive(r->image, id, eq + 1, -1, err);
+	}
+	return ret;
+}
+
 int run_prepare(struct run *r, struct thaw_err *err)
 {
 	nsec_t start = clock_monotonic();
@@ -34,7 +49,7 @@ int run_prepare(struct run *r, struct thaw_err *err)
 	if (ret == 0)
 		ret = run_read_event(r, cmd_err(err));
 	if (ret == 0)
-		ret = thaw_image_open_layer(&r->image, r->dir, r->parent, err);
+		ret = open_image(r, err);
 	if (ret == 0)
 		ret = thaw_host_open(&r->host, err);
 	if (ret == 0)
