@@ -146,6 +146,24 @@ Test(blk, clones_begin_with_what_was_written_and_keep_what_they_write_to_themsel
 	end();
 }
 
+/* Guest memory that is not all there is filled by the device thread, and by the kernel for io_uring. */
+Test(blk, works_in_every_tier, .timeout = 240)
+{
+	static struct clone c;
+
+	begin(DRIVE_OVERLAY);
+	ask(&b.machine, BLK_FILL, FEW, 1);
+	frozen_from(&f, &b.machine);
+	for (const struct tier *const *t = frozen_tiers(); *t; t++) {
+		clone_make(&c, &f, *t);
+		ask(&c.machine, BLK_READ, REQUESTS, 0);
+		ask(&c.machine, BLK_CHECK, FEW, 1);
+		clone_free(&c);
+	}
+	frozen_free(&f);
+	end();
+}
+
 Test(blk, a_rewind_takes_back_what_was_written, .timeout = 240)
 {
 	static struct rewind rewind;
