@@ -37,7 +37,7 @@ while IFS='|' read -r status name pattern arguments; do
 	one_line "$name" "$pattern"
 done <<END
 1|a file that is not there|No such file|--drive a=$WORK/none
-1|a file that is a directory|drive a|--drive a=$WORK
+1|a file that is a directory|neither a file nor a block device|--drive a=$WORK
 1|half a sector|1000 bytes, not whole sectors|--drive a=$WORK/odd
 1|a disk that others write to|use|--drive data=$WORK/kept.disk
 2|a drive without a name|expected ID=FILE|--drive $WORK/a.disk
