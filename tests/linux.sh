@@ -8,7 +8,7 @@
 LINUX=${THAW_LINUX:-build/linux}
 export THAW_LINUX="$LINUX"
 # Milliseconds after which a boot does not come to its end any more.
-BOOT_MS=$((300000 * SLOW))
+BOOT_MS=$((400000 * SLOW))
 
 need_kvm
 need_linux() { # FILE...: in $LINUX, and the kernels
