@@ -98,11 +98,10 @@ static int open_host(struct launch *l, struct err *err)
 static int make_machine(struct launch *l, const struct cpuid *cpuid, struct err *err)
 {
 	struct shape shape;
-	int ret = kind_shape(kind_of(l), &l->kvm, cpuid, l->mem_size, l->linux_guest.ndrives,
-			     &shape, err);
+	int ret;
 
-	if (ret == 0)
-		ret = machine_create(&l->machine, &l->kvm, &shape, l->mailbox_fd, err);
+	kind_shape(kind_of(l), &l->kvm, cpuid, l->mem_size, l->linux_guest.ndrives, &shape);
+	ret = machine_create(&l->machine, &l->kvm, &shape, l->mailbox_fd, err);
 	return ret < 0 ? ret : machine_attach(&l->machine, &l->disks, err);
 }
 
