@@ -190,7 +190,7 @@ soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 PAUSE_PERCENT=20 KILLS=500 SLOTS=1000 sh tests/run.sh $(soak_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
--include guest/linux/linux.mk tests/tcg/tcg.mk
+-include guest/linux/linux.mk tests/linux/linux.mk tests/tcg/tcg.mk
 -include bench/bench.mk bench/thawd/thawd.mk
 
 demo:
