@@ -3,17 +3,24 @@
 # keeper.sh - sourced by scripts with Linux machines in which tests/linux/keeper.c keeps watch: a disk, a
 # machine that stays, and what its replies have to say.
 #
-#	LINUX		where the guest is: keeper, and what thaw boots it from
+#	THAW_LINUX	where the guest is, built by `make linux-guest`; build/linux
 #	BUILD_OPTIONS	more for `thaw build`: --kernel, --initrd ...
-LINUX=${LINUX:-build/linux}
-export THAW_LINUX="${THAW_LINUX:-$LINUX}"
+#	KEEPER		the program, where it is not beside what thaw boots it from
+#	REQUIRE_LINUX=1	the guest has to be there
+LINUX=${THAW_LINUX:-build/linux}
+export THAW_LINUX="$LINUX"
+KEEPER=${KEEPER:-$LINUX/keeper}
 # Boots of minutes on a host that emulates ring 0 and has other things to do.
 BOOT_S=$((300 * SLOW)) EVENT_S=$((120 * SLOW))
 
-# Skip all of the script where there is no guest.
-need_linux() {
-	[ -e "$LINUX/keeper" ] && [ -e "$THAW_LINUX/initramfs.cpio" ] && return
-	skip "a Linux guest" "there is none: make linux-guest"
+# All of the script is skipped where there is no guest.
+need_keeper() {
+	[ -e "$KEEPER" ] && [ -e "$LINUX/initramfs.cpio" ] && return
+	if [ "${REQUIRE_LINUX:-0}" != 0 ]; then
+		not_ok "there is a Linux guest" "REQUIRE_LINUX is set, but there is no $KEEPER or $LINUX/initramfs.cpio"
+	else
+		skip "$(basename "$0" .sh)" "no Linux guest: run 'make linux-guest'"
+	fi
 	finish
 }
 
@@ -31,8 +38,8 @@ make_disk() {
 # The image $1, whose machine has that disk.
 build_keeper() { # IMAGE
 	# shellcheck disable=SC2086 # options are meant to be split
-	timeout -k 5 "$BOOT_S" "$THAW" build --linux --no-sync ${BUILD_OPTIONS:-} \
-		--drive "data=$disk,overlay" -o "$1" "$LINUX/keeper" >"$WORK/build.log" 2>&1 </dev/null
+	timeout -k 5 "$BOOT_S" "$THAW" build --linux --no-sync --timeout $((BOOT_S * 1000)) ${BUILD_OPTIONS:-} \
+		--drive "data=$disk,overlay" -o "$1" "$KEEPER" >"$WORK/build.log" 2>&1 </dev/null
 }
 
 # Keep a machine of the image $1 at the socket $2; its process is $server.
@@ -65,11 +72,27 @@ clock_is_right() { # JSON FROM TO
 	[ "$real" -ge $(($2 - 50000000)) ] && [ "$real" -le $(($3 + 50000000)) ]
 }
 
-# What a machine says of itself is as it should be: nothing broken; $late_max ns is what a timer may be late.
-late_max=$((3000000000 * SLOW))
+# Are the clocks of $1 not behind those of the last call?
+last_mono=0 last_boot=0
+clocks_go_on() { # JSON
+	mono=$(field "$1" mono) boot=$(field "$1" boot)
+	[ "$mono" -ge "$last_mono" ] && [ "$boot" -ge "$last_boot" ] || return
+	last_mono=$mono last_boot=$boot
+}
+
+# What a timer may be late, in ns: of a machine that shares its processor with others.
+late_max=$((5000000000 * SLOW))
+
+# What a machine says of itself is as it should be.
 reply_is_good() { # JSON
 	[ "$(field "$1" broken)" = "" ] && [ "$(field "$1" errors)" = 0 ] &&
 		[ "$(field "$1" backwards)" = 0 ] && [ "$(field "$1" late)" -le "$late_max" ]
+}
+
+# e2fsck says 1 when it did something, as replaying a journal is.
+replay() { # NAME FILE
+	e2fsck -fp "$2" >"$WORK/fsck.log" 2>&1
+	[ $? -le 1 ] || not_ok "$1: its journal is replayed" "$(cat "$WORK/fsck.log")"
 }
 
 # The file system on drive data of an image, as its machine left it: clean as it is if the guest unmounted it, else
@@ -77,9 +100,6 @@ reply_is_good() { # JSON
 check_disk() { # NAME IMAGE [unmounted]
 	rm -f "$WORK/out.ext4"
 	expect_status 0 "$1: the disk is written out" "$THAW" drive -o "$WORK/out.ext4" "$2" data
-	if [ -z "${3:-}" ]; then
-		e2fsck -fp "$WORK/out.ext4" >"$WORK/fsck.log" 2>&1
-		[ $? -le 1 ] || not_ok "$1: its journal is replayed" "$(cat "$WORK/fsck.log")"
-	fi
+	[ -n "${3:-}" ] || replay "$1" "$WORK/out.ext4"
 	expect_status 0 "$1: its file system is clean" e2fsck -fn "$WORK/out.ext4"
 }
