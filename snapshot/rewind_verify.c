@@ -158,14 +158,19 @@ static int verify_devices(const struct machine *m, const struct machine_state *w
 	return 0;
 }
 
+/* Saving made devices write down their time, and what the guest was told of its new generation was
+ * in their state: all of that once more. */
 static int reload_devices(const struct machine_state *want, struct machine *m, struct err *err)
 {
+	struct vcpu_tsc_now now;
 	int ret;
 
 	worker_lock(&m->vm.worker);
 	ret = machine_devices_load(want, m, err);
 	worker_unlock(&m->vm.worker);
-	return ret;
+	if (ret == 0)
+		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
+	return ret < 0 ? ret : machine_renew(m, &now, err);
 }
 
 int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
@@ -183,7 +188,6 @@ int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = verify_state(&is, want, &m->vm, err);
 	machine_state_fini(&is);
-	/* Saving wrote the time into the mailbox's state. */
 	if (ret == 0)
 		ret = reload_devices(want, m, err);
 	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
