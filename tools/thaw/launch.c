@@ -178,7 +178,7 @@ static int launch_linux(struct launch *l, uint32_t mode, struct err *err)
 	if (ret == 0 && program.terminal)
 		ret = guest_serial_join(&l->serial, &l->machine.vm, err);
 	else if (ret == 0)
-		guest_serial_log(&l->machine.vm);
+		machine_log_serial(&l->machine);
 	return ret;
 }
 
