@@ -1,4 +1,4 @@
-# make [all] | linux-guest | demo | demo-thawd | check | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
+# make [all] | linux-guest | demo | demo-thawd | demo-linux | check | check-linux | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
 #      | bench | bench-quick | bench-thawd | density | soak-thawd | check-style | format | install | uninstall | deps
 #      | clean
 #
@@ -203,6 +203,11 @@ demo-thawd:
 	+$Q$(sub) demo-thawd-run
 demo-thawd-run: all $(samples)
 	$Qsh tools/demo_thawd.sh
+demo-linux:
+	$Qsh tools/deps.sh build linux
+	+$Q$(sub) demo-linux-run
+demo-linux-run: all linux-guest-run
+	$Qsh tools/demo_linux.sh
 
 # ---- style ----
 
@@ -267,7 +272,7 @@ uninstall:
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run demo-thawd demo-thawd-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+.PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:

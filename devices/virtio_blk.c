@@ -12,9 +12,11 @@
 #include "engine/log.h"
 #include "engine/vm.h"
 
-#define DEPTH	 128u /* requests in flight at most; ours: as many as a host's disk has use for */
-#define BATCH	 256u /* requests begun before others get the lock; ours */
-#define ROUNDS	 4u   /* times that requests which end at once make room for others; ours */
+#define DEPTH 128u /* requests in flight at most; ours: as many as a host's disk has use for */
+#define BATCH                                                                                  \
+	4 /* requests begun at once, so that the guest has results of some while others are
+		       * being copied; ours */
+#define ROUNDS	 64u		      /* of them before others get the lock; ours */
 #define RETRY_NS (10 * NSEC_PER_MSEC) /* after the kernel had no room; ours */
 
 /* 5.2.4, up to and with write_zeroes_may_unmap; the fields behind it need features that we have not. */
@@ -95,26 +97,29 @@ static int begin_one(struct virtio_blk *blk)
 	return 1;
 }
 
-/* Begin what may begin now. */
-static int begin_all(struct virtio_blk *blk)
+/*
+ * Begin a few of those that may begin now. @last: ask to be notified of what comes later. That costs the
+ * guest an exit, so it is left until nothing else is to be done here. Returns how many, or -EPROTO.
+ */
+static int begin_some(struct virtio_blk *blk, bool last)
 {
-	int ret = 1;
+	const struct virtq *q = &blk->virtio.queues[0];
+	int n = 0, ret;
 
-	for (uint32_t n = 0; ret > 0 && blk->free; n++) {
+	while (n < BATCH && blk->free && (last || virtq_has_more(q))) {
 		nsec_t wait = throttle(blk);
 
 		if (wait > 0) {
-			blk->stats.throttled++;
+			blk->stats.throttled += last;
 			look_again(blk, wait);
-			return 0;
-		}
-		if (n == BATCH) {
-			virtio_kick_later(&blk->virtio, 0);
-			return 0;
+			break;
 		}
 		ret = begin_one(blk);
+		if (ret <= 0)
+			return ret < 0 ? ret : n;
+		n++;
 	}
-	return MIN(ret, 0);
+	return n;
 }
 
 static void submit(struct virtio_blk *blk)
@@ -130,24 +135,25 @@ static void tell(struct virtio_blk *blk)
 	blk->has_pushed = false;
 }
 
+/* Begin, take what has ended, and so on, until there is nothing of either. */
 static int blk_kick(struct virtio_dev *dev, uint32_t queue)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, virtio);
-	uint32_t round = 0, n;
-	int ret;
+	bool busy = true, last;
+	uint32_t round = 0;
+	int n;
 
-	(void)queue;
 	do {
-		ret = begin_all(blk);
+		last = !busy;
+		n = begin_some(blk, last);
 		submit(blk);
-		n = block_io_reap(&blk->io);
-	} while (ret == 0 && n > 0 && ++round < ROUNDS);
-	if (n > 0) {
-		submit(blk); /* the next steps of what came last */
-		virtio_kick_later(&blk->virtio, 0);
-	}
-	tell(blk);
-	return ret;
+		busy = block_io_reap(&blk->io) > 0 || n > 0;
+		tell(blk);
+	} while (n >= 0 && (busy || !last) && ++round < ROUNDS);
+	submit(blk); /* the next steps of what came last */
+	if (round == ROUNDS)
+		virtio_kick_later(dev, queue);
+	return MIN(n, 0);
 }
 
 static void blk_settle(struct virtio_dev *dev)

@@ -44,5 +44,6 @@ void loop_remove(struct loop *loop, struct loop_watch *w);
  */
 int loop_wait(struct loop *loop, nsec_t deadline);
 
-/* The same without a deadline, and callbacks are made with @lock held, which is free meanwhile. */
-int loop_wait_locked(struct loop *loop, pthread_mutex_t *lock);
+/* The same without a deadline, and callbacks are made with @lock held, which is free meanwhile; under
+ * it, @turns is one more. */
+int loop_wait_locked(struct loop *loop, pthread_mutex_t *lock, uint64_t *turns);

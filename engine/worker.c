@@ -53,7 +53,7 @@ static void *worker_main(void *arg)
 
 	sem_post(&w->has_begun);
 	do
-		ret = loop_wait_locked(&w->loop, &w->lock);
+		ret = loop_wait_locked(&w->loop, &w->lock, &w->turns);
 	while (ret >= 0 || ret == -EINTR);
 	if (ret != -ECANCELED)
 		log_warn("the device thread ends: %s", strerrordesc_np(-ret));
@@ -93,6 +93,7 @@ void worker_stop(struct worker *w)
 void worker_lock(struct worker *w)
 {
 	pthread_mutex_lock(&w->lock);
+	w->turns++;
 }
 
 void worker_unlock(struct worker *w)

@@ -23,6 +23,7 @@ struct worker {
 	pthread_t thread;
 	sem_t has_begun; /* the thread has */
 	pthread_mutex_t lock;
+	uint64_t turns; /* times that somebody has had the lock; under it */
 	bool has_loop, is_running;
 	int ret; /* what ended the thread, when it was not asked to; under the lock */
 };

@@ -93,11 +93,21 @@ static bool had_faults(struct rewind *r, const struct machine *m)
 	return had;
 }
 
+/* Has a device been at work since, which may have written to guest memory on another thread? */
+static bool had_devices(struct rewind *r, const struct machine *m)
+{
+	uint64_t now = m->vm.worker.turns; /* with our own */
+	bool had = now != r->turns + 1;
+
+	r->turns = now;
+	return had;
+}
+
 /* Returns whether the process may have got copies of pages: by a fault that KVM handled for the
  * guest, also by a worker thread, or by one of its own. */
 static bool look_at_counts(struct rewind *r, struct machine *m, struct vcpu_since since[])
 {
-	bool copies = had_faults(r, m);
+	bool copies = had_faults(r, m) | had_devices(r, m);
 
 	for (uint32_t i = 0; i < m->vm.nvcpus; i++) {
 		since[i] = vcpu_counts_look(&m->vm.vcpus[i].counts, m->vm.kvm);

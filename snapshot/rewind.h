@@ -71,6 +71,7 @@ struct rewind {
 	bool is_alone;	     /* no other process has the window */
 	long faults;	     /* of this thread, at the last rewind */
 	pid_t thread;
+	uint64_t turns; /* of the machine's worker, at the last rewind */
 	uint32_t nareas;
 	struct rewind_area areas[REWIND_MAX_AREAS];
 	struct rewind_page *owned;

@@ -26,6 +26,7 @@ extern const uint8_t kindling_elf_start[], kindling_elf_end[];
 
 static uint64_t ram_size = 64u << 20;
 static const struct kind *kind = &kind_kindling;
+static const struct disks *disks;
 
 void booted_ram(uint64_t size)
 {
@@ -35,6 +36,11 @@ void booted_ram(uint64_t size)
 void booted_kind(const struct kind *wanted)
 {
 	kind = wanted;
+}
+
+void booted_disks(const struct disks *d)
+{
+	disks = d;
 }
 
 unsigned int slow(void)
@@ -68,12 +74,16 @@ void booted_shell(struct booted *b)
 	struct err err = { 0 };
 
 	cr_assert(eq(int, kvm_open(&b->kvm, &err), 0), "%s", err.text);
-	cr_assert(eq(int, kind_shape(kind, &b->kvm, &b->kvm.cpuid, ram_size, 0, &shape, NULL),
+	cr_assert(eq(int,
+		     kind_shape(kind, &b->kvm, &b->kvm.cpuid, ram_size, disks ? disks->n : 0,
+				&shape, NULL),
 		     0));
 	b->mailbox_fd = mailbox_memfd(&err);
 	cr_assert(ge(int, b->mailbox_fd, 0), "%s", err.text);
 	cr_assert(eq(int, machine_create(&b->machine, &b->kvm, &shape, b->mailbox_fd, &err), 0),
 		  "%s", err.text);
+	if (disks)
+		cr_assert(eq(int, machine_attach(&b->machine, disks, &err), 0), "%s", err.text);
 }
 
 void booted_make(struct booted *b, const char *program, const char *const *argv)

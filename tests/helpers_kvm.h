@@ -33,6 +33,8 @@ struct booted {
 void booted_ram(uint64_t size);
 /* Machines booted and frozen from here on have the devices of this kind; kindling's to begin with. */
 void booted_kind(const struct kind *kind);
+/* They have these drives, too. */
+void booted_disks(const struct disks *disks);
 /* A shell with nothing in it. */
 void booted_shell(struct booted *b);
 void booted_make(struct booted *b, const char *program, const char *const *argv);

@@ -7,7 +7,7 @@
 #	thawd	what `make demo-thawd`, `make bench-thawd` and tests of thawd need besides
 #	style	what `make fuzz`, `make check-style` and a build with clang need besides
 #	tcg	what `make test-tcg` needs besides
-#	linux	what `make linux-guest` needs besides
+#	linux	what `make linux-guest`, `make demo-linux` and `make check-linux` need besides
 #	bench	what `make bench` needs besides
 # shellcheck disable=SC2086 # lists of package names are split on purpose
 set -eu
@@ -20,7 +20,7 @@ thawd='awscli curl wrk'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
 tcg='qemu-system-x86 busybox-static cpio xz-utils'
 linux='linux-source-6.12 flex bison bc libelf-dev libssl-dev xz-utils cpio kmod patch musl-tools busybox-static
-	debootstrap erofs-utils'
+	debootstrap erofs-utils e2fsprogs'
 bench='qemu-system-x86'
 
 if [ $# -eq 0 ]; then

@@ -156,13 +156,15 @@ static void obey(const struct blk_order *o)
 			offer(o, slot, begun++);
 	}
 	notify(old);
-	for (; done < o->n; done++) {
-		uint32_t slot = take(o);
-
+	while (done < o->n) {
 		old = avail.idx;
-		if (begun == o->n)
-			continue;
-		offer(o, slot, begun++);
+		do {
+			uint32_t slot = take(o);
+
+			done++;
+			if (begun < o->n)
+				offer(o, slot, begun++);
+		} while (*(volatile uint16_t *)&used.idx != seen);
 		notify(old);
 	}
 }
