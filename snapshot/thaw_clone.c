@@ -231,6 +231,13 @@ void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamp
 	handle_stamps(&clone->phases, stamps);
 }
 
+uint64_t thaw_clone_emulated(const struct thaw_clone *clone)
+{
+	const struct vm *vm = &clone->machine.vm;
+
+	return vcpu_counts_emulated(vm->kvm, vm->vcpus[0].fd);
+}
+
 /* ---- snapshots ---- */
 
 int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clone,
