@@ -124,13 +124,15 @@ int fork_look(struct fork *f, struct machine *m, const struct pages *pages, stru
 	return ret < 0 ? ret : find_changed(f, &m->vm.mem, pages, err);
 }
 
-static int take_disks(struct fork *f, struct machine *m, struct err *err)
+static int take_all(struct fork *f, struct machine *m, const struct pages *pages,
+		    struct err *err)
 {
-	int ret;
+	int ret = fork_look(f, m, pages, err);
 
-	worker_lock(&m->vm.worker);
-	ret = disk_files_take(f->disk_files, &m->vm, err);
-	worker_unlock(&m->vm.worker);
+	if (ret == 0)
+		ret = copy_changed(f, &m->vm.mem, err);
+	if (ret == 0)
+		ret = disk_files_take(f->disk_files, &m->vm, err);
 	f->has_disks = ret == 0;
 	return ret;
 }
@@ -147,13 +149,11 @@ int fork_begin(struct fork *f, struct machine *m, const struct template *t, stru
 		ret = pages_open(&pages, err);
 	if (ret < 0)
 		return ret;
-	ret = fork_look(f, m, &pages, err);
+	worker_lock(&m->vm.worker);
+	ret = take_all(f, m, &pages, err);
+	worker_unlock(&m->vm.worker);
 	f->template = t;
 	pages_close(&pages);
-	if (ret == 0)
-		ret = copy_changed(f, &m->vm.mem, err);
-	if (ret == 0)
-		ret = take_disks(f, m, err);
 	f->stats.pause_ns = clock_monotonic() - start;
 	return ret;
 }

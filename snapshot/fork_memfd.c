@@ -110,14 +110,17 @@ int fork_send(struct machine *m, const struct pages *pages, int fd, struct err *
 {
 	struct state_writer state = { 0 };
 	struct fork f;
-	int ret = fork_look(&f, m, pages, err);
+	int ret;
 
+	worker_lock(&m->vm.worker);
+	ret = fork_look(&f, m, pages, err);
 	if (ret == 0)
 		ret = machine_state_encode(&f.state, &state, err);
 	if (ret == 0)
 		ret = put_head(&f, &state, fd, err);
 	if (ret == 0)
 		ret = put_pages(&f, &m->vm.mem, fd, err);
+	worker_unlock(&m->vm.worker);
 	state_writer_fini(&state);
 	fork_close(&f);
 	return ret;

@@ -39,7 +39,11 @@ int machine_state_init_for(struct machine_state *s, const struct machine *m,
 			   struct err *err) must_check;
 void machine_state_fini(struct machine_state *s);
 
-/* Complete pending exits and copy everything out. The vCPUs are stopped. */
+/*
+ * machine_state_save - have devices at rest, complete pending exits and copy everything out. The vCPUs
+ * are stopped. The caller holds the worker's lock until he has memory and drives, too: else a device
+ * goes on in between, and the image is of two moments.
+ */
 int machine_state_save(struct machine_state *s, struct machine *m, struct err *err) must_check;
 
 /* The shape of a machine of this state and RAM layout: with the vCPU's own CPUID, TSC and XCR0,
