@@ -181,10 +181,8 @@ static int verify_all(struct rewind *r, struct machine *m, struct err *err)
 		ret = verify_memory(r, m, err);
 	if (ret == 0)
 		ret = machine_state_init(&is, want->nvcpus, &want->list, err);
-	worker_lock(&m->vm.worker);
 	if (ret == 0)
 		ret = machine_state_save(&is, m, err);
-	worker_unlock(&m->vm.worker);
 	if (ret == 0)
 		ret = verify_state(&is, want, &m->vm, err);
 	machine_state_fini(&is);
