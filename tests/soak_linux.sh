@@ -43,7 +43,7 @@ generation() { # FROM TO
 	good_event "a thawed machine" "$WORK/sock" check
 	"$THAW" snapshot --no-sync -o "$2" "$WORK/sock" >/dev/null || bad "is frozen" ""
 	[ $((rounds % 3)) -ne 0 ] || good_event "goes on after a fork" "$WORK/sock" check
-	leave
+	linux_stop
 }
 
 # How each round's layer is started once more.
@@ -81,7 +81,7 @@ measure() { # PID: $rss in KiB, $fds
 
 stayer_begin() {
 	serve "$image" "$WORK/stayer.sock" || bad "a machine that stays" ""
-	stayer=$server
+	stayer=$linux_server
 }
 
 stayer_event() {
@@ -102,8 +102,8 @@ stayer_end() {
 	else
 		not_ok "it has $rss KiB, expected up to $rss_max"
 	fi
-	server=$stayer
-	leave
+	linux_server=$stayer
+	linux_stop
 }
 
 make_disk

@@ -77,7 +77,7 @@ for generation in $(seq "$generations"); do
 	first_event "$generation"
 	expect_good "$generation" "$event"
 	expect_status 0 "generation $generation: is frozen" "$THAW" snapshot --no-sync -o "$child" "$sock"
-	leave
+	linux_stop
 	sleep 2 # so that timers are due by then
 done
 expect_status 0 "the last layer is whole" "$THAW" verify "$child"
