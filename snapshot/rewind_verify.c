@@ -186,16 +186,8 @@ static int verify_all(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = verify_state(&is, want, &m->vm, err);
 	machine_state_fini(&is);
-	return ret < 0 ? ret : reload_devices(want, m, err);
-}
-
-int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
-{
-	int ret;
-
-	worker_lock(&m->vm.worker);
-	ret = verify_all(r, m, err);
-	worker_unlock(&m->vm.worker);
+	if (ret == 0)
+		ret = reload_devices(want, m, err);
 	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
 }
 
