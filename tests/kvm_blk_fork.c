@@ -5,12 +5,16 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "engine/err.h"
-#include "snapshot/fork.h"
+#include "engine/pages.h"
+#include "snapshot/fork_memfd.h"
+#include "snapshot/overlay_file.h"
 #include "snapshot/thaw.h"
 #include "tests/guest/kernels/blk.h"
 #include "tests/helpers_image.h"
@@ -93,6 +97,69 @@ Test(blk_fork, an_image_of_a_machine_with_requests_on_their_way, .timeout = 240)
 		expect_whole(&c.machine, i);
 		clone_free(&c);
 	}
+	end();
+}
+
+/* ---- what a process that was taken over hands over ---- */
+
+static uint8_t *honest, *blocks; /* all that was sent, and the blocks of the drive in it */
+static size_t size;
+
+static void send_honestly(struct clone *c, int fd)
+{
+	struct pages pages;
+
+	ask(&c->machine, BLK_FILL, 7);
+	cr_assert(eq(int, pages_open(&pages, &err), 0), "%s", err.text);
+	cr_assert(eq(int, fork_send(&c->machine, &pages, fd, &err), 0), "%s", err.text);
+	pages_close(&pages);
+	size = (size_t)lseek(fd, 0, SEEK_END);
+	honest = malloc(size);
+	cr_assert(eq(sz, (size_t)pread(fd, honest, size, 0), size));
+	blocks = memmem(honest, size, OVERLAY_FILE_MAGIC, 8);
+	cr_assert(ne(ptr, blocks, NULL));
+}
+
+static int receive_with(int fd, size_t off, uint8_t flip)
+{
+	struct fork fork;
+	int ret;
+
+	blocks[off] ^= flip;
+	cr_assert(eq(sz, (size_t)pwrite(fd, honest, size, 0), size));
+	blocks[off] ^= flip;
+	ret = fork_receive(&fork, &f.kvm, &f.template, fd, &err);
+	fork_close(&fork);
+	return ret;
+}
+
+Test(blk_fork, blocks_that_are_not_what_they_say_are_refused, .timeout = 240)
+{
+	static const size_t flipped[] = {
+		0,  /* magic */
+		8,  /* version */
+		16, /* size of the drive */
+		24, /* blocks */
+		32, /* CRC of the table */
+		64, /* an entry of it */
+		64 + BLK_DEPTH * (BLK_REQUEST / BLOCKS_SIZE) * 16 + BLOCKS_SIZE, /* a block */
+	};
+	static struct clone c;
+	int fd;
+
+	begin();
+	frozen_from(&f, &b.machine);
+	clone_make(&c, &f, &tier_map);
+	fd = fork_memfd(&f.template, &err);
+	cr_assert(ge(int, fd, 0), "%s", err.text);
+	send_honestly(&c, fd);
+	for (size_t i = 0; i < ARRAY_SIZE(flipped); i++)
+		cr_expect(eq(int, receive_with(fd, flipped[i], 0x10), -EPROTO), "%zu: %s", i,
+			  err.text);
+	cr_expect(eq(int, receive_with(fd, 0, 0), 0), "%s", err.text);
+	free(honest);
+	close(fd);
+	clone_free(&c);
 	end();
 }
 
