@@ -193,15 +193,22 @@ static int rewind_all(struct rewind *r, struct machine *m, struct err *err)
 	return ret < 0 ? ret : machine_renew(m, &now, err);
 }
 
+int rewind_resting(struct rewind *r, struct machine *m, struct err *err)
+{
+	int ret = vm_drain(&m->vm, err);
+
+	if (ret == 0)
+		ret = rewind_all(r, m, err);
+	r->stats.rewinds++;
+	return ret < 0 ? err_wrap(err, ret, "rewind") : 0;
+}
+
 int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 {
 	int ret;
 
 	worker_lock(&m->vm.worker);
-	ret = vm_drain(&m->vm, err);
-	if (ret == 0)
-		ret = rewind_all(r, m, err);
+	ret = rewind_resting(r, m, err);
 	worker_unlock(&m->vm.worker);
-	r->stats.rewinds++;
-	return ret < 0 ? err_wrap(err, ret, "rewind") : 0;
+	return ret;
 }

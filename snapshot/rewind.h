@@ -17,6 +17,7 @@
 
 struct err;
 struct machine;
+struct phases;
 struct template;
 
 /* Ours: rewinds for which a page was never different before it is given back, once. */
@@ -107,6 +108,9 @@ void rewind_close(struct rewind *r);
  */
 int rewind_machine(struct rewind *r, struct machine *m, struct err *err) must_check;
 
+/* The part of it for who holds the worker's lock. */
+int rewind_resting(struct rewind *r, struct machine *m, struct err *err) must_check;
+
 /*
  * rewind_verify - right after rewind_machine: is everything what it was? Reads all memory and
  * all state. Exempt is what has to differ: TSC and its deadline, the APIC's current count, the
@@ -114,3 +118,10 @@ int rewind_machine(struct rewind *r, struct machine *m, struct err *err) must_ch
  * Errors: -EILSEQ, naming the first difference.
  */
 int rewind_verify(struct rewind *r, struct machine *m, struct err *err) must_check;
+
+/*
+ * rewind_stamped - rewind_machine, with its stamp in @phases, and if @verify, rewind_verify before any
+ * device goes on with what the template has in its rings.
+ */
+int rewind_stamped(struct rewind *r, struct machine *m, bool verify, struct phases *phases,
+		   struct err *err) must_check;

@@ -186,7 +186,9 @@ static int verify_all(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = verify_state(&is, want, &m->vm, err);
 	machine_state_fini(&is);
-	return ret < 0 ? ret : reload_devices(want, m, err);
+	if (ret == 0)
+		ret = reload_devices(want, m, err);
+	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
 }
 
 int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
@@ -196,5 +198,19 @@ int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 	worker_lock(&m->vm.worker);
 	ret = verify_all(r, m, err);
 	worker_unlock(&m->vm.worker);
-	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
+	return ret;
+}
+
+int rewind_stamped(struct rewind *r, struct machine *m, bool verify, struct phases *phases,
+		   struct err *err)
+{
+	int ret;
+
+	worker_lock(&m->vm.worker);
+	ret = rewind_resting(r, m, err);
+	phase_mark(phases, PHASE_RELEASED);
+	if (ret == 0 && verify)
+		ret = verify_all(r, m, err);
+	worker_unlock(&m->vm.worker);
+	return ret;
 }

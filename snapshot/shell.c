@@ -205,12 +205,10 @@ static void shell_rewind(struct shell *s, const struct packet_msg *msg,
 {
 	int ret = ready_rewind(s, &answer->err);
 
-	if (ret == 0)
-		ret = rewind_machine(&s->rewind, &s->machine, &answer->err);
 	s->phases = (struct phases){ 0 };
-	phase_mark(&s->phases, PHASE_RELEASED);
-	if (ret == 0 && msg->value != 0)
-		ret = rewind_verify(&s->rewind, &s->machine, &answer->err);
+	if (ret == 0)
+		ret = rewind_stamped(&s->rewind, &s->machine, msg->value != 0, &s->phases,
+				     &answer->err);
 	answer->type = PACKET_REWOUND;
 	answer->ret = ret;
 	answer->phases = s->phases;

@@ -203,12 +203,10 @@ int thaw_clone_rewind(struct thaw_clone *clone, int verify, struct thaw_err *err
 	if (ret == 0)
 		ret = clone_ready_rewind(clone, handle_err(err));
 	if (ret == 0)
-		ret = rewind_machine(&clone->rewind, &clone->machine, handle_err(err));
-	if (ret < 0)
-		return ret;
-	phase_mark(&clone->phases, PHASE_RELEASED);
-	clone->is_rewound = true;
-	return verify ? rewind_verify(&clone->rewind, &clone->machine, handle_err(err)) : 0;
+		ret = rewind_stamped(&clone->rewind, &clone->machine, verify != 0,
+				     &clone->phases, handle_err(err));
+	clone->is_rewound |= ret == 0;
+	return ret;
 }
 
 void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rewinds)
