@@ -190,7 +190,12 @@ soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 PAUSE_PERCENT=20 KILLS=500 SLOTS=1000 sh tests/run.sh $(soak_tests)
 soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
--include guest/linux/linux.mk tests/tcg/tcg.mk
+# A Linux guest with a disk under load, frozen and thawed for SOAK_SECONDS (180).
+soak-linux: all
+	$Qsh tools/deps.sh build linux
+	+$Q$(sub) linux-guest-run $(linux_tests)
+	$QTEST_LIMIT_S=$$(($${SOAK_SECONDS:-180} + 900)) REQUIRE_LINUX=1 THAW=$(thaw) sh tests/run.sh tests/soak_linux.sh
+-include guest/linux/linux.mk tests/linux/linux.mk tests/tcg/tcg.mk
 -include bench/bench.mk bench/thawd/thawd.mk
 
 demo:

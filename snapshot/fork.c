@@ -126,13 +126,20 @@ int fork_look(struct fork *f, struct machine *m, const struct pages *pages, stru
 
 static int take_disks(struct fork *f, struct machine *m, struct err *err)
 {
-	int ret;
+	int ret = disk_files_take(f->disk_files, &m->vm, err);
 
-	worker_lock(&m->vm.worker);
-	ret = disk_files_take(f->disk_files, &m->vm, err);
-	worker_unlock(&m->vm.worker);
 	f->has_disks = ret == 0;
 	return ret;
+}
+
+/* All of @m, whose devices rest. */
+static int take(struct fork *f, struct machine *m, const struct pages *pages, struct err *err)
+{
+	int ret = fork_look(f, m, pages, err);
+
+	if (ret == 0)
+		ret = copy_changed(f, &m->vm.mem, err);
+	return ret < 0 ? ret : take_disks(f, m, err);
 }
 
 int fork_begin(struct fork *f, struct machine *m, const struct template *t, struct err *err)
@@ -147,13 +154,11 @@ int fork_begin(struct fork *f, struct machine *m, const struct template *t, stru
 		ret = pages_open(&pages, err);
 	if (ret < 0)
 		return ret;
-	ret = fork_look(f, m, &pages, err);
+	worker_lock(&m->vm.worker);
+	ret = take(f, m, &pages, err);
+	worker_unlock(&m->vm.worker);
 	f->template = t;
 	pages_close(&pages);
-	if (ret == 0)
-		ret = copy_changed(f, &m->vm.mem, err);
-	if (ret == 0)
-		ret = take_disks(f, m, err);
 	f->stats.pause_ns = clock_monotonic() - start;
 	return ret;
 }

@@ -86,19 +86,14 @@ static int vcpus_save(struct machine_state *s, struct machine *m, struct err *er
 
 int machine_state_save(struct machine_state *s, struct machine *m, struct err *err)
 {
-	int ret;
-
-	worker_lock(&m->vm.worker);
 	/* First: what is still to come may raise an interrupt. */
-	ret = vm_drain(&m->vm, err);
+	int ret = vm_drain(&m->vm, err);
+
 	if (ret == 0)
 		ret = vcpus_save(s, m, err);
 	if (ret == 0)
 		ret = vm_state_save(&m->vm, &s->vm, err);
-	if (ret == 0)
-		ret = devices_save(s, m, err);
-	worker_unlock(&m->vm.worker);
-	return ret;
+	return ret < 0 ? ret : devices_save(s, m, err);
 }
 
 void machine_state_shape(const struct machine_state *s, const struct mem *mem,

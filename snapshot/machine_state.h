@@ -39,7 +39,11 @@ int machine_state_init_for(struct machine_state *s, const struct machine *m,
 			   struct err *err) must_check;
 void machine_state_fini(struct machine_state *s);
 
-/* Complete pending exits and copy everything out. The vCPUs are stopped. */
+/*
+ * machine_state_save - complete pending exits and copy everything out. The vCPUs are stopped. The
+ * caller holds the worker's lock, and goes on to hold it until what belongs to the state is copied,
+ * too, memory and drives: a device that finds a request in its ring would change all three.
+ */
 int machine_state_save(struct machine_state *s, struct machine *m, struct err *err) must_check;
 
 /* The shape of a machine of this state and RAM layout: with the vCPU's own CPUID, TSC and XCR0,

@@ -163,17 +163,15 @@ static int verify_devices(const struct machine *m, const struct machine_state *w
 static int reload_devices(const struct machine_state *want, struct machine *m, struct err *err)
 {
 	struct vcpu_tsc_now now;
-	int ret;
+	int ret = machine_devices_load(want, m, err);
 
-	worker_lock(&m->vm.worker);
-	ret = machine_devices_load(want, m, err);
-	worker_unlock(&m->vm.worker);
 	if (ret == 0)
 		ret = vcpu_tsc_read(m->vm.vcpus[0].fd, &now, err);
 	return ret < 0 ? ret : machine_renew(m, &now, err);
 }
 
-int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
+/* Everything of it is at rest. */
+static int verify_all(struct rewind *r, struct machine *m, struct err *err)
 {
 	const struct machine_state *want = &r->template->state;
 	struct machine_state is = { 0 };
@@ -183,12 +181,22 @@ int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 		ret = verify_memory(r, m, err);
 	if (ret == 0)
 		ret = machine_state_init(&is, want->nvcpus, &want->list, err);
+	worker_lock(&m->vm.worker);
 	if (ret == 0)
 		ret = machine_state_save(&is, m, err);
+	worker_unlock(&m->vm.worker);
 	if (ret == 0)
 		ret = verify_state(&is, want, &m->vm, err);
 	machine_state_fini(&is);
-	if (ret == 0)
-		ret = reload_devices(want, m, err);
+	return ret < 0 ? ret : reload_devices(want, m, err);
+}
+
+int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
+{
+	int ret;
+
+	worker_lock(&m->vm.worker);
+	ret = verify_all(r, m, err);
+	worker_unlock(&m->vm.worker);
 	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
 }

@@ -74,6 +74,7 @@ static int clone_make(struct thaw_clone *c, struct err *err)
 		return ret;
 	if (c->log)
 		c->machine.mailbox->ops = (struct mailbox_ops){ .log = clone_log, .arg = c };
+	machine_log_serial(&c->machine);
 	ret = restore_prepare(&c->machine, &c->template->template, c->template->tier, err);
 	if (ret < 0)
 		machine_destroy(&c->machine);

@@ -215,7 +215,9 @@ static void thaw(struct machine *to, struct machine *from)
 
 	cr_assert(eq(int, machine_state_init_for(&saved, from, &err), 0), "%s", err.text);
 	cr_assert(eq(int, machine_state_init_for(&loaded, to, &err), 0), "%s", err.text);
+	worker_lock(&from->vm.worker);
 	cr_assert(eq(int, machine_state_save(&saved, from, &err), 0), "%s", err.text);
+	worker_unlock(&from->vm.worker);
 	cr_assert(eq(int, machine_state_encode(&saved, &w, &err), 0), "%s", err.text);
 	cr_assert(eq(int, state_file_parse(&f, w.buf, w.len, &err), 0), "%s", err.text);
 	cr_assert(eq(int, machine_state_decode(&loaded, &f, &err), 0), "%s", err.text);

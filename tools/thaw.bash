@@ -30,7 +30,7 @@ _thaw_words() {
 }
 
 _thaw() {
-	local commands="build run boot snapshot flatten inspect verify bench fn top version help"
+	local commands="build run boot snapshot flatten drive inspect verify bench fn top version help"
 	local guest="--mem --files --env" thawd="--at --cacert --cert --key"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]}
@@ -66,7 +66,7 @@ _thaw() {
 		return
 		;;
 	-o | --output | --files | --payload-file | --timeline | --sample | --png | --out | --listen | --connect | \
-		--cacert | --cert | --key)
+		--cacert | --cert | --key | --base)
 		_thaw_words "$cur" ""
 		return
 		;;
@@ -93,6 +93,7 @@ _thaw() {
 		fi
 		;;
 	flatten) _thaw_image "$cur" "-o --output --parent --raw --no-sync" ;;
+	drive) _thaw_image "$cur" "-o --output --base --parent" ;;
 	inspect) _thaw_image "$cur" "--state --json --png --parent" ;;
 	verify) _thaw_image "$cur" "--json --parent" ;;
 	bench) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --out --json" ;;

@@ -99,10 +99,7 @@ static int open_with(struct bare *b, const struct kvm *kvm, const struct program
 	int ret;
 
 	memset(b, 0, sizeof(*b));
-	ret = kind_shape(&kind_kindling, kvm, &kvm->cpuid, MEM_HUGE_SIZE, 0, &shape,
-			 cmd_err(err));
-	if (ret < 0)
-		return ret;
+	kind_shape(&kind_kindling, kvm, &kvm->cpuid, MEM_HUGE_SIZE, 0, &shape);
 	b->mailbox_fd = mailbox_memfd(cmd_err(err));
 	if (b->mailbox_fd < 0)
 		return b->mailbox_fd;
