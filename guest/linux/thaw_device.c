@@ -28,8 +28,9 @@
 
 #include "guest/abi.h"
 
-#define REQUEST_MAX 0x20000u /* ours: of one transfer; the kernel makes several of a longer one */
-#define NDEVICES    5
+#define REQUEST_MAX                                                                            \
+	0x20000u /* ours: of one transfer; the kernel makes several of a longer one */
+#define NDEVICES 5
 
 static volatile struct abi_mailbox *box;
 static volatile uint32_t *doorbells;
