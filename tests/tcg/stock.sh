@@ -78,6 +78,8 @@ stock_clones() {
 		END { print n }' "$WORK/one" "$WORK/two")" 4
 	expect_match "a file on the disk is read back" "$(tail -n 1 "$WORK/one")" '^[0-9]+$'
 	expect_equal "no clone sees the other's" "$(grep -c '^new$' "$WORK/two")" 0
+	clone 'echo a clone >/dev/console; sleep 1' >"$WORK/one"
+	expect_match "what one prints on its console is shown" "$(cat "$WORK/err")" '^a clone'
 }
 
 stock_tiers() {
