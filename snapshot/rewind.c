@@ -195,13 +195,10 @@ static int rewind_all(struct rewind *r, struct machine *m, struct err *err)
 
 int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 {
-	int ret;
+	int ret = vm_drain(&m->vm, err);
 
-	worker_lock(&m->vm.worker);
-	ret = vm_drain(&m->vm, err);
 	if (ret == 0)
 		ret = rewind_all(r, m, err);
-	worker_unlock(&m->vm.worker);
 	r->stats.rewinds++;
 	return ret < 0 ? err_wrap(err, ret, "rewind") : 0;
 }

@@ -207,8 +207,10 @@ Test(blk, a_rewind_takes_back_what_was_written, .timeout = 240)
 	for (uint64_t i = 2; i < 12; i++) {
 		ask(&c.machine, BLK_CHECK, FEW, 1);
 		ask(&c.machine, BLK_FILL, FEW / (uint32_t)i, i);
+		worker_lock(&c.machine.vm.worker);
 		cr_assert(eq(int, rewind_machine(&rewind, &c.machine, &err), 0), "%s",
 			  err.text);
+		worker_unlock(&c.machine.vm.worker);
 		cr_expect(eq(u64, disk_of(&c.machine)->overlay.count, 0));
 	}
 	rewind_close(&rewind);

@@ -92,8 +92,10 @@ Test(virtio, requests_are_served_after_restore_and_rewind_and_no_two_are_alike, 
 		  err.text);
 	r[0] = ask(&c.machine);
 	for (int i = 0; i < 20; i++) {
+		worker_lock(&c.machine.vm.worker);
 		cr_assert(eq(int, rewind_machine(&rewind, &c.machine, &err), 0), "%s",
 			  err.text);
+		worker_unlock(&c.machine.vm.worker);
 		again = ask(&c.machine);
 		cr_expect(ne(int, memcmp(r[0].first, again.first, VIRTIO_BYTES), 0));
 		r[0] = again;
