@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "devices/ioapic.h"
 #include "devices/serial.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
@@ -47,7 +48,7 @@ static int noise; /* a descriptor that always has something */
 /* What came of it all. */
 static struct {
 	uint64_t machines, lived, crashed, late, paused, verified, saved;
-	uint64_t kicks, interrupts, violations, blocks, errors, input;
+	uint64_t kicks, interrupts, edges, refused, violations, blocks, errors, input;
 } sum;
 
 static unsigned long number_of(const char *name, unsigned long otherwise)
@@ -161,6 +162,11 @@ static void make(struct life *l, const struct frozen *from, const struct tier *t
 	fence(l);
 }
 
+static const struct ioapic *ioapic_of(const struct vm *vm)
+{
+	return container_of(vm_device(vm, &ioapic_type), struct ioapic, dev);
+}
+
 static void add_counters(const struct vm *vm)
 {
 	for (uint32_t i = 0; i < vm->ndevices; i++) {
@@ -180,6 +186,8 @@ static void add_counters(const struct vm *vm)
 			sum.violations += virtio_of(dev)->violations;
 		}
 	}
+	sum.edges += ioapic_of(vm)->delivered;
+	sum.refused += ioapic_of(vm)->refused;
 	sum.input += serial_of(vm)->received + virtio_console_of(vm)->s.in_bytes;
 }
 
@@ -315,10 +323,10 @@ Test(scribble, harms_only_the_guest, .timeout = 7200)
 		    sum.machines, sum.lived, sum.crashed, sum.late, sum.paused, sum.verified,
 		    sum.saved);
 	cr_log_info("devices: %" PRIu64 " kicks, %" PRIu64 " interrupts, %" PRIu64
-		    " violations, %" PRIu64 " bytes in; disks: %" PRIu64 " requests, %" PRIu64
-		    " refused or failed",
-		    sum.kicks, sum.interrupts, sum.violations, sum.input, sum.blocks,
-		    sum.errors);
+		    " sent, %" PRIu64 " refused, %" PRIu64 " violations, %" PRIu64
+		    " bytes in; disks: %" PRIu64 " requests, %" PRIu64 " refused or failed",
+		    sum.kicks, sum.interrupts, sum.edges, sum.refused, sum.violations,
+		    sum.input, sum.blocks, sum.errors);
 	/* Else this tests nothing. */
 	cr_expect(gt(u64, sum.lived, sum.machines));
 	cr_expect(gt(u64, sum.kicks, sum.machines));
