@@ -133,7 +133,7 @@ static void *kick_now_and_then(void *arg)
 	struct life *l = arg;
 
 	while (!__atomic_load_n(&l->is_over, __ATOMIC_RELAXED)) {
-		usleep(1500);
+		usleep(1500 * slow());
 		vcpu_kick(&l->clone.machine.vm.vcpus[0]);
 	}
 	return NULL;

@@ -23,7 +23,8 @@
 #define TABLE_GPA   0x828000u /* an indirect table, */
 #define BUFFERS_GPA 0x830000u /* and what descriptors point to */
 #define BUFFERS	    0x100000u
-#define APIC_SIVR   0xf0u /* SDM vol. 3A, table 11-1 */
+#define APIC_SIVR   0xf0u    /* SDM vol. 3A, table 11-1 */
+#define SMI_GPA	    0x38000u /* SDM vol. 3C, 32.3.1: where a system management interrupt begins */
 
 static uint64_t state;
 
@@ -336,6 +337,7 @@ void kernel_main(const struct abi_boot_info *info)
 {
 	(void)info;
 	map_mailbox();
+	*(volatile uint16_t *)(uintptr_t)SMI_GPA = 0xaa0f; /* rsm: it was nothing */
 	open_pages();
 	enter_ring3(ring3_main);
 }
