@@ -31,7 +31,7 @@ make_disk() {
 		cp "$DATA_DISK" "$disk"
 	else
 		truncate -s 64M "$disk"
-		mkfs.ext4 -q -F -b 4096 "$disk"
+		mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0 "$disk"
 	fi
 }
 

@@ -50,7 +50,7 @@ generation() { # FROM TO
 
 # How each round's layer is started once more: all ways that there are for layers.
 start_options() {
-	set -- '--tier eager' '--tier map' '--shells 2 -n 3' '--tier warm -n 3 --verify' '--tier auto'
+	set -- '--tier eager' '--tier map' '--shells 2 -n 2' '--tier warm -n 2 --verify' '--tier auto'
 	shift $((rounds % $#))
 	echo "$1"
 }
