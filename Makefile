@@ -163,6 +163,13 @@ check:
 	+$Q$(sub) check-run
 check-run: all $(unit) $(kvm) $(servers) $(load) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
+# Of Linux guests, which take seconds to boot: skipped where `make linux-guest` was not made, and
+# failures there with REQUIRE_LINUX=1.
+check-linux:
+	$Qsh tools/deps.sh build check thawd
+	+$Q$(sub) check-linux-run
+check-linux-run: all $(load) $(samples) $(guest_tests)
+	$(run) $(wildcard tests/linux/*.sh)
 asan:
 	+$Q$(sub) MODE=asan asan-run
 asan-run: $(thaw) $(unit) $(kvm) $(samples) $(guest_tests)
@@ -277,7 +284,8 @@ uninstall:
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+.PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run check-linux \
+	check-linux-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:
