@@ -107,8 +107,9 @@ static bool had_devices(struct rewind *r, const struct machine *m)
  * guest, also by a worker thread, or by one of its own. */
 static bool look_at_counts(struct rewind *r, struct machine *m, struct vcpu_since since[])
 {
-	bool copies = had_faults(r, m) | had_devices(r, m);
+	bool copies = had_faults(r, m);
 
+	copies |= had_devices(r, m); /* both take down what is so now */
 	for (uint32_t i = 0; i < m->vm.nvcpus; i++) {
 		since[i] = vcpu_counts_look(&m->vm.vcpus[i].counts, m->vm.kvm);
 		copies |= !since[i].faultless;
