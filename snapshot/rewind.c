@@ -107,12 +107,13 @@ static bool had_devices(struct rewind *r, const struct machine *m)
  * guest, also by a worker thread, or by one of its own. */
 static bool look_at_counts(struct rewind *r, struct machine *m, struct vcpu_since since[])
 {
-	bool copies = had_faults(r, m);
+	bool devices = had_devices(r, m), copies = had_faults(r, m) | devices;
 
-	copies |= had_devices(r, m); /* both take down what is so now */
 	for (uint32_t i = 0; i < m->vm.nvcpus; i++) {
 		since[i] = vcpu_counts_look(&m->vm.vcpus[i].counts, m->vm.kvm);
 		copies |= !since[i].faultless;
+		/* Their interrupt may be in the local APIC, and of that KVM has counted nothing yet. */
+		since[i].quiet &= !devices;
 	}
 	return copies;
 }
@@ -197,7 +198,7 @@ static int rewind_all(struct rewind *r, struct machine *m, struct err *err)
 	return ret < 0 ? ret : machine_renew(m, &now, err);
 }
 
-int rewind_resting(struct rewind *r, struct machine *m, struct err *err)
+int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 {
 	int ret = vm_drain(&m->vm, err);
 
@@ -205,14 +206,4 @@ int rewind_resting(struct rewind *r, struct machine *m, struct err *err)
 		ret = rewind_all(r, m, err);
 	r->stats.rewinds++;
 	return ret < 0 ? err_wrap(err, ret, "rewind") : 0;
-}
-
-int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
-{
-	int ret;
-
-	worker_lock(&m->vm.worker);
-	ret = rewind_resting(r, m, err);
-	worker_unlock(&m->vm.worker);
-	return ret;
 }

@@ -170,8 +170,7 @@ static int reload_devices(const struct machine_state *want, struct machine *m, s
 	return ret < 0 ? ret : machine_renew(m, &now, err);
 }
 
-/* Everything of it is at rest. */
-static int verify_all(struct rewind *r, struct machine *m, struct err *err)
+int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 {
 	const struct machine_state *want = &r->template->state;
 	struct machine_state is = { 0 };
@@ -189,28 +188,4 @@ static int verify_all(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = reload_devices(want, m, err);
 	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
-}
-
-int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
-{
-	int ret;
-
-	worker_lock(&m->vm.worker);
-	ret = verify_all(r, m, err);
-	worker_unlock(&m->vm.worker);
-	return ret;
-}
-
-int rewind_stamped(struct rewind *r, struct machine *m, bool verify, struct phases *phases,
-		   struct err *err)
-{
-	int ret;
-
-	worker_lock(&m->vm.worker);
-	ret = rewind_resting(r, m, err);
-	phase_mark(phases, PHASE_RELEASED);
-	if (ret == 0 && verify)
-		ret = verify_all(r, m, err);
-	worker_unlock(&m->vm.worker);
-	return ret;
 }
