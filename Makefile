@@ -163,6 +163,13 @@ check:
 	+$Q$(sub) check-run
 check-run: all $(unit) $(kvm) $(servers) $(load) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
+# Of Linux guests, which take seconds to boot: skipped where `make linux-guest` was not made, and
+# failures there with REQUIRE_LINUX=1.
+check-linux:
+	$Qsh tools/deps.sh build check thawd
+	+$Q$(sub) check-linux-run
+check-linux-run: all $(load) $(samples) $(guest_tests)
+	$(run) $(wildcard tests/linux/*.sh)
 asan:
 	+$Q$(sub) MODE=asan asan-run
 asan-run: $(thaw) $(unit) $(kvm) $(samples) $(guest_tests)
@@ -179,7 +186,9 @@ fuzz-run: $(fuzzers)
 	$(run) $(fuzzers)
 # What takes minutes: ten thousand rewinds of machines that do their worst, each verified; five
 # hundred kills of zygotes, shells and callers, and of a store and a queue; a thousand machines alive
-# at once; a million random calls of 2,000 machines, under ASan.
+# at once; a million random calls of 2,000 machines, under ASan, and a guest that scribbles over all devices, for
+# SCRIBBLE_SECONDS=60.
+SCRIBBLE_SECONDS ?= 60
 soak:
 	$Qsh tools/deps.sh build check
 	+$Q$(sub) soak-run
@@ -188,8 +197,9 @@ soak_tests := $(addprefix $O/tests/,kvm_rewind kvm_fork kvm_slot_fork kvm_kills 
              test_store_images test_queue_deaths)
 soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 	$QREWINDS=10000 PAUSE_PERCENT=20 KILLS=500 SLOTS=1000 sh tests/run.sh $(soak_tests)
-soak-asan-run: $O/tests/kvm_random_calls $(thaw) $(guest_tests)
-	$QRANDOM_CALLS=1000000 sh tests/run.sh $O/tests/kvm_random_calls
+soak-asan-run: $O/tests/kvm_random_calls $O/tests/kvm_scribble $(thaw) $(guest_tests)
+	$QRANDOM_CALLS=1000000 SCRIBBLE_SECONDS=$(SCRIBBLE_SECONDS) \
+		TEST_LIMIT_S=$$(($(SCRIBBLE_SECONDS) + 600)) sh tests/run.sh $(filter %kvm_random_calls %kvm_scribble,$^)
 # A Linux guest with a disk under load, frozen and thawed for SOAK_SECONDS (180).
 soak-linux: all
 	$Qsh tools/deps.sh build linux
@@ -277,7 +287,8 @@ uninstall:
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+.PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run check-linux \
+	check-linux-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:

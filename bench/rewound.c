@@ -118,8 +118,10 @@ int rewound_measure(struct rewound *r, const struct kvm *kvm, const char *dir,
 		ret = handle(&s, i, cmd_err(err));
 		if (ret == 0 && look)
 			r->changed += changed_pages(&s);
+		worker_lock(&s.machine.vm.worker);
 		if (ret == 0)
 			ret = rewind_machine(&s.rewind, &s.machine, cmd_err(err));
+		worker_unlock(&s.machine.vm.worker);
 		if (look)
 			r->copied += s.rewind.stats.pages_copied - before;
 		r->looked += look;

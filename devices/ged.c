@@ -121,7 +121,9 @@ void ged_post(const struct vm *vm, uint32_t events)
 	irq_pulse(vm, BOARD_GED_GSI);
 }
 
-void ged_press_power(const struct vm *vm)
+void ged_press_power(struct vm *vm)
 {
+	worker_lock(&vm->worker);
 	ged_post(vm, GED_POWER_BUTTON);
+	worker_unlock(&vm->worker);
 }

@@ -56,9 +56,17 @@ void virtio_violation(struct virtio_dev *dev, const char *why)
 			 dev->dev.instance, why, dev->violations);
 }
 
+/* Whoever has looked at its queues meanwhile has found nothing. */
+static void note_absence(struct virtio_dev *dev)
+{
+	for (uint32_t i = 0; i < dev->ops->nqueues; i++)
+		dev->queues[i].is_other = true;
+}
+
 void virtio_break(struct virtio_dev *dev, const char *why)
 {
 	virtio_violation(dev, why);
+	note_absence(dev);
 	dev->s->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	/* 2.1.2: whoever is not ready yet is not told. */
 	if (dev->s->status & VIRTIO_CONFIG_S_DRIVER_OK)
@@ -136,6 +144,7 @@ static void reset(struct virtio_dev *dev)
 {
 	if (dev->ops->settle)
 		dev->ops->settle(dev);
+	note_absence(dev);
 	for (uint32_t i = 0; i < dev->ops->nqueues; i++)
 		virtq_stop(&dev->queues[i]);
 	*dev->s = (struct virtio_state){ .config_generation = dev->s->config_generation };
@@ -186,6 +195,7 @@ static void take_queue_away(struct virtio_dev *dev, uint32_t queue)
 {
 	if (dev->ops->settle)
 		dev->ops->settle(dev);
+	note_absence(dev);
 	virtq_stop(&dev->queues[queue]);
 	dev->s->queues[queue] = (struct virtq_state){ 0 };
 }
@@ -320,9 +330,10 @@ static int load_queue(struct virtio_dev *dev, uint32_t queue, struct err *err)
 {
 	struct virtq *q = &dev->queues[queue];
 	/* A rewind, and nothing was taken since: what is to be found has been found before. */
-	bool same = dev->loaded && !q->has_popped;
+	bool same = dev->loaded && !q->is_other;
 	int ret;
 
+	q->is_other = false;
 	virtq_stop(q);
 	if (!q->s->ready)
 		return 0;

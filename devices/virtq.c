@@ -70,7 +70,6 @@ void virtq_stop(struct virtq *q)
 	q->avail = NULL;
 	q->used = NULL;
 	q->has_signalled = false;
-	q->has_popped = false;
 }
 
 /* ---- requests ---- */
@@ -178,7 +177,7 @@ int virtq_pop(struct virtq *q, struct virtq_req *req)
 	if (ret < 0)
 		return ret;
 	q->s->next_avail++;
-	q->has_popped = true;
+	q->is_other = true;
 	return 1;
 }
 

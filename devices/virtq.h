@@ -35,11 +35,11 @@ extern const struct state_desc virtq_state_desc;
 struct virtq {
 	struct virtq_state *s;
 	const struct mem *mem;
-	uint16_t max;		       /* entries at most */
-	bool indirect, event_idx;      /* negotiated */
-	bool has_popped;	       /* since virtq_start */
-	bool has_signalled;	       /* since virtq_start: the first time always */
-	uint16_t signalled;	       /* next_used when the driver was last interrupted */
+	uint16_t max;		  /* entries at most */
+	bool indirect, event_idx; /* negotiated */
+	bool is_other;	    /* than at the last load: something was taken, or it was away */
+	bool has_signalled; /* since virtq_start: the first time always */
+	uint16_t signalled; /* next_used when the driver was last interrupted */
 	const struct vring_desc *desc; /* host views of the three parts; NULL: not ready */
 	struct vring_avail *avail;
 	struct vring_used *used;

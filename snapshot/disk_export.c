@@ -10,7 +10,7 @@
 #include "snapshot/disks.h"
 #include "snapshot/io.h"
 
-#define PART_BLOCKS 256u /* ours: what is in memory of it */
+#define PART ((uint64_t)256 * BLOCKS_SIZE) /* ours: what is in memory of it */
 
 /* Lay the frozen blocks among the @len bytes from block @first on over them. */
 static void lay_over(uint8_t *buf, const struct blocks *frozen, uint64_t first, uint64_t len)
@@ -37,18 +37,13 @@ static int write_part(int fd, const uint8_t *buf, uint64_t len, uint64_t off, st
 	return ret;
 }
 
-int disk_export(const struct disk *disk, int fd, struct err *err)
+static int write_parts(const struct disk *disk, int fd, uint8_t *buf, struct err *err)
 {
-	const uint64_t part = PART_BLOCKS * BLOCKS_SIZE, size = disk->drive.size;
-	auto_free uint8_t *buf = malloc(part);
+	const uint64_t size = disk->drive.size;
 	int ret = 0;
 
-	if (!buf)
-		return err_set(err, ENOMEM, "no memory for a part of a drive");
-	if (ftruncate(fd, (off_t)size) < 0)
-		return err_sys(err, "size the copy of a drive");
-	for (uint64_t off = 0; off < size && ret == 0; off += part) {
-		uint64_t len = MIN(size - off, part);
+	for (uint64_t off = 0; off < size && ret == 0; off += PART) {
+		uint64_t len = MIN(size - off, PART);
 
 		ret = io_read(disk->drive.fd, buf, len, off, err);
 		if (ret < 0)
@@ -56,5 +51,20 @@ int disk_export(const struct disk *disk, int fd, struct err *err)
 		lay_over(buf, &disk->frozen, off / BLOCKS_SIZE, len);
 		ret = write_part(fd, buf, len, off, err);
 	}
+	return ret;
+}
+
+int disk_export(const struct disk *disk, int fd, struct err *err)
+{
+	uint8_t *buf = malloc(PART);
+	int ret;
+
+	if (!buf)
+		return err_set(err, ENOMEM, "no memory for a part of a drive");
+	if (ftruncate(fd, (off_t)disk->drive.size) < 0)
+		ret = err_sys(err, "size the copy of a drive");
+	else
+		ret = write_parts(disk, fd, buf, err);
+	free(buf);
 	return ret;
 }

@@ -266,6 +266,8 @@ int disks_adopt(struct disks *d, const int *fds, uint32_t n, struct err *err)
 	if (n != wanted) {
 		for (uint32_t i = 0; i < n; i++)
 			close(fds[i]);
+		for (uint32_t i = 0; i < d->n; i++)
+			d->disk[i].frozen_fd = -1; /* nothing of it is ours to close */
 		return err_set(err, EINVAL, "%u descriptors of drives, expected %u", n, wanted);
 	}
 	for (uint32_t i = 0; i < d->n; i++) {

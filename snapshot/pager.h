@@ -5,11 +5,10 @@
  * the page that a vCPU (or a device, or KVM on its own account) waits for first, with everything
  * in the 64 KiB around it.
  *
- * What no frame holds is zero; nothing else ever is. So the memory stays registered for as long
- * as a stored page is missing, and a pager that cannot go on (a read error, a damaged frame)
- * takes all guest memory away before it ends: no access protection, everybody who waits is woken
- * and fails, the vCPU is kicked. Closing the descriptor would give them zeros. From then on
- * pager_check says why, and whatever the machine did is not believed.
+ * What no frame holds is zero; nothing else ever is while pager_check says nothing. So the memory stays
+ * registered for as long as a stored page is missing. A pager that cannot go on (a read error, a
+ * damaged frame) first says so: from then on pager_check says why, and whatever the machine did is not
+ * believed. Then the vCPU is kicked, and everybody who waits for a page gets zeros.
  *
  * The pager waits for nobody: it takes no lock, and touches guest memory through the
  * userfaultfd only. So whoever waits for it may hold what he likes.

@@ -221,25 +221,15 @@ static int serve_no_more(const struct pager *p, uint8_t *host, size_t len, struc
 	return uffd_unregister(&p->uffd, host, len, err);
 }
 
-static int wake(const struct pager *p, uint8_t *host, size_t len, struct err *err)
-{
-	(void)err;
-	uffd_wake(&p->uffd, host, len);
-	return 0;
-}
-
 /*
- * The guest must not run on. Its memory is taken away before anybody is woken, so that whoever
- * looks again finds no access, and KVM_RUN comes back with EFAULT. (A kick alone does not reach
- * a vCPU that waits for a page before Linux 6.2, nor a kernel thread that faults for it. Poison
- * (UFFDIO_POISON) needs 6.6, and raises SIGBUS.)
+ * Whoever waits must wait no longer, and the guest must not run on. Zeros wake them all: vCPUs, KVM's own
+ * threads and ours, those of devices, who would die of memory that has no access. The kick comes
+ * before that: KVM looks for signals when it has got its page, and then does not enter the guest.
  */
-static void take_memory_away(struct pager *p)
+static void give_up(struct pager *p)
 {
-	for (uint32_t i = 0; i < p->cfg.mem->nregions; i++)
-		mprotect(p->cfg.mem->regions[i].host, p->cfg.mem->regions[i].size, PROT_NONE);
-	(void)!pager_each_served(p, wake, NULL);
 	vcpu_kick(p->cfg.vcpu);
+	uffd_close(&p->uffd);
 }
 
 static void set_state(struct pager *p, enum pager_state state)
@@ -267,6 +257,6 @@ void *pager_thread(void *arg)
 			  p->cfg.plan->image->name);
 	/* Before anything else: from here on nothing that the machine does is believed. */
 	set_state(p, PAGER_FAILED);
-	take_memory_away(p);
+	give_up(p);
 	return NULL;
 }

@@ -107,11 +107,13 @@ static bool had_devices(struct rewind *r, const struct machine *m)
  * guest, also by a worker thread, or by one of its own. */
 static bool look_at_counts(struct rewind *r, struct machine *m, struct vcpu_since since[])
 {
-	bool copies = had_faults(r, m) | had_devices(r, m);
+	bool devices = had_devices(r, m), copies = had_faults(r, m) | devices;
 
 	for (uint32_t i = 0; i < m->vm.nvcpus; i++) {
 		since[i] = vcpu_counts_look(&m->vm.vcpus[i].counts, m->vm.kvm);
 		copies |= !since[i].faultless;
+		/* Their interrupt may be in the local APIC, and of that KVM has counted nothing yet. */
+		since[i].quiet &= !devices;
 	}
 	return copies;
 }
@@ -188,6 +190,9 @@ static int rewind_all(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = restore_vcpus(r, m, since, &now, err);
 	if (ret == 0)
+		ret = vm_clock_align(&m->vm, &r->template->state.vm,
+				     &r->template->state.vcpus[0], &now, err);
+	if (ret == 0)
 		ret = machine_devices_load(&r->template->state, m, err);
 	/* After the devices: the clock goes on from what the mailbox kept. */
 	return ret < 0 ? ret : machine_renew(m, &now, err);
@@ -195,13 +200,10 @@ static int rewind_all(struct rewind *r, struct machine *m, struct err *err)
 
 int rewind_machine(struct rewind *r, struct machine *m, struct err *err)
 {
-	int ret;
+	int ret = vm_drain(&m->vm, err);
 
-	worker_lock(&m->vm.worker);
-	ret = vm_drain(&m->vm, err);
 	if (ret == 0)
 		ret = rewind_all(r, m, err);
-	worker_unlock(&m->vm.worker);
 	r->stats.rewinds++;
 	return ret < 0 ? err_wrap(err, ret, "rewind") : 0;
 }

@@ -17,6 +17,7 @@
 
 struct err;
 struct machine;
+struct phases;
 struct template;
 
 /* Ours: rewinds for which a page was never different before it is given back, once. */
@@ -102,14 +103,15 @@ void rewind_close(struct rewind *r);
 /*
  * rewind_machine - bring @m back: it waits for its first event again, with a new generation,
  * fresh entropy and a clock that goes on from the freeze.
- * Whatever the last run came to: a reply, a crash of the program, a deadline.
+ * Whatever the last run came to: a reply, a crash of the program, a deadline. The caller holds the worker's
+ * lock: when he gives it back, devices go on, with what was left to them.
  * Errors: what KVM and the kernel say. @m can only be destroyed then.
  */
 int rewind_machine(struct rewind *r, struct machine *m, struct err *err) must_check;
 
 /*
- * rewind_verify - right after rewind_machine: is everything what it was? Reads all memory and
- * all state. Exempt is what has to differ: TSC and its deadline, the APIC's current count, the
+ * rewind_verify - right after rewind_machine, with the lock not given back: is everything what it was? Reads
+ * all memory and all state. Exempt is what has to differ: TSC and its deadline, the APIC's current count, the
  * clocks that KVM gives, generation, entropy and clock of the mailbox.
  * Errors: -EILSEQ, naming the first difference.
  */

@@ -170,8 +170,7 @@ static int reload_devices(const struct machine_state *want, struct machine *m, s
 	return ret < 0 ? ret : machine_renew(m, &now, err);
 }
 
-/* Everything of it is at rest. */
-static int verify_all(struct rewind *r, struct machine *m, struct err *err)
+int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
 {
 	const struct machine_state *want = &r->template->state;
 	struct machine_state is = { 0 };
@@ -181,22 +180,12 @@ static int verify_all(struct rewind *r, struct machine *m, struct err *err)
 		ret = verify_memory(r, m, err);
 	if (ret == 0)
 		ret = machine_state_init(&is, want->nvcpus, &want->list, err);
-	worker_lock(&m->vm.worker);
 	if (ret == 0)
 		ret = machine_state_save(&is, m, err);
-	worker_unlock(&m->vm.worker);
 	if (ret == 0)
 		ret = verify_state(&is, want, &m->vm, err);
 	machine_state_fini(&is);
-	return ret < 0 ? ret : reload_devices(want, m, err);
-}
-
-int rewind_verify(struct rewind *r, struct machine *m, struct err *err)
-{
-	int ret;
-
-	worker_lock(&m->vm.worker);
-	ret = verify_all(r, m, err);
-	worker_unlock(&m->vm.worker);
+	if (ret == 0)
+		ret = reload_devices(want, m, err);
 	return ret < 0 ? err_wrap(err, ret, "verify") : 0;
 }

@@ -205,12 +205,14 @@ static void shell_rewind(struct shell *s, const struct packet_msg *msg,
 {
 	int ret = ready_rewind(s, &answer->err);
 
+	worker_lock(&s->machine.vm.worker);
 	if (ret == 0)
 		ret = rewind_machine(&s->rewind, &s->machine, &answer->err);
 	s->phases = (struct phases){ 0 };
 	phase_mark(&s->phases, PHASE_RELEASED);
 	if (ret == 0 && msg->value != 0)
 		ret = rewind_verify(&s->rewind, &s->machine, &answer->err);
+	worker_unlock(&s->machine.vm.worker);
 	answer->type = PACKET_REWOUND;
 	answer->ret = ret;
 	answer->phases = s->phases;

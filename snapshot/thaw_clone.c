@@ -196,19 +196,30 @@ static int check_started(const struct thaw_clone *c, struct err *err)
 	return c->is_started ? 0 : err_set(err, EINVAL, "the clone was not started yet");
 }
 
+/* Its devices are at rest. */
+static int clone_rewind(struct thaw_clone *clone, int verify, struct err *err)
+{
+	int ret = rewind_machine(&clone->rewind, &clone->machine, err);
+
+	if (ret < 0)
+		return ret;
+	phase_mark(&clone->phases, PHASE_RELEASED);
+	clone->is_rewound = true;
+	return verify ? rewind_verify(&clone->rewind, &clone->machine, err) : 0;
+}
+
 int thaw_clone_rewind(struct thaw_clone *clone, int verify, struct thaw_err *err)
 {
 	int ret = check_started(clone, handle_err(err));
 
 	if (ret == 0)
 		ret = clone_ready_rewind(clone, handle_err(err));
-	if (ret == 0)
-		ret = rewind_machine(&clone->rewind, &clone->machine, handle_err(err));
 	if (ret < 0)
 		return ret;
-	phase_mark(&clone->phases, PHASE_RELEASED);
-	clone->is_rewound = true;
-	return verify ? rewind_verify(&clone->rewind, &clone->machine, handle_err(err)) : 0;
+	worker_lock(&clone->machine.vm.worker);
+	ret = clone_rewind(clone, verify, handle_err(err));
+	worker_unlock(&clone->machine.vm.worker);
+	return ret;
 }
 
 void thaw_clone_rewinds(const struct thaw_clone *clone, struct thaw_rewinds *rewinds)

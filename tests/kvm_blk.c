@@ -5,12 +5,14 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "devices/virtio_blk.h"
 #include "engine/err.h"
 #include "snapshot/disks.h"
+#include "snapshot/pager.h"
 #include "snapshot/rewind.h"
 #include "tests/guest/kernels/blk.h"
 #include "tests/helpers_image.h"
@@ -164,6 +166,33 @@ Test(blk, works_in_every_tier, .timeout = 240)
 	end();
 }
 
+/* It may be in the middle of a request, on its own thread: the machine is lost, and nothing else. */
+Test(blk, memory_that_cannot_come_is_an_error_while_the_disk_is_at_work, .timeout = 240)
+{
+	const struct blk_order order = { .what = BLK_CHECK, .n = FEW, .seed = 1 };
+	struct invocation inv = { .event = &order, .len = sizeof(order) };
+	struct mailbox_reply reply;
+	static struct clone c;
+	int ret, failed = 0;
+
+	begin(DRIVE_OVERLAY);
+	ask(&b.machine, BLK_FILL, FEW, 1);
+	frozen_from(&f, &b.machine);
+	for (uint64_t frames = 1; frames < f.image.frames.header.nframes; frames += 3) {
+		pager_fault_point = frames;
+		clone_make(&c, &f, &tier_lazy);
+		inv.deadline = clock_monotonic() + slow() * 10 * NSEC_PER_SEC;
+		ret = machine_invoke(&c.machine, &inv, &reply, NULL, &err);
+		cr_expect(eq(int, ret == 0 || ret == -EIO, 1), "after %" PRIu64 " frames: %s",
+			  frames, err.text);
+		failed += ret < 0;
+		clone_free(&c);
+	}
+	cr_expect(gt(int, failed, 0));
+	frozen_free(&f);
+	end();
+}
+
 Test(blk, a_rewind_takes_back_what_was_written, .timeout = 240)
 {
 	static struct rewind rewind;
@@ -178,8 +207,10 @@ Test(blk, a_rewind_takes_back_what_was_written, .timeout = 240)
 	for (uint64_t i = 2; i < 12; i++) {
 		ask(&c.machine, BLK_CHECK, FEW, 1);
 		ask(&c.machine, BLK_FILL, FEW / (uint32_t)i, i);
+		worker_lock(&c.machine.vm.worker);
 		cr_assert(eq(int, rewind_machine(&rewind, &c.machine, &err), 0), "%s",
 			  err.text);
+		worker_unlock(&c.machine.vm.worker);
 		cr_expect(eq(u64, disk_of(&c.machine)->overlay.count, 0));
 	}
 	rewind_close(&rewind);

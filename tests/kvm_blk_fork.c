@@ -5,12 +5,16 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "engine/err.h"
-#include "snapshot/fork.h"
+#include "engine/pages.h"
+#include "snapshot/fork_memfd.h"
+#include "snapshot/overlay_file.h"
 #include "snapshot/thaw.h"
 #include "tests/guest/kernels/blk.h"
 #include "tests/helpers_image.h"
@@ -93,6 +97,69 @@ Test(blk_fork, an_image_of_a_machine_with_requests_on_their_way, .timeout = 240)
 		expect_whole(&c.machine, i);
 		clone_free(&c);
 	}
+	end();
+}
+
+/* ---- what a process that was taken over hands over ---- */
+
+static uint8_t *honest, *blocks; /* all that was sent, and the blocks of the drive in it */
+static size_t size;
+
+static void send_honestly(struct clone *c, int fd)
+{
+	struct pages pages;
+
+	ask(&c->machine, BLK_FILL, 7);
+	cr_assert(eq(int, pages_open(&pages, &err), 0), "%s", err.text);
+	cr_assert(eq(int, fork_send(&c->machine, &pages, fd, &err), 0), "%s", err.text);
+	pages_close(&pages);
+	size = (size_t)lseek(fd, 0, SEEK_END);
+	honest = malloc(size);
+	cr_assert(eq(sz, (size_t)pread(fd, honest, size, 0), size));
+	blocks = memmem(honest, size, OVERLAY_FILE_MAGIC, 8);
+	cr_assert(ne(ptr, blocks, NULL));
+}
+
+static int receive_with(int fd, size_t off, uint8_t flip)
+{
+	struct fork fork;
+	int ret;
+
+	blocks[off] ^= flip;
+	cr_assert(eq(sz, (size_t)pwrite(fd, honest, size, 0), size));
+	blocks[off] ^= flip;
+	ret = fork_receive(&fork, &f.kvm, &f.template, fd, &err);
+	fork_close(&fork);
+	return ret;
+}
+
+Test(blk_fork, blocks_that_are_not_what_they_say_are_refused, .timeout = 240)
+{
+	static const size_t flipped[] = {
+		0,  /* magic */
+		8,  /* version */
+		16, /* size of the drive */
+		24, /* blocks */
+		32, /* CRC of the table */
+		64, /* an entry of it */
+		64 + BLK_DEPTH * (BLK_REQUEST / BLOCKS_SIZE) * 16 + BLOCKS_SIZE, /* a block */
+	};
+	static struct clone c;
+	int fd;
+
+	begin();
+	frozen_from(&f, &b.machine);
+	clone_make(&c, &f, &tier_map);
+	fd = fork_memfd(&f.template, &err);
+	cr_assert(ge(int, fd, 0), "%s", err.text);
+	send_honestly(&c, fd);
+	for (size_t i = 0; i < ARRAY_SIZE(flipped); i++)
+		cr_expect(eq(int, receive_with(fd, flipped[i], 0x10), -EPROTO), "%zu: %s", i,
+			  err.text);
+	cr_expect(eq(int, receive_with(fd, 0, 0), 0), "%s", err.text);
+	free(honest);
+	close(fd);
+	clone_free(&c);
 	end();
 }
 
@@ -189,7 +256,13 @@ Test(blk_fork, a_layer_of_a_clone_with_requests_on_their_way, .timeout = 240)
 	end();
 }
 
-/* Also in the slot's filter, and again after a rewind, which leaves nothing written. */
+/* Each of its machines begins with requests on their way: also when it was rewound, and that verified. */
+static void begin_slot(struct thaw_slot *slot)
+{
+	ask_slot(slot, BLK_END, 1000);
+	ask_slot(slot, BLK_CHECK, 1000);
+}
+
 Test(blk_fork, a_layer_of_a_slot_with_requests_on_their_way, .timeout = 240)
 {
 	struct thaw_snapshot *snapshot = NULL;
@@ -200,6 +273,7 @@ Test(blk_fork, a_layer_of_a_slot_with_requests_on_their_way, .timeout = 240)
 
 	cr_assert(eq(int, thaw_zygote_open(&zygote, 0, NULL, &why), 0), "%s", why.text);
 	begin();
+	ask(&b.machine, BLK_BEGIN, 1000);
 	frozen_from(&f, &b.machine);
 	lib_open(&l, f.dir);
 	cr_assert(eq(int, thaw_pool_open(&pool, zygote, l.template, 1, 0, &why), 0), "%s",
@@ -207,6 +281,7 @@ Test(blk_fork, a_layer_of_a_slot_with_requests_on_their_way, .timeout = 240)
 	cr_assert(ge(int, thaw_pool_fill(pool, &why), 0), "%s", why.text);
 	cr_assert(eq(int, thaw_slot_start(&slot, pool, NULL, NULL, NULL, &why), 0), "%s",
 		  why.text);
+	begin_slot(slot);
 	for (uint64_t i = 1; i <= 50 / slow(); i++) {
 		ask_slot(slot, BLK_BEGIN, i);
 		cr_assert(eq(int, thaw_slot_snapshot_begin(&snapshot, slot, &why), 0), "%s",
@@ -214,8 +289,11 @@ Test(blk_fork, a_layer_of_a_slot_with_requests_on_their_way, .timeout = 240)
 		expect_layer(snapshot, i);
 		ask_slot(slot, BLK_END, i);
 		ask_slot(slot, BLK_CHECK, i);
-		if (i % 5 == 0)
-			cr_assert(eq(int, thaw_slot_rewind(slot, 1, &why), 0), "%s", why.text);
+		if (i % 5 != 0)
+			continue;
+		cr_assert(eq(int, thaw_slot_rewind(slot, 1, &why), 0), "%s", why.text);
+		cr_assert(eq(int, thaw_slot_settle(slot, &why), 0), "%s", why.text);
+		begin_slot(slot);
 	}
 	thaw_slot_close(slot);
 	thaw_pool_close(pool);

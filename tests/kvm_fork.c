@@ -202,7 +202,9 @@ Test(fork, pages_that_are_the_templates_are_left_out, .timeout = 60)
 	cr_assert(eq(int, rewind_open(&r, &c.machine, &f.template, &err), 0), "%s", err.text);
 	ask(&c, "dirty 200");
 	ask(&c, "add 3");
+	worker_lock(&c.machine.vm.worker);
 	cr_assert(eq(int, rewind_machine(&r, &c.machine, &err), 0), "%s", err.text);
+	worker_unlock(&c.machine.vm.worker);
 	stats = fork_to(&c, &f.template, scratch_path(f.scratch, "layer"));
 	cr_expect(gt(u64, stats.pages_copied, 200));
 	cr_expect(eq(u64, stats.pages_stored, 0));

@@ -78,10 +78,9 @@ static void clock_renew(void)
 static void entropy_renew(void)
 {
 	struct {
-		struct rand_pool_info info;
+		int entropy_count, buf_size; /* struct rand_pool_info, which has no size */
 		uint8_t bytes[ABI_ENTROPY_SIZE];
-	} pool = { .info = { .entropy_count = 8 * ABI_ENTROPY_SIZE,
-			     .buf_size = ABI_ENTROPY_SIZE } };
+	} pool = { .entropy_count = 8 * ABI_ENTROPY_SIZE, .buf_size = ABI_ENTROPY_SIZE };
 	int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 
 	for (size_t i = 0; i < ABI_ENTROPY_SIZE; i++) {

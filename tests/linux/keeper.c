@@ -8,6 +8,7 @@
  * Each reply is one JSON object. Events:
  *
  *	(none)	clocks, as they were when the event arrived
+ *	work	all of it but timers that are not due yet, which stay armed
  *	check	all of it: timers that were armed before the last freeze, random numbers, files
  *	fsck	the same, then the disk is unmounted and mounted again, and the files are read once more;
  *		nothing is written to the disk afterwards
@@ -320,15 +321,20 @@ static nsec_t timer_await(const struct timer *t)
 	return now - (t->due > from ? t->due : from);
 }
 
-static nsec_t timers_await(void)
+/* Those that are due, or all. Returns how late the latest one was. */
+static nsec_t timers_await(int all)
 {
 	nsec_t latest = 0;
 
 	for (size_t i = 0; i < TIMERS; i++) {
-		nsec_t late = timers[i].due ? timer_await(&timers[i]) : 0;
+		struct timer *t = &timers[i];
+		nsec_t late;
 
+		if (!all && clock_read(t->clock) < t->due)
+			continue;
+		late = timer_await(t);
 		latest = late > latest ? late : latest;
-		timers[i].due = 0;
+		t->due = 0;
 	}
 	return latest;
 }
@@ -406,9 +412,9 @@ static int reply_clocks(char *text, size_t size, struct clocks at, struct clocks
 			at.mono, at.boot, at.real, at.mono - before.mono);
 }
 
-static int reply_check(char *text, size_t size, int last)
+static int reply_check(char *text, size_t size, const char *event)
 {
-	nsec_t late = timers_await();
+	nsec_t late = timers_await(strcmp(event, "work") != 0);
 	uint64_t random[2];
 	nsec_t from = clock_read(CLOCK_MONOTONIC);
 
@@ -416,7 +422,7 @@ static int reply_check(char *text, size_t size, int last)
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		complain("getrandom: %s", strerror(errno));
 	files_go_on();
-	if (last)
+	if (strcmp(event, "fsck") == 0)
 		remount();
 	kmsg_read();
 	return snprintf(text, size,
@@ -444,8 +450,8 @@ static void answer(const char *event, struct clocks at, struct clocks before)
 	char text[1024];
 	int n = reply_clocks(text, sizeof(text), at, before);
 
-	if (strcmp(event, "check") == 0 || strcmp(event, "fsck") == 0)
-		n += reply_check(text + n, sizeof(text) - (size_t)n, *event == 'f');
+	if (*event)
+		n += reply_check(text + n, sizeof(text) - (size_t)n, event);
 	n += reply_broken(text + n, sizeof(text) - (size_t)n);
 	if (write(4, text, (size_t)n) != n)
 		exit(3);

@@ -7,3 +7,6 @@ $(linux_tests): $L/%: tests/linux/%.c
 	@mkdir -p $(@D)
 	$Q$(call need,musl-gcc)
 	$Qmusl-gcc $(std) $(warn) $(if $(WERROR),-Werror) -Os -static -s -o $@ $<
+
+# There is something for them to run in.
+check-linux-run: $(if $(wildcard $L/initramfs.cpio),$(linux_tests))

@@ -41,7 +41,8 @@ static const uint32_t msrs[WORST_MSRS_SEEN] = {
 	0xc0000102, /* IA32_KERNEL_GS_BASE */
 };
 /* Machine-check bank 0 and 1, a variable and a fixed MTRR and the default type, OSVW. */
-static const uint32_t unkept[WORST_UNKEPT_SEEN] = { 0x402, 0x406, 0x200, 0x250, 0x2ff, 0xc0010140 };
+static const uint32_t unkept[WORST_UNKEPT_SEEN] = { 0x402, 0x406, 0x200,
+						    0x250, 0x2ff, 0xc0010140 };
 #define PAT_INDEX 3u
 #define PAT_OTHER 0x0006060606060606ul /* write-back, one of them uncached */
 
@@ -65,8 +66,10 @@ static uint64_t other_pd[512] __attribute__((aligned(4096)));
 static uint64_t other_pt[512] __attribute__((aligned(4096)));
 static uint64_t page_a[512] __attribute__((aligned(4096)));
 static uint64_t page_b[512] __attribute__((aligned(4096)));
-static uint64_t gdt[16] = { [2] = 0x00af9b000000ffff, [3] = 0x00cf93000000ffff,
-			    [5] = 0x00cff3000000ffff, [6] = 0x00affb000000ffff };
+static uint64_t gdt[16] = { [2] = 0x00af9b000000ffff,
+			    [3] = 0x00cf93000000ffff,
+			    [5] = 0x00cff3000000ffff,
+			    [6] = 0x00affb000000ffff };
 static uint64_t idt[32][2];
 static uint8_t tss[0x68];
 static uint64_t events;
@@ -140,12 +143,14 @@ void user_main(void *job);
 __asm__(".text\ntrap_land:\n"
 	"	mov landing_sp, %rsp\n	jmp *landing_ip\n"
 	"enter_user:\n"
-	"	push %rbx\n	push %rbp\n	push %r12\n	push %r13\n	push %r14\n	push %r15\n"
+	"	push %rbx\n	push %rbp\n	push %r12\n	push %r13\n	push "
+	"%r14\n	push %r15\n"
 	"	mov %rsp, landing_sp\n	movq $1f, landing_ip\n"
 	"	pushq $0x2b\n	pushq $user_stack_top - 8\n	pushq $2\n	pushq $0x33\n"
 	"	pushq $user_main\n	iretq\n"
 	"1:	mov $0x18, %eax\n	mov %eax, %ss\n	mov %eax, %ds\n	mov %eax, %es\n"
-	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop %rbp\n	pop %rbx\n	ret\n"
+	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop "
+	"%rbp\n	pop %rbx\n	ret\n"
 	".bss\n.balign 16\n	.skip 4096\nuser_stack_top:\n"
 	"	.skip 4096\ntrap_stack_top:\n.text\n");
 extern uint8_t trap_stack_top[];
@@ -427,8 +432,8 @@ void kernel_main(const struct abi_boot_info *info)
 	map_look();
 	load_tables();
 	wrmsr(APIC_BASE_MSR, rdmsr(APIC_BASE_MSR) | APIC_ENABLED | APIC_X2APIC);
-	wrmsr(X2APIC_SIVR, 0x1ff);			    /* software enable */
-	in_user(USER_LOOK, 0); /* leaves segments as it does each time */
+	wrmsr(X2APIC_SIVR, 0x1ff); /* software enable */
+	in_user(USER_LOOK, 0);	   /* leaves segments as it does each time */
 	for (;;) {
 		struct worst_event event;
 
