@@ -163,6 +163,13 @@ check:
 	+$Q$(sub) check-run
 check-run: all $(unit) $(kvm) $(servers) $(load) $(samples) $(guest_tests)
 	$(run) $(unit) $(kvm) $(e2e)
+# Of Linux guests, which take seconds to boot: skipped where `make linux-guest` was not made, and
+# failures there with REQUIRE_LINUX=1.
+check-linux:
+	$Qsh tools/deps.sh build check thawd
+	+$Q$(sub) check-linux-run
+check-linux-run: all $(load) $(samples) $(guest_tests)
+	$(run) $(wildcard tests/linux/*.sh)
 asan:
 	+$Q$(sub) MODE=asan asan-run
 asan-run: $(thaw) $(unit) $(kvm) $(samples) $(guest_tests)
@@ -193,7 +200,12 @@ soak-run: $(soak_tests) $(thaw) $(samples) $(guest_tests)
 soak-asan-run: $O/tests/kvm_random_calls $O/tests/kvm_scribble $(thaw) $(guest_tests)
 	$QRANDOM_CALLS=1000000 SCRIBBLE_SECONDS=$(SCRIBBLE_SECONDS) \
 		TEST_LIMIT_S=$$(($(SCRIBBLE_SECONDS) + 600)) sh tests/run.sh $(filter %kvm_random_calls %kvm_scribble,$^)
--include guest/linux/linux.mk tests/tcg/tcg.mk
+# A Linux guest with a disk under load, frozen and thawed for SOAK_SECONDS (180).
+soak-linux: all
+	$Qsh tools/deps.sh build linux
+	+$Q$(sub) linux-guest-run $(linux_tests)
+	$QTEST_LIMIT_S=$$(($${SOAK_SECONDS:-180} + 900)) REQUIRE_LINUX=1 THAW=$(thaw) sh tests/run.sh tests/soak_linux.sh
+-include guest/linux/linux.mk tests/linux/linux.mk tests/tcg/tcg.mk
 -include bench/bench.mk bench/thawd/thawd.mk
 
 demo:
@@ -275,7 +287,8 @@ uninstall:
 clean:
 	rm -rf $B bin
 
-.PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+.PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run check-linux \
+	check-linux-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -39,6 +39,17 @@ static const struct bar_row rows[BARS] = {
 	[BAR_FORK_MANY] = {
 		.what = "the same with 1,000 dirty pages",
 		.bound = { .unit = "", .must = 1.2 } },
+	[BAR_LINUX] = {
+		.what = "fresh restore of a Linux guest to response, p50, one read and one write",
+		.bound = { .unit = "ms", .must = 10 } },
+	[BAR_LINUX_WARM] = {
+		.what = "warm start of a Linux guest to response, p50",
+		.bound = { .unit = "ms", .must = 5 } },
+	[BAR_DISK] = {
+		.what =
+			"reads of 128 KiB, 16 in flight, by a guest's driver in ring 3 of a virtio "
+			"disk / by io_uring of the same file: MiB/s",
+		.bound = { .unit = "", .must = 0.7, .at_least = true } },
 };
 /* clang-format on */
 

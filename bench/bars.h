@@ -9,13 +9,16 @@
 #include "tools/measure/goals.h"
 
 enum bar {
-	BAR_ECHO,      /* warm start of echo */
-	BAR_SQL,       /* of sql, over a machine that has answered */
-	BAR_THREADS,   /* two threads over one */
-	BAR_COLD,      /* sql by `auto` from a cold disk over mmap-and-touch */
-	BAR_READ,      /* what it reads, over its working set */
-	BAR_FORK_FEW,  /* the pause of a fork, small RAM and large: 50 dirty pages */
-	BAR_FORK_MANY, /* 1000 of them */
+	BAR_ECHO,	/* warm start of echo */
+	BAR_SQL,	/* of sql, over a machine that has answered */
+	BAR_THREADS,	/* two threads over one */
+	BAR_COLD,	/* sql by `auto` from a cold disk over mmap-and-touch */
+	BAR_READ,	/* what it reads, over its working set */
+	BAR_FORK_FEW,	/* the pause of a fork, small RAM and large: 50 dirty pages */
+	BAR_FORK_MANY,	/* 1000 of them */
+	BAR_LINUX,	/* a Linux made of a template, to its reply */
+	BAR_LINUX_WARM, /* one that is rewound */
+	BAR_DISK,	/* reads of a virtio disk over io_uring's */
 	BARS,
 };
 

@@ -40,6 +40,7 @@ struct subject {
 struct recipe {
 	const char *program;
 	bool raw;	    /* with memory.raw */
+	bool linux_guest;   /* not in kindling */
 	const char *sample; /* the event that record runs start with; NULL: an empty one */
 	const char *mem;    /* size of guest memory; NULL: as usual */
 };
@@ -59,6 +60,9 @@ int subject_build(const struct bench *b, const char *program, bool raw, char dir
 int subject_open(struct subject *s, const struct bench *b, const char *program, bool raw,
 		 const char *tier, struct thaw_err *err);
 void subject_close(struct subject *s);
+
+/* Bytes of all files of the image in @dir. */
+int subject_size(const char *dir, double *size, struct err *err);
 
 /*
  * bench_thaw - run the program with these arguments to its end; what it prints on stdout is
@@ -80,6 +84,8 @@ int bench_cold(struct bench *b, struct thaw_err *err);	  /* goals 6, 7 */
 int bench_density(struct bench *b, struct thaw_err *err); /* goals 8, 10 */
 int bench_size(struct bench *b, struct thaw_err *err);	  /* goal 13 */
 int bench_fork(struct bench *b, struct thaw_err *err);	  /* bars only */
+int bench_linux(struct bench *b, struct thaw_err *err);	  /* likewise */
+int bench_disk(struct bench *b, struct thaw_err *err);	  /* likewise */
 
 /* `make density`: the same at length, and as many as fit in half of the memory. */
 int bench_density_long(struct bench *b, struct thaw_err *err);

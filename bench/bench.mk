@@ -18,7 +18,7 @@ $(bench): $O/bench/main.o $O/bench.a $O/parts.a $O/core.a
 bench bench-quick density:
 	$Qsh tools/deps.sh build bench
 	+$Q$(sub) $@-run
-bench-run bench-quick-run density-run: all $(samples) $(bench_programs) $(bench)
+bench-run bench-quick-run density-run: all $(samples) $(bench_programs) $G/tests/blk.elf $(bench)
 bench-run:
 	$Q$(bench) $(if $(BENCH_QUICK),--quick) --thaw $(thaw) --guest $G --out $B/bench
 bench-quick-run:

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_size.c - images of all samples against the guest memory that is not zero in them. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "bench/bench.h"
 #include "engine/util.h"
@@ -17,24 +15,6 @@ struct size {
 	double image, memory; /* bytes */
 };
 
-/* All files of the folder @dir. */
-static int folder_size(const char *dir, double *size, struct err *err)
-{
-	DIR *d = opendir(dir);
-	const struct dirent *e;
-	struct stat st;
-
-	if (!d)
-		return err_sys(err, "%s", dir);
-	*size = 0;
-	while ((e = readdir(d)) != NULL) {
-		if (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
-			*size += (double)st.st_size;
-	}
-	closedir(d);
-	return 0;
-}
-
 static int sample_size(const struct bench *b, const char *name, struct size *s,
 		       struct thaw_err *err)
 {
@@ -44,7 +24,7 @@ static int sample_size(const struct bench *b, const char *name, struct size *s,
 	int ret = subject_build(b, name, false, dir, err);
 
 	if (ret == 0)
-		ret = folder_size(dir, &s->image, cmd_err(err));
+		ret = subject_size(dir, &s->image, cmd_err(err));
 	if (ret == 0)
 		ret = image_open(&image, dir, cmd_err(err));
 	if (ret < 0)

@@ -30,16 +30,17 @@ static const struct part {
 	/* First: it forks, and a fork copies what the process has gathered, as `thaw run` has not. */
 	{ "fresh", bench_fresh }, { "warm", bench_warm },	{ "rate", bench_rate },
 	{ "cold", bench_cold },	  { "density", bench_density }, { "size", bench_size },
-	{ "fork", bench_fork },
+	{ "fork", bench_fork },	  { "linux", bench_linux },	{ "disk", bench_disk },
 };
 
 static const struct part long_density[] = { { "density", bench_density_long } };
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: bench [--quick] [--density] [--only PART] [--thaw PROGRAM] "
-			"[--guest DIR] [--out DIR]\n"
-			"PART is fresh, warm, rate, cold, density, size or fork\n");
+	fprintf(stderr,
+		"usage: bench [--quick] [--density] [--only PART] [--thaw PROGRAM] "
+		"[--guest DIR] [--out DIR]\n"
+		"PART is fresh, warm, rate, cold, density, size, fork, linux or disk\n");
 	return EXIT_USAGE;
 }
 

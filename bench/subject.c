@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* subject.c - the images that are measured, made by the program itself. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,7 +71,7 @@ static int run_build(const struct bench *b, const struct recipe *r, const char *
 		     const char *dir, struct err *err)
 {
 	const struct extra *extra = extra_of(strrchr(program, '/') + 1);
-	const char *argv[14] = { "thaw", "build", "-o", dir, "--no-sync" };
+	const char *argv[15] = { "thaw", "build", "-o", dir, "--no-sync" };
 	char sample[160];
 	size_t n = 5;
 	int ret = 0;
@@ -88,6 +90,8 @@ static int run_build(const struct bench *b, const struct recipe *r, const char *
 	}
 	if (r->raw)
 		argv[n++] = "--raw";
+	if (r->linux_guest)
+		argv[n++] = "--linux";
 	if (extra->files)
 		argv[n++] = extra->files;
 	argv[n++] = program;
@@ -96,14 +100,32 @@ static int run_build(const struct bench *b, const struct recipe *r, const char *
 	return ret < 0 ? err_wrap(err, ret, "%s", program) : 0;
 }
 
+int subject_size(const char *dir, double *size, struct err *err)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	struct stat st;
+
+	if (!d)
+		return err_sys(err, "%s", dir);
+	*size = 0;
+	while ((e = readdir(d)) != NULL) {
+		if (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
+			*size += (double)st.st_size;
+	}
+	closedir(d);
+	return 0;
+}
+
 int subject_build_by(const struct bench *b, const struct recipe *r, char dir[128],
 		     struct thaw_err *err)
 {
 	const char *slash = strrchr(r->program, '/');
 	char path[256];
 
-	snprintf(dir, 128, "%s/%.30s%s%s%.8s", b->scratch, slash ? slash + 1 : r->program,
-		 r->raw ? ".raw" : "", r->sample ? ".sample" : "", r->mem ? r->mem : "");
+	snprintf(dir, 128, "%s/%.30s%s%s%s%.8s", b->scratch, slash ? slash + 1 : r->program,
+		 r->linux_guest ? ".linux" : "", r->raw ? ".raw" : "",
+		 r->sample ? ".sample" : "", r->mem ? r->mem : "");
 	if (access(dir, F_OK) == 0)
 		return 0;
 	snprintf(path, sizeof(path), "%.120s/%.100s", b->guest, r->program);

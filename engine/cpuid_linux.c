@@ -2,18 +2,21 @@
 #include "engine/cpuid_linux.h"
 
 /* Leaves and bits: SDM vol. 2A, CPUID; APM vol. 3, appendix E. */
-#define LEAF_MAX	 0u
-#define LEAF_FEATURES	 1u
-#define LEAF_CACHES	 4u
-#define LEAF_TOPOLOGY	 0xbu
-#define LEAF_V2_TOPOLOGY 0x1fu
-#define LEAF_POWER	 0x80000007u
-#define LEAF_AMD_SIZES	 0x80000008u
-#define LEAF_AMD_CACHES	 0x8000001du
-#define LEAF_AMD_NODES	 0x8000001eu
+#define LEAF_MAX	  0u
+#define LEAF_FEATURES	  1u
+#define LEAF_CACHES	  4u
+#define LEAF_TOPOLOGY	  0xbu
+#define LEAF_V2_TOPOLOGY  0x1fu
+#define LEAF_AMD_FEATURES 0x80000001u
+#define LEAF_POWER	  0x80000007u
+#define LEAF_AMD_SIZES	  0x80000008u
+#define LEAF_AMD_CACHES	  0x8000001du
+#define LEAF_AMD_NODES	  0x8000001eu
 
 #define FEATURES_ECX_CX16	(1u << 13)
 #define FEATURES_ECX_PCID	(1u << 17)
+#define FEATURES_EDX_MCE	(1u << 7)
+#define FEATURES_EDX_MCA	(1u << 14)
 #define FEATURES_EDX_HTT	(1u << 28)
 #define POWER_EDX_INVARIANT_TSC (1u << 8)
 
@@ -57,6 +60,14 @@ static void be_alone(struct kvm_cpuid_entry2 *e)
 	}
 }
 
+/* Machine-check banks are no part of a machine's state: a write to one is #GP (msr_filter.h), about
+ * which Linux complains at boot. */
+static void hide_machine_checks(struct kvm_cpuid_entry2 *e)
+{
+	if (e->function == LEAF_FEATURES || e->function == LEAF_AMD_FEATURES)
+		e->edx &= ~(FEATURES_EDX_MCE | FEATURES_EDX_MCA);
+}
+
 /*
  * Where ring 0 is emulated, it has no cmpxchg16b, its hypercalls do not return, and what writes
  * guest memory behind its back is trouble. Without leaf 7 there is no SMAP, whose instructions do
@@ -94,6 +105,7 @@ void cpuid_for_linux(const struct kvm *kvm, struct cpuid *to)
 	*to = kvm->cpuid;
 	for (uint32_t i = 0; i < to->n; i++) {
 		be_alone(&to->entries[i]);
+		hide_machine_checks(&to->entries[i]);
 		if (kvm->quirks & QUIRK_SLOW_RING0)
 			mask_emulated(&to->entries[i]);
 		if (kvm->quirks & QUIRK_TSC_FIXED)

@@ -19,6 +19,7 @@ static const uint32_t always[] = {
 	MSR_IA32_APIC_BASE, MSR_EFER,
 	MSR_FS_BASE,	    MSR_GS_BASE,	/* in the system registers */
 	MSR_IA32_PRED_CMD,  MSR_IA32_FLUSH_CMD, /* commands: they hold nothing */
+	MSR_AMD64_NB_CFG,			/* KVM forgets what Linux writes there */
 };
 
 /* In the list, but without it there is no VMXON, and so no nested state. SDM vol. 3C, 24.7 */

@@ -125,6 +125,22 @@ struct vcpu_since vcpu_counts_look(struct vcpu_counts *c, const struct kvm *kvm)
 	return since;
 }
 
+uint64_t vcpu_counts_emulated(const struct kvm *kvm, int vcpu)
+{
+	uint64_t now[NCOUNTS] = { 0 };
+	struct vcpu_counts_layout layout;
+	struct vcpu_counts c;
+
+	if (!(kvm->quirks & QUIRK_SLOW_RING0))
+		return 0;
+	layout = find_layout(vcpu);
+	vcpu_counts_open(&c, &layout, vcpu);
+	if (c.fd > 0 && !read_counts(&c, now))
+		now[COUNT_EMULATED] = 0;
+	vcpu_counts_close(&c);
+	return now[COUNT_EMULATED];
+}
+
 /* ---- the trial ---- */
 
 /* How often a round of @program was quiet. What KVM refuses to do for a guest was not done. */

@@ -50,5 +50,11 @@ struct vcpu_since {
 };
 struct vcpu_since vcpu_counts_look(struct vcpu_counts *c, const struct kvm *kvm);
 
+/*
+ * Instructions that KVM emulated for the vCPU @vcpu since it was made, where it emulates ring 0. 0:
+ * hardware runs it, or KVM does not count. Cost: five system calls.
+ */
+uint64_t vcpu_counts_emulated(const struct kvm *kvm, int vcpu);
+
 /* Where the counts are, if looks at them tell the truth here; else @layout becomes empty. */
 void vcpu_counts_try(struct vcpu_counts_layout *layout, struct trial *t);

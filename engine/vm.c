@@ -192,21 +192,49 @@ int vm_restrict(const struct vm *vm, const struct vcpu_state *s, struct err *err
 	return msr_filter_set(vm->fd, indices, n, err);
 }
 
-int vm_state_save(const struct vm *vm, struct vm_state *s, struct err *err)
+/* How far the TSC has gone since @tsc was saved or, with that value, set. */
+static uint64_t ns_since(const struct vcpu_tsc *tsc, const struct vcpu_tsc_now *now)
+{
+	if (tsc->khz == 0 || now->guest <= tsc->value)
+		return 0;
+	return (uint64_t)clock_scale_ns(clock_scale_of(tsc->khz), now->guest - tsc->value);
+}
+
+int vm_state_save(const struct vm *vm, const struct vcpu_tsc *tsc, struct vm_state *s,
+		  struct err *err)
 {
 	struct kvm_clock_data data = { 0 };
+	struct vcpu_tsc_now now;
+	int ret;
 
 	if (ioctl(vm->fd, KVM_GET_CLOCK, &data) < 0)
 		return err_sys(err, "KVM_GET_CLOCK");
-	s->clock_ns = data.clock;
+	ret = vcpu_tsc_read(vm->vcpus[0].fd, &now, err);
+	if (ret < 0)
+		return ret;
+	s->clock_ns = data.clock - MIN(data.clock, ns_since(tsc, &now));
 	return 0;
+}
+
+static int set_clock(const struct vm *vm, uint64_t clock_ns, struct err *err)
+{
+	struct kvm_clock_data data = { .clock = clock_ns };
+
+	return ioctl(vm->fd, KVM_SET_CLOCK, &data) < 0 ? err_sys(err, "KVM_SET_CLOCK") : 0;
 }
 
 int vm_state_load(const struct vm *vm, const struct vm_state *s, struct err *err)
 {
-	struct kvm_clock_data data = { .clock = s->clock_ns };
+	return set_clock(vm, s->clock_ns, err);
+}
 
-	if (ioctl(vm->fd, KVM_SET_CLOCK, &data) < 0)
-		return err_sys(err, "KVM_SET_CLOCK");
-	return 0;
+int vm_clock_align(const struct vm *vm, const struct vm_state *s, const struct vcpu_state *v,
+		   const struct vcpu_tsc_now *now, struct err *err)
+{
+	uint64_t later;
+
+	if (vm->kvm->quirks & QUIRK_TSC_FIXED || !vcpu_msrs_have_kvmclock(&v->msrs))
+		return 0;
+	later = (uint64_t)(clock_monotonic() - now->host_ns);
+	return set_clock(vm, s->clock_ns + ns_since(&v->tsc, now) + later, err);
 }

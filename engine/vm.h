@@ -98,6 +98,17 @@ struct vm_state {
 };
 extern const struct state_desc vm_state_desc;
 
-int vm_state_save(const struct vm *vm, struct vm_state *s, struct err *err) must_check;
+/* After the vCPUs' state: kvmclock is what it was when @tsc, of the first, was saved. */
+int vm_state_save(const struct vm *vm, const struct vcpu_tsc *tsc, struct vm_state *s,
+		  struct err *err) must_check;
 /* Before the vCPUs' state: the kvmclock MSRs are computed from it. */
 int vm_state_load(const struct vm *vm, const struct vm_state *s, struct err *err) must_check;
+
+/*
+ * vm_clock_align - after the vCPUs' state: kvmclock was set some system calls before the TSC. Linux
+ * watches one by the other, and would find the TSC too slow: set the clock again, as far on as the
+ * TSC is. Where the guest has no kvmclock or the TSC cannot be set, nothing is done.
+ * @now: the TSC of the first vCPU, whose state is @v.
+ */
+int vm_clock_align(const struct vm *vm, const struct vm_state *s, const struct vcpu_state *v,
+		   const struct vcpu_tsc_now *now, struct err *err) must_check;

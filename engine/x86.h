@@ -50,6 +50,7 @@
 #define MSR_IA32_TSC	      0x00000010u
 #define MSR_IA32_APIC_BASE    0x0000001bu
 #define MSR_IA32_FEAT_CTL     0x0000003au
+#define MSR_AMD64_NB_CFG      0xc001001fu /* northbridge; source: AMD BKDG, Family 10h */
 #define MSR_IA32_PRED_CMD     0x00000049u
 #define MSR_IA32_FLUSH_CMD    0x0000010bu
 #define MSR_SYSENTER_CS	      0x00000174u

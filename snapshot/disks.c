@@ -296,15 +296,6 @@ void disks_close(struct disks *d)
 
 /* ---- use ---- */
 
-bool disks_are_written(const struct disks *d)
-{
-	bool are = false;
-
-	for (uint32_t i = 0; i < d->n; i++)
-		are |= d->disk[i].drive.mode != DRIVE_RO;
-	return are;
-}
-
 uint64_t disks_memory(const struct manifest *m)
 {
 	uint64_t size = 0;
@@ -370,14 +361,30 @@ int disks_attach(const struct disks *d, struct vm *vm, struct err *err)
 	return ret;
 }
 
+const struct overlay *disk_written(const struct vm *vm, uint32_t n)
+{
+	struct device *dev = disk_of(vm, n);
+	const struct overlay *o = dev ? virtio_blk_overlay(dev) : NULL;
+
+	return o && (o->count > 0 || o->frozen) ? o : NULL;
+}
+
+int disk_file(struct err *err)
+{
+	int fd = memfd_create("thaw-disk", MFD_CLOEXEC);
+
+	return fd < 0 ? err_sys(err, "memfd_create for the blocks of a drive") : fd;
+}
+
 static int take_file(const struct overlay *o, struct err *err)
 {
-	auto_close int fd = memfd_create("thaw-disk", MFD_CLOEXEC);
+	auto_close int fd = disk_file(err);
+	uint64_t size;
 	int ret;
 
 	if (fd < 0)
-		return err_sys(err, "memfd_create for the blocks of a drive");
-	ret = overlay_file_write(fd, o, err);
+		return fd;
+	ret = overlay_file_write(fd, 0, o, &size, err);
 	return ret < 0 ? ret : fd_take(&fd);
 }
 
@@ -389,14 +396,13 @@ void disk_files_init(int files[MANIFEST_MAX_DRIVES])
 
 int disk_files_take(int files[MANIFEST_MAX_DRIVES], const struct vm *vm, struct err *err)
 {
-	struct device *dev;
 	int ret = 0;
 
 	disk_files_init(files);
-	for (uint32_t i = 0; ret >= 0 && (dev = disk_of(vm, i)) != NULL; i++) {
-		const struct overlay *o = virtio_blk_overlay(dev);
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES && ret >= 0; i++) {
+		const struct overlay *o = disk_written(vm, i);
 
-		if (o && (o->count > 0 || o->frozen))
+		if (o)
 			ret = files[i] = take_file(o, err);
 	}
 	if (ret < 0)

@@ -11,6 +11,7 @@
 
 struct err;
 struct image;
+struct overlay;
 struct vm;
 
 struct disk {
@@ -76,9 +77,6 @@ uint32_t disks_fds(const struct disks *d, int fds[2 * MANIFEST_MAX_DRIVES]);
  */
 int disks_adopt(struct disks *d, const int *fds, uint32_t n, struct err *err) must_check;
 
-/* May machines write to any of them? */
-bool disks_are_written(const struct disks *d);
-
 /* Bytes that a machine may come to keep of what it writes to them. */
 uint64_t disks_memory(const struct manifest *m);
 
@@ -88,6 +86,12 @@ int disks_describe(const struct disks *d, struct manifest *m, struct err *err) m
 /* Give @vm's disks their drives, in order. Before a state is loaded. Errors: -EINVAL another number
  * of them; as virtio_blk_attach. */
 int disks_attach(const struct disks *d, struct vm *vm, struct err *err) must_check;
+
+/* What is to be kept of the @n-th drive of @vm, which is at rest; NULL: there is nothing. */
+const struct overlay *disk_written(const struct vm *vm, uint32_t n);
+
+/* For one of disk_files_take. Returns a descriptor. Errors: what memfd_create says. */
+int disk_file(struct err *err) must_check;
 
 void disk_files_init(int files[MANIFEST_MAX_DRIVES]); /* of none */
 

@@ -124,17 +124,22 @@ int fork_look(struct fork *f, struct machine *m, const struct pages *pages, stru
 	return ret < 0 ? ret : find_changed(f, &m->vm.mem, pages, err);
 }
 
-static int take_all(struct fork *f, struct machine *m, const struct pages *pages,
-		    struct err *err)
+static int take_disks(struct fork *f, struct machine *m, struct err *err)
+{
+	int ret = disk_files_take(f->disk_files, &m->vm, err);
+
+	f->has_disks = ret == 0;
+	return ret;
+}
+
+/* All of @m, whose devices rest. */
+static int take(struct fork *f, struct machine *m, const struct pages *pages, struct err *err)
 {
 	int ret = fork_look(f, m, pages, err);
 
 	if (ret == 0)
 		ret = copy_changed(f, &m->vm.mem, err);
-	if (ret == 0)
-		ret = disk_files_take(f->disk_files, &m->vm, err);
-	f->has_disks = ret == 0;
-	return ret;
+	return ret < 0 ? ret : take_disks(f, m, err);
 }
 
 int fork_begin(struct fork *f, struct machine *m, const struct template *t, struct err *err)
@@ -150,7 +155,7 @@ int fork_begin(struct fork *f, struct machine *m, const struct template *t, stru
 	if (ret < 0)
 		return ret;
 	worker_lock(&m->vm.worker);
-	ret = take_all(f, m, &pages, err);
+	ret = take(f, m, &pages, err);
 	worker_unlock(&m->vm.worker);
 	f->template = t;
 	pages_close(&pages);

@@ -67,7 +67,7 @@ int fork_check(const struct template *t, struct err *err) must_check;
 
 /*
  * fork_look - the part of fork_begin that copies no memory: takes down @m's state, and which pages
- * it has changed. They are for the caller to copy, before @m runs; he holds the worker's lock until then.
+ * it has changed. They are for the caller to copy, before @m runs. He holds the worker's lock meanwhile.
  * @pages: of this process. Errors: as fork_begin, of @m.
  */
 int fork_look(struct fork *f, struct machine *m, const struct pages *pages,

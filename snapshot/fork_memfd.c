@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "engine/err.h"
+#include "snapshot/disks.h"
 #include "snapshot/format.h"
 #include "snapshot/io.h"
 #include "snapshot/machine.h"
+#include "snapshot/overlay_file.h"
 #include "snapshot/template.h"
 
 /* What the memfd begins with. */
@@ -20,6 +22,7 @@ struct head {
 	uint64_t state_size; /* bytes */
 	uint64_t nruns;
 	uint64_t npages;
+	uint64_t disk_sizes[MANIFEST_MAX_DRIVES]; /* bytes; 0: nothing was written */
 };
 
 #define STATE_ROOM 65536u /* ours: for the headers of its sections, and devices */
@@ -30,25 +33,42 @@ static uint64_t head_size(const struct head *h)
 	return sizeof(*h) + h->state_size + h->nruns * sizeof(struct fork_run);
 }
 
-/* The largest there can be: every page has changed, and is a run of its own. */
-static struct head head_max(const struct shape *shape)
+/* Where the blocks of the @n-th drive are. */
+static uint64_t disk_offset(const struct head *h, uint32_t n)
 {
-	uint64_t n = mem_size(&shape->mem) / MEM_PAGE_SIZE;
+	uint64_t off = head_size(h) + h->npages * MEM_PAGE_SIZE;
 
-	return (struct head){ .state_size =
-				      shape->nvcpus * sizeof(struct vcpu_state) + STATE_ROOM,
-			      .nruns = n,
-			      .npages = n };
+	for (uint32_t i = 0; i < n; i++)
+		off += h->disk_sizes[i];
+	return off;
 }
 
-int fork_memfd(const struct shape *shape, struct err *err)
+/* The largest there can be: every page has changed, and is a run of its own; every drive that can
+ * be written is. */
+static struct head head_max(const struct template *t)
+{
+	uint64_t n = mem_size(&t->shape.mem) / MEM_PAGE_SIZE;
+	struct head max = { .state_size =
+				    t->shape.nvcpus * sizeof(struct vcpu_state) + STATE_ROOM,
+			    .nruns = n,
+			    .npages = n };
+
+	for (uint32_t i = 0; i < t->disks.n; i++) {
+		const struct drive *d = &t->disks.disk[i].drive;
+
+		max.disk_sizes[i] = d->mode == DRIVE_OVERLAY ? overlay_file_max(d->size) : 0;
+	}
+	return max;
+}
+
+int fork_memfd(const struct template *t, struct err *err)
 {
 	auto_close int fd = memfd_create("thaw-fork", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	const struct head max = head_max(shape);
+	const struct head max = head_max(t);
 
 	if (fd < 0)
 		return err_sys(err, "memfd_create for a snapshot");
-	if (ftruncate(fd, (off_t)(head_size(&max) + max.npages * MEM_PAGE_SIZE)) < 0)
+	if (ftruncate(fd, (off_t)disk_offset(&max, MANIFEST_MAX_DRIVES)) < 0)
 		return err_sys(err, "size memory for a snapshot");
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return err_sys(err, "seal memory for a snapshot");
@@ -57,80 +77,84 @@ int fork_memfd(const struct shape *shape, struct err *err)
 
 /* ---- the sender ---- */
 
-/* By write(2), where @fd is at: a shell may make no other call that writes to a file. */
-static int put(int fd, const void *data, size_t len, struct err *err)
+static int put_runs(const struct fork *f, const struct head *h, int fd, struct err *err)
 {
-	const uint8_t *from = data;
-
-	while (len > 0) {
-		ssize_t n = write(fd, from, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, "hand over a snapshot");
-		if (n == 0)
-			return err_set(err, EIO, "hand over a snapshot: no more is taken");
-		from += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return io_write(fd, f->runs, h->nruns * sizeof(*f->runs), sizeof(*h) + h->state_size,
+			err);
 }
 
-static int put_head(const struct fork *f, const struct state_writer *state, int fd,
-		    struct err *err)
-{
-	const struct head h = { .state_size = state->len,
-				.nruns = f->nruns,
-				.npages = f->stats.pages_copied };
-	int ret = 0;
-
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		ret = err_sys(err, "lseek to where a snapshot begins");
-	if (ret == 0)
-		ret = put(fd, &h, sizeof(h), err);
-	if (ret == 0)
-		ret = put(fd, state->buf, state->len, err);
-	return ret < 0 ? ret : put(fd, f->runs, f->nruns * sizeof(*f->runs), err);
-}
-
-static int put_pages(const struct fork *f, const struct mem *mem, int fd, struct err *err)
+static int put_pages(const struct fork *f, const struct mem *mem, uint64_t off, int fd,
+		     struct err *err)
 {
 	int ret = 0;
 
 	for (size_t i = 0; i < f->nruns && ret == 0; i++) {
 		size_t size = f->runs[i].npages * MEM_PAGE_SIZE;
 
-		ret = put(fd, mem_at(mem, f->runs[i].gpa, size), size, err);
+		ret = io_write(fd, mem_at(mem, f->runs[i].gpa, size), size, off, err);
+		off += size;
 	}
+	return ret;
+}
+
+static int put_disks(const struct vm *vm, struct head *h, int fd, struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES && ret == 0; i++) {
+		const struct overlay *o = disk_written(vm, i);
+
+		if (o)
+			ret = overlay_file_write(fd, disk_offset(h, i), o, &h->disk_sizes[i],
+						 err);
+	}
+	return ret;
+}
+
+/* All of @m, whose devices rest. */
+static int put(struct fork *f, struct machine *m, const struct pages *pages, int fd,
+	       struct err *err)
+{
+	struct state_writer state = { 0 };
+	int ret = fork_look(f, m, pages, err);
+	struct head h;
+
+	if (ret == 0)
+		ret = machine_state_encode(&f->state, &state, err);
+	h = (struct head){ .state_size = state.len,
+			   .nruns = f->nruns,
+			   .npages = f->stats.pages_copied };
+	if (ret == 0)
+		ret = io_write(fd, state.buf, state.len, sizeof(h), err);
+	if (ret == 0)
+		ret = put_runs(f, &h, fd, err);
+	if (ret == 0)
+		ret = put_pages(f, &m->vm.mem, head_size(&h), fd, err);
+	if (ret == 0)
+		ret = put_disks(&m->vm, &h, fd, err);
+	if (ret == 0)
+		ret = io_write(fd, &h, sizeof(h), 0, err);
+	state_writer_fini(&state);
 	return ret;
 }
 
 int fork_send(struct machine *m, const struct pages *pages, int fd, struct err *err)
 {
-	struct state_writer state = { 0 };
 	struct fork f;
 	int ret;
 
 	worker_lock(&m->vm.worker);
-	ret = fork_look(&f, m, pages, err);
-	if (ret == 0)
-		ret = machine_state_encode(&f.state, &state, err);
-	if (ret == 0)
-		ret = put_head(&f, &state, fd, err);
-	if (ret == 0)
-		ret = put_pages(&f, &m->vm.mem, fd, err);
+	ret = put(&f, m, pages, fd, err);
 	worker_unlock(&m->vm.worker);
-	state_writer_fini(&state);
 	fork_close(&f);
-	return ret;
+	return ret < 0 ? err_wrap(err, ret, "hand over a snapshot") : 0;
 }
 
 /* ---- the receiver: hostile input ---- */
 
-static int read_head(struct head *h, const struct shape *shape, int fd, struct err *err)
+static int read_head(struct head *h, const struct template *t, int fd, struct err *err)
 {
-	const struct head max = head_max(shape);
+	const struct head max = head_max(t);
 	int ret = io_read(fd, h, sizeof(*h), 0, err);
 
 	if (ret < 0)
@@ -140,6 +164,13 @@ static int read_head(struct head *h, const struct shape *shape, int fd, struct e
 			       "%" PRIu64 " bytes of state, %" PRIu64 " pages in %" PRIu64
 			       " runs; largest allowed are %" PRIu64 " and %" PRIu64,
 			       h->state_size, h->npages, h->nruns, max.state_size, max.npages);
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES; i++) {
+		if (h->disk_sizes[i] > max.disk_sizes[i])
+			return err_set(err, ERR_DAMAGED,
+				       "%" PRIu64
+				       " bytes of drive %u, largest allowed is %" PRIu64,
+				       h->disk_sizes[i], i, max.disk_sizes[i]);
+	}
 	return 0;
 }
 
@@ -226,6 +257,60 @@ static int take_pages(struct fork *f, const struct head *h, int fd, struct err *
 				 head_size(h), err);
 }
 
+/* @size bytes of @from, at @off, as the file @to. */
+static int copy(int to, int from, uint64_t off, uint64_t size, struct err *err)
+{
+	void *at;
+	int ret;
+
+	if (ftruncate(to, (off_t)size) < 0)
+		return err_sys(err, "size the blocks of a drive");
+	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, to, 0);
+	if (at == MAP_FAILED)
+		return err_sys(err, "map the blocks of a drive");
+	ret = io_read(from, at, size, off, err);
+	munmap(at, size);
+	return ret;
+}
+
+/* Are these the blocks of such a drive? */
+static int check_disk(int file, uint64_t drive_size, struct err *err)
+{
+	auto_close int memfd = -1;
+	struct blocks blocks;
+	int ret = overlay_file_load(file, drive_size, &blocks, &memfd, err);
+
+	blocks_close(&blocks);
+	return ret;
+}
+
+static int take_disk(const struct disk *disk, int file, int fd, const uint64_t place[2],
+		     struct err *err)
+{
+	int ret = copy(file, fd, place[0], place[1], err);
+
+	return ret < 0 ? ret : check_disk(file, disk->drive.size, err);
+}
+
+static int take_disks(struct fork *f, const struct head *h, int fd, struct err *err)
+{
+	const struct disks *disks = &f->template->disks;
+	int ret = 0;
+
+	disk_files_init(f->disk_files);
+	f->has_disks = true;
+	for (uint32_t i = 0; i < disks->n && ret >= 0; i++) {
+		const uint64_t place[2] = { disk_offset(h, i), h->disk_sizes[i] };
+
+		if (place[1] == 0)
+			continue;
+		ret = f->disk_files[i] = disk_file(err);
+		if (ret >= 0)
+			ret = take_disk(&disks->disk[i], ret, fd, place, err);
+	}
+	return MIN(ret, 0);
+}
+
 /* It may hold more than was said, and is of no use any more. */
 static int empty(int fd, struct err *err)
 {
@@ -243,13 +328,15 @@ int fork_receive(struct fork *f, const struct kvm *kvm, const struct template *t
 	int ret;
 
 	*f = (struct fork){ .kvm = kvm, .template = t };
-	ret = read_head(&h, &t->shape, fd, err);
+	ret = read_head(&h, t, fd, err);
 	if (ret == 0)
 		ret = take_state(f, &h, fd, err);
 	if (ret == 0)
 		ret = take_runs(f, &h, fd, err);
 	if (ret == 0)
 		ret = take_pages(f, &h, fd, err);
+	if (ret == 0)
+		ret = take_disks(f, &h, fd, err);
 	if (ret == -ERR_DAMAGED || ret == -ERR_UNFIT)
 		return err_wrap(err, -EPROTO, "what was handed over as a snapshot is none");
 	return ret < 0 ? ret : empty(fd, err);

@@ -6,16 +6,14 @@
  * forks of a machine, and the receiver copies what it finds before it checks it, like an image.
  *
  * One behind the other there are a head, the state as in state.bin, the runs of changed pages,
- * and these pages.
+ * these pages, and what was written to drives, in the form of overlay_file.h.
  */
 #pragma once
 
 #include "snapshot/fork.h"
 
-struct shape;
-
-/* For machines of @shape. Returns a descriptor. Errors: what memfd_create says. */
-int fork_memfd(const struct shape *shape, struct err *err) must_check;
+/* For machines of @t. Returns a descriptor. Errors: what memfd_create says. */
+int fork_memfd(const struct template *t, struct err *err) must_check;
 
 /*
  * fork_send - in the process of @m, which waits for an event, and goes on waiting.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/kind.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "devices/ged.h"
@@ -100,9 +101,11 @@ int kind_devices(const struct kind *k, uint32_t ndrives, struct device_list *lis
 	return ret < 0 ? ret : add_all(list, k->after, err);
 }
 
-int kind_shape(const struct kind *k, const struct kvm *kvm, const struct cpuid *cpuid,
-	       uint64_t ram_size, uint32_t ndrives, struct shape *shape, struct err *err)
+void kind_shape(const struct kind *k, const struct kvm *kvm, const struct cpuid *cpuid,
+		uint64_t ram_size, uint32_t ndrives, struct shape *shape)
 {
+	int ret;
+
 	*shape = (struct shape){
 		.mem = k->layout(ram_size),
 		.nvcpus = 1,
@@ -111,5 +114,6 @@ int kind_shape(const struct kind *k, const struct kvm *kvm, const struct cpuid *
 		.xcr0 = kvm->xcr0,
 		.cpuid = cpuid,
 	};
-	return kind_devices(k, ndrives, &shape->devices, err);
+	ret = kind_devices(k, ndrives, &shape->devices, NULL);
+	assert(ret == 0); /* a board has room for all of these */
 }

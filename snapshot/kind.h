@@ -35,8 +35,7 @@ int kind_devices(const struct kind *k, uint32_t ndrives, struct device_list *lis
 
 /*
  * kind_shape - the shape of a machine made new on this host.
- * @cpuid: of its vCPU; outlives @shape. @ram_size: bytes. Errors: as kind_devices.
+ * @cpuid: of its vCPU; outlives @shape. @ram_size: bytes. @ndrives: up to MANIFEST_MAX_DRIVES.
  */
-int kind_shape(const struct kind *k, const struct kvm *kvm, const struct cpuid *cpuid,
-	       uint64_t ram_size, uint32_t ndrives, struct shape *shape,
-	       struct err *err) must_check;
+void kind_shape(const struct kind *k, const struct kvm *kvm, const struct cpuid *cpuid,
+		uint64_t ram_size, uint32_t ndrives, struct shape *shape);

@@ -52,6 +52,22 @@ static int create(struct machine *m, const struct kvm *kvm, const struct shape *
 	return 0;
 }
 
+static void log_serial(void *arg, const void *data, size_t len)
+{
+	const struct mailbox_ops *ops = &((struct mailbox *)arg)->ops;
+
+	if (ops->log)
+		ops->log(ops->arg, ABI_LOG_STDOUT, data, len);
+}
+
+void machine_log_serial(struct machine *m)
+{
+	struct serial *port = serial_of(&m->vm);
+
+	if (port)
+		port->ops = (struct serial_ops){ .out = log_serial, .arg = m->mailbox };
+}
+
 int machine_create(struct machine *m, const struct kvm *kvm, const struct shape *shape,
 		   int mailbox_fd, struct err *err)
 {

@@ -69,6 +69,10 @@ int machine_finish(struct machine *m, struct err *err) must_check;
 int machine_renew(struct machine *m, const struct vcpu_tsc_now *now,
 		  struct err *err) must_check;
 
+/* What the guest sends on its serial port, if it has one, goes where its mailbox's log goes, as
+ * standard output. */
+void machine_log_serial(struct machine *m);
+
 /* Put a kindling machine in, cold. It runs with machine_wait() or machine_run(). */
 int machine_boot(struct machine *m, const struct boot_config *cfg, struct err *err) must_check;
 

@@ -92,7 +92,7 @@ int machine_state_save(struct machine_state *s, struct machine *m, struct err *e
 	if (ret == 0)
 		ret = vcpus_save(s, m, err);
 	if (ret == 0)
-		ret = vm_state_save(&m->vm, &s->vm, err);
+		ret = vm_state_save(&m->vm, &s->vcpus[0].tsc, &s->vm, err);
 	return ret < 0 ? ret : devices_save(s, m, err);
 }
 
@@ -144,6 +144,8 @@ int machine_state_load(const struct machine_state *s, struct machine *m,
 		if (i == 0)
 			*now = pair;
 	}
+	if (ret == 0)
+		ret = vm_clock_align(&m->vm, &s->vm, &s->vcpus[0], now, err);
 	if (ret < 0)
 		return ret;
 	worker_lock(&m->vm.worker);

@@ -40,9 +40,9 @@ int machine_state_init_for(struct machine_state *s, const struct machine *m,
 void machine_state_fini(struct machine_state *s);
 
 /*
- * machine_state_save - have devices at rest, complete pending exits and copy everything out. The vCPUs
- * are stopped. The caller holds the worker's lock until he has memory and drives, too: else a device
- * goes on in between, and the image is of two moments.
+ * machine_state_save - complete pending exits and copy everything out. The vCPUs are stopped. The
+ * caller holds the worker's lock, and goes on to hold it until what belongs to the state is copied,
+ * too, memory and drives: a device that finds a request in its ring would change all three.
  */
 int machine_state_save(struct machine_state *s, struct machine *m, struct err *err) must_check;
 

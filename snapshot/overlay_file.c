@@ -59,10 +59,9 @@ static uint64_t count(const struct overlay *o)
 }
 
 /* Blocks and their entries; the last one of the drive is whole: memory is, behind its end. */
-static int write_blocks(int fd, const struct overlay *o, struct overlay_file_entry *table,
-			uint64_t n, struct err *err)
+static int write_blocks(int fd, uint64_t *off, const struct overlay *o,
+			struct overlay_file_entry *table, struct err *err)
 {
-	uint64_t off = data_offset(n);
 	int ret = 0;
 
 	for (uint64_t i = 0; i < o->own.nblocks && ret == 0; i++) {
@@ -74,8 +73,8 @@ static int write_blocks(int fd, const struct overlay *o, struct overlay_file_ent
 		if (!io_is_zero(bytes, BLOCKS_SIZE)) {
 			table->flags = 0;
 			table->crc32c = digest_crc32c(0, bytes, BLOCKS_SIZE);
-			ret = io_write(fd, bytes, BLOCKS_SIZE, off, err);
-			off += BLOCKS_SIZE;
+			ret = io_write(fd, bytes, BLOCKS_SIZE, *off, err);
+			*off += BLOCKS_SIZE;
 		}
 		table++;
 	}
@@ -83,31 +82,41 @@ static int write_blocks(int fd, const struct overlay *o, struct overlay_file_ent
 }
 
 /* The header and the table go last: without them it is no such file. */
-static int write_table(int fd, struct overlay_file_header *h, struct overlay_file_entry *table,
-		       struct err *err)
+static int write_table(int fd, uint64_t at, struct overlay_file_header *h,
+		       struct overlay_file_entry *table, struct err *err)
 {
-	int ret = io_write(fd, table, h->nblocks * sizeof(*table), sizeof(*h), err);
+	int ret = io_write(fd, table, h->nblocks * sizeof(*table), at + sizeof(*h), err);
 
 	memcpy(h->magic, OVERLAY_FILE_MAGIC, sizeof(h->magic));
 	h->table_crc32c = table_crc(table, h->nblocks);
 	h->crc32c = overlay_file_header_crc(h);
-	return ret < 0 ? ret : io_write(fd, h, sizeof(*h), 0, err);
+	return ret < 0 ? ret : io_write(fd, h, sizeof(*h), at, err);
 }
 
-int overlay_file_write(int fd, const struct overlay *o, struct err *err)
+uint64_t overlay_file_max(uint64_t drive_size)
+{
+	uint64_t size = ALIGN_UP(drive_size, (uint64_t)BLOCKS_SIZE);
+
+	return data_offset(size / BLOCKS_SIZE) + size;
+}
+
+int overlay_file_write(int fd, uint64_t at, const struct overlay *o, uint64_t *size,
+		       struct err *err)
 {
 	struct overlay_file_header h = { .version = OVERLAY_FILE_VERSION,
 					 .block_size = BLOCKS_SIZE,
 					 .drive_size = o->own.size,
 					 .nblocks = count(o) };
 	struct overlay_file_entry *table = make_table(h.nblocks, err);
+	uint64_t data = at + data_offset(h.nblocks), end = data;
 	int ret;
 
 	if (!table)
 		return -ENOMEM;
-	ret = write_blocks(fd, o, table, h.nblocks, err);
+	ret = write_blocks(fd, &end, o, table, err);
 	if (ret == 0)
-		ret = write_table(fd, &h, table, err);
+		ret = write_table(fd, at, &h, table, err);
+	*size = end > data ? end - at : sizeof(h) + h.nblocks * sizeof(*table);
 	free(table);
 	return ret;
 }

@@ -44,8 +44,15 @@ _Static_assert(sizeof(struct overlay_file_entry) == 16, "as documented");
 /* What overlay_file_header.crc32c has to be. */
 uint32_t overlay_file_header_crc(const struct overlay_file_header *h);
 
-/* Write what is in memory of @o to the empty file @fd. Its machine does not run. Errors: -ENOMEM; what pwrite says. */
-int overlay_file_write(int fd, const struct overlay *o, struct err *err) must_check;
+/* The size of the largest one, of a drive that was written from end to end. */
+uint64_t overlay_file_max(uint64_t drive_size);
+
+/*
+ * overlay_file_write - what is in memory of @o, to where @fd holds nothing from @at on. Its machine does not
+ * run. @size: gets the bytes that it takes. Errors: -ENOMEM; what pwrite says.
+ */
+int overlay_file_write(int fd, uint64_t at, const struct overlay *o, uint64_t *size,
+		       struct err *err) must_check;
 
 /*
  * overlay_file_load - the blocks of the file @fd, frozen, for a drive of @drive_size bytes.

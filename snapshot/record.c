@@ -147,6 +147,8 @@ static int record_one(struct recorder *r, struct invocation *inv, struct err *er
 
 	if (ret == 0) {
 		ret = recorder_run(r, inv, err);
+		/* While somebody serves faults: the device thread looks at rings, now perhaps. */
+		worker_stop(&r->machine.vm.worker);
 		stop_thread(r);
 		machine_destroy(&r->machine);
 		/* What stopped the thread is why the guest did not get on. */

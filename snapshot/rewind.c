@@ -190,6 +190,9 @@ static int rewind_all(struct rewind *r, struct machine *m, struct err *err)
 	if (ret == 0)
 		ret = restore_vcpus(r, m, since, &now, err);
 	if (ret == 0)
+		ret = vm_clock_align(&m->vm, &r->template->state.vm,
+				     &r->template->state.vcpus[0], &now, err);
+	if (ret == 0)
 		ret = machine_devices_load(&r->template->state, m, err);
 	/* After the devices: the clock goes on from what the mailbox kept. */
 	return ret < 0 ? ret : machine_renew(m, &now, err);

@@ -17,6 +17,7 @@
 
 struct err;
 struct machine;
+struct phases;
 struct template;
 
 /* Ours: rewinds for which a page was never different before it is given back, once. */

@@ -70,6 +70,15 @@ static bool msr_runs(uint32_t index)
 	       index == MSR_HV_VP_RUNTIME || index == MSR_HV_TIME_REF_COUNT;
 }
 
+/*
+ * KVM for SVM keeps the lower half of what it is given, and hands out what the guest wrote. The
+ * guest cannot tell but by reading: in long mode an AMD CPU has no SYSENTER (APM vol. 3).
+ */
+static bool msr_is_cut(uint32_t index, uint64_t is, uint64_t want)
+{
+	return (index == MSR_SYSENTER_ESP || index == MSR_SYSENTER_EIP) && is == (uint32_t)want;
+}
+
 /* The interrupt by which the guest hears of its new generation waits in the local APIC. */
 static void exempt_event(struct vcpu_state *is, const struct vcpu_state *want,
 			 const struct vm *vm)
@@ -95,7 +104,10 @@ void rewind_exempt_state(struct vcpu_state *is, const struct vcpu_state *want,
 	exempt_event(is, want, vm);
 	is->xsave[XSAVE_BV_WORD] = want->xsave[XSAVE_BV_WORD];
 	for (uint32_t i = 0; i < MIN(is->msrs.n, want->msrs.n); i++) {
-		if (msr_runs(is->msrs.entries[i].index))
-			is->msrs.entries[i].data = want->msrs.entries[i].data;
+		struct kvm_msr_entry *msr = &is->msrs.entries[i];
+		uint64_t data = want->msrs.entries[i].data;
+
+		if (msr_runs(msr->index) || msr_is_cut(msr->index, msr->data, data))
+			msr->data = data;
 	}
 }

@@ -140,9 +140,10 @@ int save(struct machine *m, const char *dir, const struct save_options *opt,
 
 	if (ret == 0)
 		ret = machine_state_init_for(&state, m, err);
+	if (ret < 0)
+		return ret;
 	worker_lock(&m->vm.worker);
-	if (ret == 0)
-		ret = machine_state_save(&state, m, err);
+	ret = machine_state_save(&state, m, err);
 	if (ret == 0)
 		ret = write_image(m, dir, &state, opt, report ? report : &unread, err);
 	worker_unlock(&m->vm.worker);

@@ -166,6 +166,7 @@ static int shell_start(struct shell *s, const struct packet_msg *msg,
 		return ret;
 	if (msg->value & PACKET_START_LOGS)
 		s->machine.mailbox->ops = (struct mailbox_ops){ .log = shell_log, .arg = s };
+	machine_log_serial(&s->machine);
 	ret = restore(&s->machine, &s->template, &tier_map, &s->phases, err);
 	s->has_machine = ret == 0;
 	parts->nfds = 0; /* kept: a rewind maps the memory again */

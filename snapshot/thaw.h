@@ -245,6 +245,12 @@ struct thaw_stamps {
 THAW_PUBLIC void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamps);
 
 /*
+ * How many instructions of the guest's kernel KVM has emulated since the clone was made. Where it
+ * has to, that is what most of a guest's time goes to. 0: hardware runs them, or KVM does not count.
+ */
+THAW_PUBLIC uint64_t thaw_clone_emulated(const struct thaw_clone *clone);
+
+/*
  * Machines in processes of their own, from shells that were made ahead:
  *
  *	zygote  a process that has done what is done once, and forks shells

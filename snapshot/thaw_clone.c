@@ -74,6 +74,7 @@ static int clone_make(struct thaw_clone *c, struct err *err)
 		return ret;
 	if (c->log)
 		c->machine.mailbox->ops = (struct mailbox_ops){ .log = clone_log, .arg = c };
+	machine_log_serial(&c->machine);
 	ret = restore_prepare(&c->machine, &c->template->template, c->template->tier, err);
 	if (ret < 0)
 		machine_destroy(&c->machine);
@@ -239,6 +240,13 @@ const char *thaw_clone_crash(struct thaw_clone *clone)
 void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_stamps *stamps)
 {
 	handle_stamps(&clone->phases, stamps);
+}
+
+uint64_t thaw_clone_emulated(const struct thaw_clone *clone)
+{
+	const struct vm *vm = &clone->machine.vm;
+
+	return vcpu_counts_emulated(vm->kvm, vm->vcpus[0].fd);
 }
 
 /* ---- snapshots ---- */

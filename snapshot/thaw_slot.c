@@ -3,7 +3,6 @@
  * allocates, opens a path, or takes a lock, unless memory that was promised has to come back. */
 #include <errno.h>
 
-#include "snapshot/disks.h"
 #include "snapshot/fork_memfd.h"
 #include "snapshot/pool.h"
 #include "snapshot/snapshot.h"
@@ -154,7 +153,7 @@ static int ready_fork(struct thaw_slot *s, const struct template *t, struct err 
 
 	if (s->remote.fork_fd >= 0)
 		return 0;
-	fd = fork_memfd(&t->shape, err);
+	fd = fork_memfd(t, err);
 	if (fd < 0)
 		return fd;
 	ret = endings_promise(&s->pool->zygote->endings, s->pool->slot_memory,
@@ -174,10 +173,6 @@ static int snapshot_take(struct thaw_snapshot *n, struct thaw_slot *s, struct er
 
 	n->template = handle_hold(t);
 	ret = fork_check(&t->template, err);
-	if (ret == 0 && disks_are_written(&t->template.disks))
-		ret = err_set(err, EINVAL,
-			      "a machine in a slot that writes to drives cannot be snapshot: "
-			      "expected a clone");
 	if (ret == 0)
 		ret = ready_fork(s, &t->template, err);
 	if (ret == 0)

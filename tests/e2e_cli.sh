@@ -12,7 +12,7 @@ one_line() { # NAME: what went to stderr is exactly one line
 
 expect_status 0 "help" "$THAW" help
 expect_match "help lists run" "$(cat "$E2E_OUT")" '^  run +'
-for command in build run boot inspect verify bench version help; do
+for command in build run boot inspect verify drive bench version help; do
 	expect_status 0 "help $command" "$THAW" help $command
 	expect_match "help $command: usage" "$(cat "$E2E_OUT")" "^usage: thaw $command"
 done
@@ -33,6 +33,8 @@ build without a program|build -o x
 --mem no number|build -o x --mem lots prog
 --mem not in 2 MiB steps|build -o x --mem 33M prog
 --env without a value|build -o x --env FOO prog
+drive without -o|drive a data
+drive without a name|drive -o x a
 run without an image|run
 run with two images|run a b
 unknown tier|run --tier hot a

@@ -137,3 +137,24 @@ Test(clones, restores_leave_no_descriptor_and_no_mapping_behind, .timeout = 60)
 	cr_expect(le(int, count_maps(), maps));
 	frozen_free(&f);
 }
+
+Test(clones, instructions_are_counted_where_ring_0_is_emulated, .timeout = 60)
+{
+	static struct frozen f;
+	static struct clone c;
+	const struct vcpu *v = &c.machine.vm.vcpus[0];
+	uint64_t before, after;
+
+	frozen_make(&f, guest_path("echo"));
+	clone_make(&c, &f, &tier_map);
+	before = vcpu_counts_emulated(&f.kvm, v->fd);
+	free(machine_ask(&c.machine, "ping"));
+	after = vcpu_counts_emulated(&f.kvm, v->fd);
+	cr_expect(eq(u64, before, 0));
+	if (f.kvm.quirks & QUIRK_SLOW_RING0)
+		cr_expect(gt(u64, after, 0));
+	else
+		cr_expect(eq(u64, after, 0));
+	clone_free(&c);
+	frozen_free(&f);
+}

@@ -23,7 +23,7 @@
 
 /* As fork_memfd.c has it. */
 struct head {
-	uint64_t state_size, nruns, npages;
+	uint64_t state_size, nruns, npages, disk_sizes[MANIFEST_MAX_DRIVES];
 };
 
 /* What an honest process wrote. */
@@ -44,15 +44,16 @@ static void honest_fork(void)
 	clone_make(&c, &f, &tier_map);
 	free(machine_ask(&c.machine, "dirty 40"));
 	free(machine_ask(&c.machine, "add 5"));
-	fd = fork_memfd(&f.template.shape, &err);
+	fd = fork_memfd(&f.template, &err);
 	cr_assert(ge(int, fd, 0), "%s", err.text);
 	cr_assert(eq(int, pages_open(&pages, &err), 0), "%s", err.text);
 	cr_assert(eq(int, fork_send(&c.machine, &pages, fd, &err), 0), "%s", err.text);
 	pages_close(&pages);
-	size = (size_t)lseek(fd, 0, SEEK_CUR);
+	cr_assert(eq(sz, (size_t)pread(fd, &head, sizeof(head), 0), sizeof(head)));
+	size = sizeof(head) + head.state_size + head.nruns * sizeof(struct fork_run) +
+	       head.npages * MEM_PAGE_SIZE;
 	honest = malloc(size);
 	cr_assert(eq(sz, (size_t)pread(fd, honest, size, 0), size));
-	memcpy(&head, honest, sizeof(head));
 	runs = (const void *)(honest + sizeof(head) + head.state_size);
 	cr_assert(ge(u64, head.nruns, 3));
 }
@@ -112,7 +113,17 @@ Test(fork_memfd, what_was_received_leaves_nothing_and_does_not_change_any_more, 
 /* ---- heads and runs ---- */
 
 /* The numbers that are lied about. */
-enum number { NONE, STATE_SIZE, NRUNS, NPAGES, RUN0_AT, RUN0_PAGES, RUN1_AT, RUN1_PAGES };
+enum number {
+	NONE,
+	STATE_SIZE,
+	NRUNS,
+	NPAGES,
+	DISK0_SIZE,
+	RUN0_AT,
+	RUN0_PAGES,
+	RUN1_AT,
+	RUN1_PAGES
+};
 
 #define RAM  (UINT64_C(64) << 20)
 #define PAGE UINT64_C(4096)
@@ -139,6 +150,7 @@ static const struct {
 	{ "more pages", "are of no run", { { NPAGES, 4000 } } },
 	{ "more pages than memory", "largest allowed", { { NPAGES, RAM / PAGE + 1 } } },
 	{ "endless pages", "largest allowed", { { NPAGES, UINT64_MAX } } },
+	{ "blocks of a drive that is not there", "of drive 0", { { DISK0_SIZE, 1 } } },
 	{ "a run of nothing", "run 0: 0 pages", { { RUN0_PAGES, 0 } } },
 	{ "a run that is not at a page", "run 0", { { RUN0_AT, PAGE + 1 } } },
 	{ "a run behind memory", "run 0", { { RUN0_AT, RAM } } },
@@ -159,9 +171,9 @@ static void tell(uint8_t *bytes, enum number number, uint64_t value)
 	struct fork_run *r = (void *)(bytes + sizeof(head) + head.state_size);
 	uint64_t *const places[] = {
 		[STATE_SIZE] = &h->state_size, [NRUNS] = &h->nruns,
-		[NPAGES] = &h->npages,	       [RUN0_AT] = &r[0].gpa,
-		[RUN0_PAGES] = &r[0].npages,   [RUN1_AT] = &r[1].gpa,
-		[RUN1_PAGES] = &r[1].npages,
+		[NPAGES] = &h->npages,	       [DISK0_SIZE] = &h->disk_sizes[0],
+		[RUN0_AT] = &r[0].gpa,	       [RUN0_PAGES] = &r[0].npages,
+		[RUN1_AT] = &r[1].gpa,	       [RUN1_PAGES] = &r[1].npages,
 	};
 
 	*places[number] = value;

@@ -117,8 +117,9 @@ static void scribble(struct overlay *o, int rounds)
 static void freeze(const struct overlay *o, struct blocks *frozen)
 {
 	int fd = memfd_create("file", MFD_CLOEXEC), memfd;
+	uint64_t size;
 
-	cr_assert(eq(int, overlay_file_write(fd, o, &err), 0), "%s", err.text);
+	cr_assert(eq(int, overlay_file_write(fd, 0, o, &size, &err), 0), "%s", err.text);
 	cr_assert(eq(int, overlay_file_load(fd, SIZE, frozen, &memfd, &err), 0), "%s",
 		  err.text);
 	close(memfd);
@@ -285,6 +286,7 @@ static size_t file_len;
 static void make_file(void)
 {
 	int fd = memfd_create("file", MFD_CLOEXEC);
+	uint64_t size;
 	struct overlay o;
 
 	setup();
@@ -292,7 +294,7 @@ static void make_file(void)
 	write_bytes(&o, 0, 3 * BLOCKS_SIZE + 512, 9);
 	cr_assert(eq(int, overlay_zero(&o, 50 * BLOCKS_SIZE, BLOCKS_SIZE), 0));
 	write_bytes(&o, SIZE - 512, 512, 8);
-	cr_assert(eq(int, overlay_file_write(fd, &o, &err), 0), "%s", err.text);
+	cr_assert(eq(int, overlay_file_write(fd, 0, &o, &size, &err), 0), "%s", err.text);
 	overlay_fini(&o);
 	file_len = (size_t)lseek(fd, 0, SEEK_END);
 	file = malloc(file_len);

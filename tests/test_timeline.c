@@ -10,9 +10,9 @@
 #include "tests/helpers_image.h"
 #include "tools/thaw/timeline.h"
 
-static const struct timeline timeline = { .tier = "map",
-					  .why = "asked \"for\"",
-					  .image = "/images/a b" };
+static struct timeline timeline = { .tier = "map",
+				    .why = "asked \"for\"",
+				    .image = "/images/a b" };
 static char dir[256];
 static struct samples samples;
 static struct err err;
@@ -64,6 +64,18 @@ Test(timeline, text_has_each_stamp_since_the_request_and_since_the_one_before)
 		     "     350.5 us  +    250.5  state\n"
 		     "    1000.0 us  +    649.5  first_response\n"
 		     "       0.1 us  +      0.1  shell\n"));
+	free(text);
+}
+
+Test(timeline, text_ends_with_what_was_emulated_if_anything_was)
+{
+	static const char line[] =
+		"\n      4711     instructions of the guest's kernel emulated, p50\n";
+	char *text;
+
+	timeline.emulated = (struct stats){ .n = 2, .p50 = 4711, .max = 5000 };
+	text = written("starts.txt");
+	cr_expect(eq(str, text + strlen(text) - strlen(line), (char *)(uintptr_t)line));
 	free(text);
 }
 

@@ -61,11 +61,13 @@ measure() { # NAME TIER EVENT
 		exit 1
 	}
 	jq -r 'def ms: .p50_us / 10 | round / 100 | tostring + " ms";
-		.stamps | .first_response as $reply | if .released then
+		.emulated.p50 as $emulated | .stamps | .first_response as $reply | if .released then
 			"  warm           \($reply | ms) to the reply, \(.released | ms) until it was rewound"
 		else
 			"  thaw           \($reply | ms) to the reply, of these \(.state | ms) until the guest runs"
-		end + ", p50 of '"$runs"'"' "$scratch/run.json"
+		end + ", p50 of '"$runs"'", if $emulated then
+			"  of the kernel  \($emulated) instructions, emulated by KVM"
+		else empty end' "$scratch/run.json"
 }
 
 mkdir -p $images

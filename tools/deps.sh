@@ -18,7 +18,7 @@ build='gcc make libc6-dev liblz4-dev libjansson-dev libssl-dev libisal-dev libur
 check='libcriterion-dev curl openssl strace musl-tools pkg-config busybox-static acpica-tools'
 thawd='awscli curl wrk'
 style='clang clang-tidy clang-format libclang-rt-dev shellcheck mandoc'
-tcg='qemu-system-x86 busybox-static cpio xz-utils'
+tcg='qemu-system-x86 busybox-static cpio xz-utils e2fsprogs'
 linux='linux-source-6.12 flex bison bc libelf-dev libssl-dev xz-utils cpio kmod patch musl-tools busybox-static
 	debootstrap erofs-utils e2fsprogs'
 bench='qemu-system-x86'

@@ -30,8 +30,9 @@ _thaw_words() {
 }
 
 _thaw() {
-	local commands="build run boot snapshot flatten inspect verify bench fn top version help"
-	local guest="--mem --files --env" thawd="--at --cacert --cert --key"
+	local commands="build run boot snapshot flatten drive inspect verify bench fn top version help"
+	local linux="--linux --rootfs --drive --kernel --initrd --cmdline --entry"
+	local guest="--mem --files --env $linux" thawd="--at --cacert --cert --key"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]}
 	COMPREPLY=()
@@ -61,16 +62,20 @@ _thaw() {
 		_thaw_words "$cur" "rewind reuse fresh"
 		return
 		;;
+	--entry)
+		_thaw_words "$cur" "pvh 64"
+		return
+		;;
 	--mem)
 		_thaw_words "$cur" "16M 32M 64M 128M 256M 512M 1G 2G 3G"
 		return
 		;;
-	-o | --output | --files | --payload-file | --timeline | --sample | --png | --out | --listen | --connect | \
-		--cacert | --cert | --key)
+	-o | --output | --rootfs | --kernel | --initrd | --files | --payload-file | --timeline | --sample | --png | --out | --listen | --connect | \
+		--cacert | --cert | --key | --base)
 		_thaw_words "$cur" ""
 		return
 		;;
-	--env | --payload | --timeout | --record-runs | -n | --at | --min | --max | --idle-timeout | \
+	--env | --cmdline | --drive | --payload | --timeout | --record-runs | -n | --at | --min | --max | --idle-timeout | \
 		--reserved | --provisioned | --weight | --slot-memory | --description) # whatever the user has in mind
 		return
 		;;
@@ -83,7 +88,7 @@ _thaw() {
 	boot) _thaw_program "$cur" "$guest" ;;
 	run)
 		_thaw_image "$cur" "-n --tier --verify --payload --payload-file --timeout --timeline \
-			--json --parent --listen --connect --shells --slot-memory"
+			--json --drive --parent --listen --connect --shells --slot-memory"
 		;;
 	snapshot)
 		if [[ $cur == -* ]]; then
@@ -93,6 +98,7 @@ _thaw() {
 		fi
 		;;
 	flatten) _thaw_image "$cur" "-o --output --parent --raw --no-sync" ;;
+	drive) _thaw_image "$cur" "-o --output --base --parent" ;;
 	inspect) _thaw_image "$cur" "--state --json --png --parent" ;;
 	verify) _thaw_image "$cur" "--json --parent" ;;
 	bench) _thaw_image "$cur" "-n --tier --payload --payload-file --timeout --out --json" ;;

@@ -13,7 +13,7 @@ linux_date := SOURCE_DATE_EPOCH=1760000000
 linux-guest:
 	$Qsh tools/deps.sh linux
 	+$Q$(sub) linux-guest-run
-linux-guest-run: $(linux_kernels) $(linux_roots)
+linux-guest-run: $(linux_kernels) $(linux_roots) $L/thaw-device
 
 # What is in the kernel's tree keeps its time unless it changes; the stamp says that we looked.
 $L/source: guest/linux/source.sh $(wildcard guest/linux/patches/*) $(linux_driver)
@@ -31,6 +31,12 @@ $L/init: guest/linux/init.c
 	@mkdir -p $(@D)
 	$Q$(call need,musl-gcc)
 	$Qmusl-gcc $(std) $(warn) $(if $(WERROR),-Werror) -Os -static -s -o $@ $<
+
+# With the kernel's own headers, which musl has not.
+$L/thaw-device: guest/linux/thaw_device.c guest/abi.h
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$Q$(CC) $(std) $(warn) $(if $(WERROR),-Werror) -O2 -static -s -o $@ $<
 
 $L/initramfs.cpio: $L/init
 	$(call say,CPIO)

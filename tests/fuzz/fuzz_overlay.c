@@ -60,10 +60,11 @@ static void write_again(const struct blocks *frozen)
 	struct overlay o;
 	struct blocks again;
 	int fd = file_of("", 0), memfd = -1, ret;
+	uint64_t size;
 
 	ret = overlay_init(&o, -1, SIZE, frozen, 0, NULL);
 	assert(ret == 0);
-	ret = overlay_file_write(fd, &o, NULL);
+	ret = overlay_file_write(fd, 0, &o, &size, NULL);
 	assert(ret == 0);
 	ret = overlay_file_load(fd, SIZE, &again, &memfd, NULL);
 	assert(ret == 0);

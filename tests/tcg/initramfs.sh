@@ -9,7 +9,7 @@ set -eu
 out=$1 kernel=$2 leave=$3
 shift 3
 # What tests/run.sh and the end-to-end tests call.
-tools='sh bash awk basename cat chmod cmp cp cut date dd diff dirname env expr find grep head id
+tools='sh bash awk basename cat chmod cmp cp cut date dd diff dirname e2fsck env expr find grep head id
 	jq ln ls mkdir mktemp mv od ps readlink realpath rm rmdir sed seq sha256sum sleep
 	sort sqlite3 stat tail tee timeout touch tr truncate uname wc xargs base64 gzip tar'
 

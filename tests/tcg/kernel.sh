@@ -1,13 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # kernel.sh SERIES DIR - leave Debian's newest cloud kernel of a series ("6.12", "6.1") in DIR:
-# vmlinuz, the three modules of KVM, and `package`, its name. The package is found and downloaded
-# by apt, and not installed.
+# vmlinuz, the three modules of KVM, `package`, its name, and in guest/ the modules that a guest of
+# ours needs, whose names begin with the order of loading. The package is found and downloaded by apt,
+# and not installed.
 set -eu
 
 series=$1 dir=$2
 # In order of loading, as they are in the package.
 modules='virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-amd'
+# The same for a guest; some are in one kernel and modules of another.
+guest_modules='virtio/virtio_ring virtio/virtio virtio/virtio_mmio block/virtio_blk
+	char/hw_random/virtio-rng char/virtio_console acpi/button ../fs/fuse/fuse ../fs/fuse/cuse'
 
 die() {
 	echo "kernel.sh: $*" >&2
@@ -33,14 +37,25 @@ done
 
 dpkg -x "$dir"/deb/*.deb "$dir/tree"
 cp "$dir"/tree/boot/vmlinuz-* "$dir/vmlinuz"
-for module in $modules; do
+
+unpack() { # MODULE FILE: fails if there is none
 	# The package of 6.12 has them compressed.
-	file=$(echo "$dir"/tree/lib/modules/*/kernel/"$module".ko*)
-	case $file in
-	*.xz) xz -dc "$file" >"$dir/${module##*/}.ko" ;;
-	*.ko) cp "$file" "$dir" ;;
-	*) die "$package has no $module.ko" ;;
+	module=$(echo "$dir"/tree/lib/modules/*/kernel/"$1".ko*)
+	case $module in
+	*.xz) xz -dc "$module" >"$2" ;;
+	*.ko) cp "$module" "$2" ;;
+	*) return 1 ;;
 	esac
+}
+
+for name in $modules; do
+	unpack "$name" "$dir/${name##*/}.ko" || die "$package has no ${name##*/}.ko"
+done
+mkdir "$dir/guest"
+n=10
+for name in $guest_modules; do
+	unpack "drivers/$name" "$dir/guest/$n-${name##*/}.ko" || continue
+	n=$((n + 1))
 done
 rm -r "$dir/deb" "$dir/tree" "$dir/log"
 echo "$package" >"$dir/package"

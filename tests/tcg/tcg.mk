@@ -6,11 +6,15 @@ T  := $B/tcg
 
 # Scripts that do not ask for KVM have nothing to gain there, and those of thawd ask it with curl,
 # which is not there. The long ones first: the machines are to end together.
-tcg_all   := $(filter-out tests/e2e_thawd%,$(shell grep -l ^need_kvm $(e2e))) $(kvm) tests/tcg/crossing.sh
+tcg_stock := $(wildcard tests/tcg/stock_*.sh)
+tcg_all   := $(tcg_stock) $(filter-out tests/e2e_thawd%,$(shell grep -l ^need_kvm $(e2e))) $(kvm) tests/tcg/crossing.sh
 tcg_tests := $(tcg_all)
+# What stock kernels boot from as guests, and our own kernel if it is there.
+stock     := $(foreach k,6.1 6.12,$T/$k/vmlinuz $T/$k/stock.cpio) $T/disk.ext4 $(if $(wildcard $L/vmlinux-full),\
+	$T/full/vmlinuz $T/full/stock.cpio)
 # All of them, whichever are to run: the archive is not made anew for others.
 tcg_files := $(tcg_all) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh \
-	tests/e2e.sh tests/tcg/worker.sh tests/tcg/refusal.sh docs/tutorial.md docs/embed.md \
+	tests/e2e.sh tests/tcg/worker.sh tests/tcg/refusal.sh tests/tcg/stock.sh $(stock) docs/tutorial.md docs/embed.md \
 	$(wildcard tests/e2e/* guest/functions/lua/*) $(shell find tests/golden -type f)
 
 $T/leave: tests/tcg/leave.c $O/flags
@@ -23,9 +27,25 @@ $T/orders.db: $B/orders.sql
 	@mkdir -p $(@D)
 	$Qrm -f $@; sqlite3 $@ '.read $<'
 
-$T/$(L1)/package:
+$(patsubst %,$T/%/package,$(sort 6.1 6.12 $(L1))): $T/%/package: tests/tcg/kernel.sh
 	$(call say,GET)
-	$Qsh tests/tcg/kernel.sh $(L1) $(@D)
+	$Qsh tests/tcg/kernel.sh $* $(@D)
+$T/%/vmlinuz: $T/%/package ;
+
+$T/full/package: $L/vmlinux-full
+	@mkdir -p $(@D)/guest
+	$Qcp $< $(@D)/vmlinuz; echo vmlinux-full >$@
+
+$T/%/stock.cpio: $T/%/package tests/tcg/initrd.sh tests/tcg/stock_init $L/thaw-device
+	$(call say,CPIO)
+	$Q$(call need,busybox); $(call need,cpio)
+	$Qsh tests/tcg/initrd.sh $@ $(@D)/guest $L/thaw-device
+
+# With a journal, and small enough to be one reply.
+$T/disk.ext4:
+	$(call say,EXT4)
+	@mkdir -p $(@D)
+	$Qrm -f $@; truncate -s 4M $@; mkfs.ext4 -q -b 1024 -J size=1 $@
 
 $T/$(L1)/base.cpio: $T/$(L1)/package $T/leave tests/tcg/initramfs.sh tests/tcg/init $(tcg_files)
 	$(call say,CPIO)

@@ -17,7 +17,7 @@
 . tests/tcg/refusal.sh
 
 : "${TCG_DIR:?}" "${TCG_TESTS:?}"
-limit_s=${TCG_LIMIT_S:-400}
+limit_s=${TCG_LIMIT_S:-480}
 machines='1 2'
 
 outer_image() { # an image made on this host, where it can make one

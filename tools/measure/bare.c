@@ -18,14 +18,39 @@
 #define MMIO_GPA 0x4000u /* and of the one with the doorbells */
 #define PAGE_GPA 0x5000u /* page table of their 2 MiB */
 #define CODE_GPA 0x10000u
+#define DATA_GPA 0x20000u /* what the loop of ring 0 loads, and the end of its stack */
 
 #define GIB	(1u << 30)
 #define PTE_ALL (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
 
-/* mov %eax, (%rdi); jmp back to it */
-static const uint8_t code[] = { 0x89, 0x07, 0xeb, 0xfc };
+/* What the guest does again and again. */
+struct program {
+	uint8_t ring;
+	size_t size;
+	uint8_t code[24];
+};
 
-static void put_tables(const struct mem *mem)
+/* mov %eax, (%rdi); jmp back to it */
+static const struct program store = { .ring = 3,
+				      .size = 4,
+				      .code = { 0x89, 0x07, 0xeb, 0xfc } };
+
+/*
+ * What kernels mostly do: loads, sums, comparisons, a stack. 200 times, then the same store.
+ *
+ *	mov $200, %ecx
+ *	1: mov (%rsi), %rax; push %rax; add %rdx, %rax; test %rax, %rax; pop %rax; dec %ecx; jnz 1b
+ *	mov %eax, (%rdi); jmp to the beginning
+ */
+static const struct program ring0_loop = {
+	.ring = 0,
+	.size = 24,
+	.code = { 0xb9, 0xc8, 0x00, 0x00, 0x00, 0x48, 0x8b, 0x06, 0x50, 0x48, 0x01, 0xd0,
+		  0x48, 0x85, 0xc0, 0x58, 0xff, 0xc9, 0x75, 0xf1, 0x89, 0x07, 0xeb, 0xe8 },
+};
+_Static_assert(BARE_RING0_INSTRUCTIONS == 2 + 200 * 7, "all of them but the store");
+
+static void put_guest(const struct mem *mem, const struct program *p)
 {
 	uint64_t *pml4 = mem_at(mem, PML4_GPA, MEM_PAGE_SIZE);
 	uint64_t *pdpt = mem_at(mem, PDPT_GPA, MEM_PAGE_SIZE);
@@ -41,12 +66,14 @@ static void put_tables(const struct mem *mem)
 	mmio[ABI_MAILBOX_REGS_GPA % GIB / MEM_HUGE_SIZE] = PAGE_GPA | PTE_ALL;
 	page[ABI_MAILBOX_REGS_GPA % MEM_HUGE_SIZE / MEM_PAGE_SIZE] =
 		ABI_MAILBOX_REGS_GPA | PTE_ALL;
-	memcpy(mem_at(mem, CODE_GPA, sizeof(code)), code, sizeof(code));
+	memcpy(mem_at(mem, CODE_GPA, p->size), p->code, p->size);
 }
 
-static int set_state(int fd, struct err *err)
+static int set_state(int fd, uint8_t ring, struct err *err)
 {
 	struct kvm_regs regs = { .rip = CODE_GPA,
+				 .rsp = DATA_GPA,
+				 .rsi = DATA_GPA,
 				 .rdi = ABI_MAILBOX_REGS_GPA,
 				 .rflags = RFLAGS_FIXED };
 	struct kvm_sregs s;
@@ -57,7 +84,7 @@ static int set_state(int fd, struct err *err)
 	s.cr3 = PML4_GPA;
 	s.cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 	s.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
-	segments_set_flat(&s, 3);
+	segments_set_flat(&s, ring);
 	if (ioctl(fd, KVM_SET_SREGS, &s) < 0)
 		return err_sys(err, "KVM_SET_SREGS");
 	if (ioctl(fd, KVM_SET_REGS, &regs) < 0)
@@ -65,24 +92,32 @@ static int set_state(int fd, struct err *err)
 	return 0;
 }
 
-int bare_open(struct bare *b, const struct kvm *kvm, struct thaw_err *err)
+static int open_with(struct bare *b, const struct kvm *kvm, const struct program *p,
+		     struct thaw_err *err)
 {
 	struct shape shape;
 	int ret;
 
 	memset(b, 0, sizeof(*b));
-	ret = kind_shape(&kind_kindling, kvm, &kvm->cpuid, MEM_HUGE_SIZE, 0, &shape,
-			 cmd_err(err));
-	if (ret < 0)
-		return ret;
+	kind_shape(&kind_kindling, kvm, &kvm->cpuid, MEM_HUGE_SIZE, 0, &shape);
 	b->mailbox_fd = mailbox_memfd(cmd_err(err));
 	if (b->mailbox_fd < 0)
 		return b->mailbox_fd;
 	ret = machine_create(&b->machine, kvm, &shape, b->mailbox_fd, cmd_err(err));
 	if (ret < 0)
 		return ret;
-	put_tables(&b->machine.vm.mem);
-	return set_state(b->machine.vm.vcpus[0].fd, cmd_err(err));
+	put_guest(&b->machine.vm.mem, p);
+	return set_state(b->machine.vm.vcpus[0].fd, p->ring, cmd_err(err));
+}
+
+int bare_open(struct bare *b, const struct kvm *kvm, struct thaw_err *err)
+{
+	return open_with(b, kvm, &store, err);
+}
+
+int bare_open_ring0(struct bare *b, const struct kvm *kvm, struct thaw_err *err)
+{
+	return open_with(b, kvm, &ring0_loop, err);
 }
 
 void bare_close(struct bare *b)

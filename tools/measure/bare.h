@@ -16,6 +16,11 @@ struct bare {
 
 /* bare_close is safe after an error. */
 int bare_open(struct bare *b, const struct kvm *kvm, struct thaw_err *err);
+
+/* The same, but it is ring 0 that stores, after so many other instructions as a kernel has them: what
+ * each of them costs where KVM emulates ring 0. */
+#define BARE_RING0_INSTRUCTIONS 1402u
+int bare_open_ring0(struct bare *b, const struct kvm *kvm, struct thaw_err *err);
 void bare_close(struct bare *b);
 
 /* One sample: microseconds of one KVM_RUN. @arg: struct bare. */

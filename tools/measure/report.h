@@ -15,7 +15,7 @@ struct err;
 struct json_t; /* jansson's */
 
 #define TABLE_COLUMNS  9u
-#define TABLE_ROWS     40u
+#define TABLE_ROWS     64u
 #define REPORT_TABLES  8u
 #define REPORT_CHARTS  8u
 #define CHART_SERIES   10u

@@ -35,7 +35,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_build, cmd_boot, cmd_run, cmd_inspect, cmd_verify, cmd_version,
-	cmd_help, cmd_layout, cmd_bench, cmd_snapshot, cmd_flatten, cmd_fn, cmd_top;
+	cmd_help, cmd_layout, cmd_bench, cmd_snapshot, cmd_flatten, cmd_drive, cmd_fn, cmd_top;
 extern const struct cmd *const cmds[]; /* NULL at the end */
 
 /* The exit code for a negative result of the library. */

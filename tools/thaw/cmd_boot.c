@@ -41,7 +41,8 @@ static int run_boot(int argc, char **argv)
 		if (code != 0)
 			return code;
 	}
-	if (optind == argc)
+	/* An initrd has one of its own, and a root file system a shell. */
+	if (optind == argc && !l.linux_guest.wanted)
 		return cmd_usage(&cmd_boot, "which program?");
 	l.argv = argv + optind;
 	code = launch_check(&l, &cmd_boot);
@@ -66,7 +67,7 @@ static int run_boot(int argc, char **argv)
 const struct cmd cmd_boot = {
 	.name = "boot",
 	.run = run_boot,
-	.usage = "[OPTION]... PROGRAM [ARG]...",
+	.usage = "[OPTION]... [PROGRAM [ARG]...]",
 	.summary = "run a program cold in a new machine, on this terminal",
 	.options = LAUNCH_HELP,
 };

@@ -18,12 +18,6 @@ static void out(void *arg, const void *data, size_t len)
 	guest_terminal(NULL, ABI_LOG_STDOUT, data, len);
 }
 
-static void log_out(void *arg, const void *data, size_t len)
-{
-	(void)arg;
-	guest_log(NULL, ABI_LOG_STDOUT, data, len);
-}
-
 size_t guest_serial_keys(struct guest_serial *g, uint8_t *keys, size_t len)
 {
 	size_t n = 0;
@@ -66,9 +60,4 @@ int guest_serial_join(struct guest_serial *g, struct vm *vm, struct err *err)
 	port->ops = (struct serial_ops){ .out = out, .in = in, .arg = g };
 	ret = serial_listen(port, STDIN_FILENO, err);
 	return ret == -EPERM ? 0 : ret;
-}
-
-void guest_serial_log(struct vm *vm)
-{
-	serial_of(vm)->ops = (struct serial_ops){ .out = log_out };
 }

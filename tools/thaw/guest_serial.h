@@ -26,8 +26,5 @@ struct guest_serial {
  */
 int guest_serial_join(struct guest_serial *g, struct vm *vm, struct err *err) must_check;
 
-/* The same for a machine that is not on the terminal: what it prints goes where guest_log has it. */
-void guest_serial_log(struct vm *vm);
-
 /* Take our own keys out of @len bytes; returns how many are left for the guest. */
 size_t guest_serial_keys(struct guest_serial *g, uint8_t *keys, size_t len);

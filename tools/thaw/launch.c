@@ -98,11 +98,10 @@ static int open_host(struct launch *l, struct err *err)
 static int make_machine(struct launch *l, const struct cpuid *cpuid, struct err *err)
 {
 	struct shape shape;
-	int ret = kind_shape(kind_of(l), &l->kvm, cpuid, l->mem_size, l->linux_guest.ndrives,
-			     &shape, err);
+	int ret;
 
-	if (ret == 0)
-		ret = machine_create(&l->machine, &l->kvm, &shape, l->mailbox_fd, err);
+	kind_shape(kind_of(l), &l->kvm, cpuid, l->mem_size, l->linux_guest.ndrives, &shape);
+	ret = machine_create(&l->machine, &l->kvm, &shape, l->mailbox_fd, err);
 	return ret < 0 ? ret : machine_attach(&l->machine, &l->disks, err);
 }
 
@@ -179,7 +178,7 @@ static int launch_linux(struct launch *l, uint32_t mode, struct err *err)
 	if (ret == 0 && program.terminal)
 		ret = guest_serial_join(&l->serial, &l->machine.vm, err);
 	else if (ret == 0)
-		guest_serial_log(&l->machine.vm);
+		machine_log_serial(&l->machine);
 	return ret;
 }
 

@@ -12,8 +12,9 @@
 #include "tools/thaw/cmd.h"
 
 const struct cmd *const cmds[] = {
-	&cmd_build, &cmd_run, &cmd_boot, &cmd_snapshot, &cmd_flatten, &cmd_inspect, &cmd_verify,
-	&cmd_bench, &cmd_fn,  &cmd_top,	 &cmd_version,	&cmd_help,    &cmd_layout,  NULL,
+	&cmd_build, &cmd_run,	  &cmd_boot,   &cmd_snapshot, &cmd_flatten,
+	&cmd_drive, &cmd_inspect, &cmd_verify, &cmd_bench,    &cmd_fn,
+	&cmd_top,   &cmd_version, &cmd_help,   &cmd_layout,   NULL,
 };
 
 static const struct cmd *cmd_find(const char *name)

@@ -65,6 +65,7 @@ int run_prepare(struct run *r, struct thaw_err *err)
 		.event_len = r->event.size,
 		.timeout_ms = (unsigned int)r->timeout_ms,
 		.verify = r->verify,
+		.count = r->json || r->timeline,
 	};
 	r->prepare_ns = clock_monotonic() - start;
 	return 0;
@@ -80,6 +81,7 @@ void run_fini(struct run *r)
 	thaw_zygote_close(r->zygote);
 	samples_fini(&r->samples);
 	blob_free(&r->event);
+	free(r->emulated);
 	free(r->reply);
 	if (r->result && r->result != MAP_FAILED)
 		munmap(r->result, sizeof(*r->result));

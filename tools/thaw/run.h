@@ -41,6 +41,7 @@ struct run {
 	struct blob event;
 	struct start_plan plan;
 	struct samples samples;
+	double *emulated;	     /* instructions of the guest's kernel in each of them */
 	struct start_result *result; /* shared with children */
 	uint8_t *reply;		     /* of the first start */
 	size_t reply_len;

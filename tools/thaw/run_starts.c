@@ -16,7 +16,8 @@ static int allocate(struct run *r, struct err *err)
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->result == MAP_FAILED)
 		return err_sys(err, "map the result");
-	if (samples_init(&r->samples, (uint32_t)r->starts) < 0)
+	r->emulated = calloc(r->starts, sizeof(*r->emulated));
+	if (!r->emulated || samples_init(&r->samples, (uint32_t)r->starts) < 0)
 		return err_set(err, ENOMEM, "no memory for %llu stamps",
 			       (unsigned long long)r->starts);
 	return 0;
@@ -47,6 +48,7 @@ static int start_one(struct run *r, bool first, struct thaw_err *err)
 
 	result->crash[0] = '\0';
 	result->phases = (struct phases){ 0 };
+	result->emulated = 0;
 	phase_mark(&result->phases, PHASE_REQUEST);
 	if (r->warm)
 		start_warm(&r->plan, &r->clone, result);
@@ -61,6 +63,7 @@ static int start_one(struct run *r, bool first, struct thaw_err *err)
 		*err = result->err;
 		return ret;
 	}
+	r->emulated[r->samples.n] = (double)result->emulated;
 	samples_add(&r->samples, &result->phases);
 	return take_reply(r, first, cmd_err(err));
 }
@@ -88,6 +91,13 @@ static json_t *rewinds_json(const struct thaw_clone *clone)
 			 "full_loads", (json_int_t)w.full_loads);
 }
 
+/* What the kernel of the guest did of its own accord, where KVM does it for it. */
+static json_t *emulated_json(const struct stats *s)
+{
+	return json_pack("{sI sI sI sI}", "p50", (json_int_t)s->p50, "p90", (json_int_t)s->p90,
+			 "p99", (json_int_t)s->p99, "max", (json_int_t)s->max);
+}
+
 static int report_json(const struct run *r, const struct timeline *t)
 {
 	json_t *doc = json_pack(
@@ -96,6 +106,8 @@ static int report_json(const struct run *r, const struct timeline *t)
 		"differing_replies", (json_int_t)r->differing, "prepare_us",
 		(double)r->prepare_ns / 1e3, "stamps", samples_json(&r->samples));
 
+	if (doc && t->emulated.max > 0)
+		json_object_set_new(doc, "emulated", emulated_json(&t->emulated));
 	if (doc && r->clone)
 		json_object_set_new(doc, "rewinds", rewinds_json(r->clone));
 	return cmd_print_json(stderr, doc);
@@ -107,6 +119,7 @@ static int report(const struct run *r, struct err *err)
 	int ret = 0;
 
 	t.tier = thaw_template_tier(r->template, &t.why);
+	t.emulated = stats_of(r->emulated, r->samples.n);
 	if (fwrite(r->reply, 1, r->reply_len, stdout) != r->reply_len || fflush(stdout) != 0)
 		return err_sys(err, "write the reply");
 	if (r->json && report_json(r, &t) != EXIT_OK)

@@ -61,6 +61,7 @@ static int invoke(struct thaw_clone *clone, const struct start_plan *plan,
 	if (ret == 0) {
 		take_reply(&reply, r);
 		take_clone_stamps(clone, &r->phases);
+		r->emulated = plan->count ? thaw_clone_emulated(clone) : 0;
 	} else {
 		take_crash(thaw_clone_crash(clone), r);
 	}
@@ -84,6 +85,7 @@ void start_here(const struct start_plan *plan, bool quiet, struct start_result *
 void start_warm(const struct start_plan *plan, struct thaw_clone **clone,
 		struct start_result *r)
 {
+	uint64_t before = 0;
 	int ret = 0;
 
 	if (!*clone) {
@@ -92,9 +94,13 @@ void start_warm(const struct start_plan *plan, struct thaw_clone **clone,
 		if (ret == 0)
 			ret = thaw_clone_rewind(*clone, plan->verify, &r->err);
 	}
+	if (ret == 0 && plan->count)
+		before = thaw_clone_emulated(*clone);
 	r->phases.at[PHASE_REQUEST] = clock_monotonic();
 	if (ret == 0)
 		ret = invoke(*clone, plan, r);
+	if (ret == 0)
+		r->emulated -= before;
 	if (ret == 0)
 		ret = thaw_clone_rewind(*clone, plan->verify, &r->err);
 	if (ret == 0)

@@ -17,6 +17,7 @@ struct start_plan {
 	size_t event_len;
 	unsigned int timeout_ms; /* of the answer; 0: none */
 	bool verify;		 /* each rewind */
+	bool count; /* what was emulated; before the teardown, which takes longer by that */
 };
 
 /* What came of one start. Lies in memory that parent and child share. */
@@ -24,7 +25,9 @@ struct start_result {
 	int ret; /* 0 or -errno */
 	struct thaw_err err;
 	struct phases phases; /* PHASE_REQUEST is the caller's */
-	char crash[1024];     /* registers of a program that died, as text; else empty */
+	uint64_t
+		emulated; /* instructions of its kernel, until the reply; 0: none, or not counted */
+	char crash[1024]; /* registers of a program that died, as text; else empty */
 	size_t reply_len;
 	uint8_t reply[THAW_EVENT_MAX];
 };

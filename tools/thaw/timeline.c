@@ -25,6 +25,9 @@ static void write_text(const struct timeline *t, const struct samples *s, FILE *
 			last = at[p];
 		}
 	}
+	if (t->emulated.max > 0)
+		fprintf(to, "%10.0f     instructions of the guest's kernel emulated, p50\n",
+			t->emulated.p50);
 }
 
 /* Complete events ("ph": "X") of the Trace Event Format; times in microseconds. */

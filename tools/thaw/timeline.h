@@ -2,6 +2,7 @@
 /* timeline.h - the stamps of starts for people: text, or a trace for chrome://tracing. */
 #pragma once
 
+#include "tools/measure/stats.h"
 #include "tools/thaw/samples.h"
 
 struct err;
@@ -9,6 +10,7 @@ struct err;
 struct timeline {
 	const char *tier, *why; /* which tier, and why it was chosen */
 	const char *image;
+	struct stats emulated; /* instructions of the guest's kernel; .max 0: none */
 };
 
 /*

@@ -11,6 +11,7 @@
 
 #include <linux/fs.h>
 #include <linux/init.h>
+#include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/miscdevice.h>
 #include <linux/mutex.h>
@@ -131,6 +132,18 @@ static bool event_next(void)
 	return copied;
 }
 
+/*
+ * The machine is about to be frozen: as soon after a timer's tick as can be. Who thaws it has all of
+ * the time to the next one, whose handler is as long as the rest of an event's way.
+ */
+static void tick_await(void)
+{
+	unsigned long now = jiffies;
+
+	while (jiffies == now)
+		cpu_relax();
+}
+
 /* Returns 0 when there is something to deliver, or what the read returns. */
 static int event_start(void)
 {
@@ -152,6 +165,8 @@ static int event_start(void)
 		if (hook_send(ABI_HOOK_BEFORE_FREEZE))
 			return -ERESTARTNOINTR;
 	}
+	if (!event_seen)
+		tick_await();
 	if (!event_next())
 		return 0;
 	clock_renew();

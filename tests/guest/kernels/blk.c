@@ -105,6 +105,11 @@ static int is_right(const struct blk_order *o, uint32_t slot)
 	return 1;
 }
 
+static int is_write(const struct blk_order *o)
+{
+	return o->what == BLK_FILL || o->what == BLK_BEGIN;
+}
+
 static void offer(const struct blk_order *o, uint32_t slot, uint32_t number)
 {
 	const uint64_t requests = report.sectors / (BLK_REQUEST / 512);
@@ -112,10 +117,10 @@ static void offer(const struct blk_order *o, uint32_t slot, uint32_t number)
 	slots[slot].number = number;
 	slots[slot].status = 0xff;
 	slots[slot].header = (struct virtio_blk_outhdr){
-		.type = o->what == BLK_FILL ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
+		.type = is_write(o) ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
 		.sector = number % requests * (BLK_REQUEST / 512),
 	};
-	if (o->what == BLK_FILL)
+	if (is_write(o))
 		fill(o, slot);
 	avail.ring[avail.idx % SIZE] = (uint16_t)(3 * slot);
 	__asm__ volatile("" : : : "memory");
@@ -146,19 +151,29 @@ static uint32_t take(const struct blk_order *o)
 	return slot;
 }
 
-static void obey(const struct blk_order *o)
+/* As many as there are slots. Returns how many. */
+static uint32_t begin(const struct blk_order *o)
 {
-	uint32_t begun = 0, done = 0;
 	uint16_t old = avail.idx;
+	uint32_t begun = 0;
 
 	for (uint32_t slot = 0; slot < BLK_DEPTH; slot++) {
-		make_chain(slot, o->what == BLK_FILL ? 0 : VRING_DESC_F_WRITE);
+		make_chain(slot, is_write(o) ? 0 : VRING_DESC_F_WRITE);
 		if (begun < o->n)
 			offer(o, slot, begun++);
 	}
 	notify(old);
+	return begun;
+}
+
+static void obey(const struct blk_order *o)
+{
+	uint32_t begun = o->what == BLK_END ? o->n : begin(o);
+	uint32_t done = o->what == BLK_BEGIN ? o->n : 0;
+
 	while (done < o->n) {
-		old = avail.idx;
+		uint16_t old = avail.idx;
+
 		do {
 			uint32_t slot = take(o);
 

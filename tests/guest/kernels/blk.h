@@ -7,7 +7,8 @@
 #define BLK_REQUEST 131072u /* bytes of each */
 #define BLK_DEPTH   16u	    /* in flight */
 
-enum { BLK_READ, BLK_FILL, BLK_CHECK };
+/* BLK_BEGIN writes, up to BLK_DEPTH requests, and waits for none of them; BLK_END does. */
+enum { BLK_READ, BLK_FILL, BLK_CHECK, BLK_BEGIN, BLK_END };
 
 /* @n requests, one behind the other from the drive's start on, and again from there at its end. Their bytes
  * are made of @seed, and written or looked for. */
