@@ -260,7 +260,7 @@ int vcpu_tsc_after(const struct kvm *kvm, int fd, struct vcpu_tsc_now *now, stru
 
 int vcpu_timer_restart(const struct kvm *kvm, int fd, uint64_t ticks, struct err *err)
 {
-	struct vcpu_tsc_now now;
+	struct vcpu_tsc_now now = { 0 };
 	int ret = vcpu_tsc_after(kvm, fd, &now, err);
 
 	return ret < 0 ? ret : msr_set(fd, MSR_IA32_TSC_DEADLINE, now.guest + ticks, err);
