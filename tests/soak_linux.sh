@@ -14,7 +14,7 @@ need_linux initramfs.cpio keeper
 
 seconds=${SOAK_SECONDS:-180}
 until=$(($(date +%s) + seconds))
-layers_max=6 # then they are flattened
+layers_max=4 # then they are flattened
 rss_max=$(((128 + 64 + 64) * 1024)) # KiB: its memory, its disk, and what else it takes
 rounds=0 starts=0 depth=0
 
