@@ -176,7 +176,10 @@ int vcpu_run(struct vcpu *v, nsec_t deadline, struct err *err)
 		take_thread(v, tid);
 	v->is_new = false;
 	running = v->run;
-	if (deadline != 0)
+	if (v->ticks_left != 0)
+		ret = vcpu_timer_restart(v->vm->kvm, v->fd, v->ticks_left, err);
+	v->ticks_left = 0;
+	if (ret == 0 && deadline != 0)
 		ret = timer_arm(v, deadline, err);
 	if (ret == 0)
 		ret = run_loop(v, deadline, err);

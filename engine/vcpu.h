@@ -44,9 +44,12 @@ struct vcpu {
 	uint32_t index;
 	int fd;
 	struct kvm_run *run;
-	bool is_new;	 /* nothing was loaded yet, and it has not run */
-	bool pause;	 /* asked to stop; atomic */
-	pid_t tid;	 /* thread that ran or adopted it last, 0 before; atomic */
+	bool is_new; /* nothing was loaded yet, and it has not run */
+	bool pause;  /* asked to stop; atomic */
+	pid_t tid;   /* thread that ran or adopted it last, 0 before; atomic */
+	uint64_t
+		ticks_left; /* of the TSC, from the next run on, to the local APIC's timer; 0: it runs, or
+				is not armed */
 	timer_t timer;	 /* sends VCPU_SIGNAL to @timer_tid at the deadline */
 	pid_t timer_tid; /* 0: no timer yet */
 	struct vcpu_stats stats;

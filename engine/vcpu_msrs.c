@@ -258,6 +258,14 @@ int vcpu_tsc_after(const struct kvm *kvm, int fd, struct vcpu_tsc_now *now, stru
 	return 0;
 }
 
+int vcpu_timer_restart(const struct kvm *kvm, int fd, uint64_t ticks, struct err *err)
+{
+	struct vcpu_tsc_now now = { 0 };
+	int ret = vcpu_tsc_after(kvm, fd, &now, err);
+
+	return ret < 0 ? ret : msr_set(fd, MSR_IA32_TSC_DEADLINE, now.guest + ticks, err);
+}
+
 int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 		   struct vcpu_tsc_now *now, struct err *err)
 {

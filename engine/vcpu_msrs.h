@@ -44,5 +44,9 @@ int vcpu_msrs_load(const struct kvm *kvm, int fd, const struct vcpu_state *s,
 int vcpu_tsc_after(const struct kvm *kvm, int fd, struct vcpu_tsc_now *now,
 		   struct err *err) must_check;
 
+/* The local APIC's timer, in TSC-deadline mode, has so many ticks of the TSC to go from now on. */
+int vcpu_timer_restart(const struct kvm *kvm, int fd, uint64_t ticks,
+		       struct err *err) must_check;
+
 int vcpu_cpuid_save(int fd, struct cpuid *cpuid, struct err *err) must_check;
 int vcpu_cpuid_load(int fd, const struct cpuid *cpuid, struct err *err) must_check;

@@ -46,6 +46,16 @@ static void show(struct vcpu *v, const struct vcpu_state *s)
 	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS;
 }
 
+/*
+ * The load has started the timer of the local APIC. A machine may wait for its event for hours; its
+ * time should begin with that. Else the guest comes to a timer's interrupt first, and a Linux to all
+ * the work that it had put off.
+ */
+static void hold_timer(struct vcpu *v, const struct vcpu_state *s)
+{
+	v->ticks_left = s->tsc.deadline > s->tsc.value ? s->tsc.deadline - s->tsc.value : 0;
+}
+
 int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now *now,
 		 struct err *err)
 {
@@ -54,6 +64,7 @@ int vcpu_restore(struct vcpu *v, const struct vcpu_state *s, struct vcpu_tsc_now
 	int ret;
 
 	v->is_new = false;
+	hold_timer(v, s);
 	if (!is_new)
 		return vcpu_state_load(kvm, v->fd, s, now, err);
 	ret = vcpu_state_load_new(kvm, v->fd, s, now, err);
@@ -68,6 +79,7 @@ int vcpu_reset(struct vcpu *v, const struct vcpu_state *s, bool quiet, struct vc
 	const struct kvm *kvm = v->vm->kvm;
 	int ret;
 
+	hold_timer(v, s);
 	if (!is_short(v, s)) {
 		ret = vcpu_complete(v, err);
 		return ret < 0 ? ret : vcpu_state_load(kvm, v->fd, s, now, err);

@@ -1,20 +1,11 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
-# keeper.sh - sourced after tests/e2e.sh by scripts with Linux machines in which tests/linux/keeper.c keeps
-# watch: a disk, a machine that stays, and what its replies have to say.
+# keeper.sh - sourced after tests/linux.sh by scripts with Linux machines in which tests/linux/keeper.c keeps
+# watch: a disk, an image, and what replies have to say.
 #
 #	BUILD_OPTIONS	more for `thaw build`: --kernel, --initrd ...
-#	KEEPER		the program, where it is not beside what thaw boots it from
-# shellcheck source=tests/linux.sh
-. tests/linux.sh
-KEEPER=${KEEPER:-$LINUX/keeper}
-# Boots of minutes on a host that emulates ring 0 and has other things to do.
-BOOT_S=$((300 * SLOW)) EVENT_S=$((120 * SLOW))
-
-need_keeper() {
-	need_linux initramfs.cpio
-	[ -e "$KEEPER" ] || need_linux keeper
-}
+#	DATA_DISK	an ext4 to begin with, where there is no mkfs.ext4
+EVENT_S=$((120 * SLOW))
 
 # $disk: an ext4 of its own, or the one that $DATA_DISK says.
 make_disk() {
@@ -23,23 +14,19 @@ make_disk() {
 		cp "$DATA_DISK" "$disk"
 	else
 		truncate -s 64M "$disk"
-		mkfs.ext4 -q -F -b 4096 "$disk"
+		mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0 "$disk"
 	fi
 }
 
-# The image $1, whose machine has that disk.
-build_keeper() { # IMAGE
+# The image $WORK/NAME, whose machine has that disk.
+build_keeper() { # NAME
 	# shellcheck disable=SC2086 # options are meant to be split
-	timeout -k 5 "$BOOT_S" "$THAW" build --linux --no-sync --timeout $((BOOT_S * 1000)) ${BUILD_OPTIONS:-} \
-		--drive "data=$disk,overlay" -o "$1" "$KEEPER" >"$WORK/build.log" 2>&1 </dev/null
+	linux_build "$1" ${BUILD_OPTIONS:-} --drive "data=$disk,overlay" "$LINUX/keeper"
+	linux_built "$1" || finish
 }
 
-serve() { # IMAGE SOCKET: its process is $linux_server
+serve() { # NAME SOCKET
 	linux_serve "$1" "$2" --timeout $((EVENT_S * 1000))
-}
-
-ask() { # SOCKET EVENT
-	timeout -k 5 "$EVENT_S" "$THAW" run --connect "$1" --payload "$2" </dev/null
 }
 
 field() { # JSON NAME

@@ -24,15 +24,25 @@ static void freeze_timer(struct frozen *f, const char *which)
 	booted_free(&b);
 }
 
+static struct timer_report ask_timer(struct machine *m)
+{
+	struct invocation inv = { .deadline = clock_monotonic() + 20 * NSEC_PER_SEC };
+	struct mailbox_reply reply;
+	struct timer_report r = { 0 };
+	struct err err = { 0 };
+
+	cr_assert(eq(int, machine_invoke(m, &inv, &reply, NULL, &err), 0), "%s", err.text);
+	cr_assert(eq(sz, reply.len, sizeof(r)));
+	memcpy(&r, reply.data, sizeof(r));
+	return r;
+}
+
 /* @tsc_shift: added to the saved TSC, as if the host had been up for another time. */
 static void check_timer(const char *which, int64_t tsc_shift, const struct tier *tier)
 {
 	static struct frozen f;
 	static struct clone c;
-	struct invocation inv = { .deadline = clock_monotonic() + 20 * NSEC_PER_SEC };
-	struct mailbox_reply reply;
 	struct timer_report r;
-	struct err err = { 0 };
 	uint64_t left, ran, left_ns;
 	nsec_t began, took_ns;
 	struct vcpu_tsc *tsc;
@@ -46,11 +56,8 @@ static void check_timer(const char *which, int64_t tsc_shift, const struct tier 
 	usleep(GAP_US);
 	began = clock_monotonic();
 	clone_make(&c, &f, tier);
-	cr_assert(eq(int, machine_invoke(&c.machine, &inv, &reply, NULL, &err), 0), "%s",
-		  err.text);
+	r = ask_timer(&c.machine);
 	took_ns = clock_monotonic() - began;
-	cr_assert(eq(sz, reply.len, sizeof(r)));
-	memcpy(&r, reply.data, sizeof(r));
 
 	/* What was left of the delay when the state was saved, by which the guest had run at
 	 * least until frozen_tsc. */
@@ -76,6 +83,27 @@ Test(timer, tsc_deadline_is_neither_lost_nor_early, .timeout = 60)
 Test(timer, tsc_deadline_with_a_saved_tsc_beyond_the_hosts, .timeout = 60)
 {
 	check_timer("deadline", INT64_C(1) << 52, &tier_map);
+}
+
+/* What is left when the machine is restored is left when its event comes, however late that is. */
+Test(timer, tsc_deadline_waits_as_long_as_the_machine_does, .timeout = 60)
+{
+	static struct frozen f;
+	static struct clone c;
+	const struct vcpu_tsc *tsc;
+	struct timer_report r;
+	uint64_t left;
+
+	freeze_timer(&f, "deadline");
+	clone_make(&c, &f, &tier_map);
+	usleep(GAP_US);
+	r = ask_timer(&c.machine);
+	tsc = &f.template.state.vcpus[0].tsc;
+	left = tsc->deadline - tsc->value;
+	cr_expect(gt(u64, r.fired_tsc - r.thawed_tsc, left - left / 5), "%lu of %lu ticks",
+		  r.fired_tsc - r.thawed_tsc, left);
+	clone_free(&c);
+	frozen_free(&f);
 }
 
 Test(timer, apic_count_is_neither_lost_nor_early, .timeout = 60)

@@ -3,16 +3,17 @@
 # linux.sh - sourced by tests/linux/*.sh after tests/e2e.sh: what tests of Linux guests share. A boot takes
 # seconds: each script makes its images once, side by side, and uses them for all it does.
 #
-#	THAW_LINUX	where the guest is, as `make linux-guest` builds it; build/linux
-#	REQUIRE_LINUX=1	it has to be there
+# THAW_LINUX=build/linux: what `make linux-guest` built. REQUIRE_LINUX=1: it has to be there.
+# LINUX_KERNELS: which kernels of it, where not both.
 
 LINUX=${THAW_LINUX:-build/linux}
 export THAW_LINUX="$LINUX"
 # Milliseconds after which a boot does not come to its end any more.
 BOOT_MS=$((400000 * SLOW))
 
-need_linux() { # FILE...: in $LINUX
-	for linux_file; do
+need_kvm
+need_linux() { # FILE...: in $LINUX, and the kernels
+	for linux_file in ${LINUX_KERNELS-vmlinux-minimal vmlinux-full} "$@"; do
 		[ -e "$LINUX/$linux_file" ] && continue
 		if [ "${REQUIRE_LINUX:-0}" != 0 ]; then
 			not_ok "there is $linux_file" "REQUIRE_LINUX is set, but there is no $LINUX/$linux_file"
@@ -50,21 +51,21 @@ run() { # NAME EVENT [OPTION]...: the reply of a new machine
 	"$THAW" run --payload "$run_event" "$@" "$run_image"
 }
 
-# Keep a machine of that image at the socket; its process is $linux_server.
-linux_serve() { # IMAGE SOCKET [OPTION]...
-	linux_image=$1 linux_socket=$2
+# A machine that stays; its process is $linux_server.
+linux_serve() { # NAME SOCKET [OPTION]...
+	linux_image=$WORK/$1 linux_socket=$2
 	shift 2
-	rm -f "$linux_socket"
-	"$THAW" run --listen "$linux_socket" "$@" "$linux_image" >>"$WORK/server.log" 2>&1 </dev/null &
+	"$THAW" run --listen "$linux_socket" "$@" "$linux_image" 2>"$WORK/server.err" </dev/null &
 	linux_server=$!
-	until [ -S "$linux_socket" ]; do
-		kill -0 "$linux_server" 2>/dev/null || return 1
-		sleep 0.02
+	for _ in $(seq $((600 * SLOW))); do
+		[ -S "$linux_socket" ] && return
+		kill -0 "$linux_server" 2>/dev/null || return
+		sleep 0.05
 	done
 }
 
 linux_stop() {
-	kill "$linux_server" 2>/dev/null
+	kill "$linux_server"
 	wait "$linux_server"
 }
 
