@@ -5,8 +5,7 @@
 . tests/e2e.sh
 # shellcheck source=tests/linux.sh
 . tests/linux.sh
-need_kvm
-need_linux vmlinux-minimal vmlinux-full initramfs.cpio
+need_linux initramfs.cpio
 
 linux_build echo --raw --env GREETING=hello "$GUEST/echo"
 linux_build moody --record-runs 0 "$GUEST/tests/moody"
@@ -46,7 +45,7 @@ ended_well() { # SOCKET: the program has ended, with status 0
 	"$THAW" run --connect "$1" --payload bye 2>&1 | grep -o 'exited with status [0-9]*'
 }
 
-linux_serve "$WORK/contract" "$WORK/sock"
+linux_serve contract "$WORK/sock"
 n=0
 head -c 6291456 /dev/zero >"$WORK/largest"
 {
@@ -83,14 +82,14 @@ wait "$linux_server"
 
 expect_match "hooks run before the freeze and after a thaw" "$(run hooks one)" \
 	"^before 2 1after 1 2 [0-9a-f]{16}; event 'one'\$"
-linux_serve "$WORK/hooks" "$WORK/sock"
+linux_serve hooks "$WORK/sock"
 expect_match "once" "$(ask "$WORK/sock" first && echo && ask "$WORK/sock" second)" "^; event 'second'\$"
 linux_stop
 expect_equal "random numbers are drawn anew" "$({ run hooks x && echo && run hooks x; } | uniq | wc -l)" 2
 
 # ---- forks ----
 
-linux_serve "$WORK/counter" "$WORK/sock"
+linux_serve counter "$WORK/sock"
 expect_match "a machine that stays answers" "$(ask "$WORK/sock" 'add 5')" '^sum 5 events 1 '
 expect_status 0 "it is forked" "$THAW" snapshot --no-sync --json -o "$WORK/one" "$WORK/sock"
 expect_match "it goes on" "$(ask "$WORK/sock" 'add 5')" '^sum 10 events 2 '
@@ -98,7 +97,7 @@ linux_stop
 expect_match "its layer has the past" "$(run one '?')" '^sum 5 events 2 '
 expect_status 0 "is verified" "$THAW" verify "$WORK/one"
 expect_status 0 "is rewound" "$THAW" run --tier warm --verify --payload '?' "$WORK/one"
-linux_serve "$WORK/one" "$WORK/sock"
+linux_serve one "$WORK/sock"
 ask "$WORK/sock" 'add 7' >/dev/null
 expect_status 0 "is forked itself" "$THAW" snapshot --no-sync -o "$WORK/two" "$WORK/sock"
 linux_stop
