@@ -1,4 +1,4 @@
-# make [all] | linux-guest | demo | demo-thawd | demo-linux | check | check-linux | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak
+# make [all] | linux-guest | demo | demo-thawd | demo-linux | check | check-linux | test | kvm-test | e2e | test-tcg | asan | tsan | fuzz | soak | soak-linux
 #      | bench | bench-quick | bench-thawd | density | soak-thawd | check-style | format | install | uninstall | deps
 #      | clean
 #
@@ -288,7 +288,7 @@ clean:
 	rm -rf $B bin
 
 .PHONY: all demo demo-run demo-thawd demo-thawd-run demo-linux demo-linux-run check check-run check-linux \
-	check-linux-run soak soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
+	check-linux-run soak soak-linux soak-run soak-asan-run test kvm-test e2e asan asan-run tsan tsan-run fuzz fuzz-run \
 	check-style check-format check-layers check-headers check-tidy check-layout \
 	check-scripts format deps install uninstall clean FORCE
 .DELETE_ON_ERROR:

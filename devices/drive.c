@@ -24,6 +24,9 @@ static int check_access(int fd, enum drive_mode mode, struct err *err)
 		return err_set(err, EACCES, "not open for reading");
 	if (mode == DRIVE_RW && (flags & O_ACCMODE) != O_RDWR)
 		return err_set(err, EACCES, "not open for writing");
+	/* It goes to processes that hold a guest, and is to be of no more use to whoever breaks out. */
+	if (mode != DRIVE_RW && (flags & O_ACCMODE) != O_RDONLY)
+		return err_set(err, EACCES, "open for writing, expected for reading only");
 	/* Writes would go to the end of the file, wherever the guest wants them. */
 	if (mode == DRIVE_RW && flags & O_APPEND)
 		return err_set(err, EACCES, "open for appending only");

@@ -39,7 +39,8 @@ int drive_open(struct drive *d, const char *path, enum drive_mode mode,
 
 /*
  * drive_adopt - the same with a descriptor that somebody else opened.
- * @fd: of @d from here on, also on failure. Errors: as drive_open; -EACCES it was not opened for what @mode does.
+ * @fd: of @d from here on, also on failure. Errors: as drive_open; -EACCES it was not opened for what
+ * @mode does, or for more.
  */
 int drive_adopt(struct drive *d, int fd, enum drive_mode mode, struct err *err) must_check;
 

@@ -308,6 +308,9 @@ static int check_state(const struct virtio_dev *dev, struct err *err)
 	const struct virtio_state *s = dev->s;
 	bool negotiated = s->status & VIRTIO_CONFIG_S_FEATURES_OK;
 
+	if (s->status & ~(uint32_t)(DRIVER_STATUS | VIRTIO_CONFIG_S_NEEDS_RESET))
+		return err_set(err, ERR_DAMAGED, "status 0x%x has bits that there are not",
+			       s->status);
 	if (negotiated && s->driver_features & ~dev->features)
 		return err_set(err, ERR_UNFIT,
 			       "its driver uses features 0x%" PRIx64

@@ -321,6 +321,10 @@ static int blk_drain(struct device *dev, struct err *err)
 	struct virtio_blk *blk = blk_of(dev);
 	int ret = virtio_drain(dev, err);
 
+	/* They would end in the memory of whoever is there next. */
+	if (ret == 0 && blk->io.in_flight > 0)
+		return err_set(err, EIO, "%u requests to the drive do not come back",
+			       blk->io.in_flight);
 	if (ret < 0 || !blk->is_dirty || blk->drive.drive->mode != DRIVE_RW)
 		return ret;
 	if (fdatasync(blk->drive.drive->fd) < 0)

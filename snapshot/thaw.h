@@ -82,7 +82,7 @@ THAW_PUBLIC void thaw_image_close(struct thaw_image *image);
 /*
  * thaw_image_set_drive - templates opened from here on take another file for the drive @id than
  * the one whose path is in the image. It must have the same content.
- * @path: NULL: @fd, which is open for reading, is duplicated, and the caller's again afterwards.
+ * @path: NULL: @fd, which is open for reading only, is duplicated, and the caller's again afterwards.
  * Errors: -EINVAL the image has no such drive, or none of both is given; -ENOMEM.
  */
 THAW_CHECK int thaw_image_set_drive(struct thaw_image *image, const char *id, const char *path,

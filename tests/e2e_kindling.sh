@@ -98,7 +98,7 @@ expect_same_file "a Lua script prints what it prints here" "$E2E_OUT" "$WORK/wan
 for kind in futex poll select read write pause suspend; do
 	ends_with 5 "$kind for ever" waits "$kind" &&
 		expect_match "$kind for ever: says so" "$(cat "$E2E_ERR")" \
-			"^kindling: .*$kind: waits without a time-out"
+			"^kernel: .*$kind: waits without a time-out"
 done
 
 # ---- crashes ----

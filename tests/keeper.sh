@@ -1,28 +1,11 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
-# keeper.sh - sourced by scripts with Linux machines in which tests/linux/keeper.c keeps watch: a disk, a
-# machine that stays, and what its replies have to say.
+# keeper.sh - sourced after tests/linux.sh by scripts with Linux machines in which tests/linux/keeper.c keeps
+# watch: a disk, an image, and what replies have to say.
 #
-#	THAW_LINUX	where the guest is, built by `make linux-guest`; build/linux
 #	BUILD_OPTIONS	more for `thaw build`: --kernel, --initrd ...
-#	KEEPER		the program, where it is not beside what thaw boots it from
-#	REQUIRE_LINUX=1	the guest has to be there
-LINUX=${THAW_LINUX:-build/linux}
-export THAW_LINUX="$LINUX"
-KEEPER=${KEEPER:-$LINUX/keeper}
-# Boots of minutes on a host that emulates ring 0 and has other things to do.
-BOOT_S=$((300 * SLOW)) EVENT_S=$((120 * SLOW))
-
-# All of the script is skipped where there is no guest.
-need_keeper() {
-	[ -e "$KEEPER" ] && [ -e "$LINUX/initramfs.cpio" ] && return
-	if [ "${REQUIRE_LINUX:-0}" != 0 ]; then
-		not_ok "there is a Linux guest" "REQUIRE_LINUX is set, but there is no $KEEPER or $LINUX/initramfs.cpio"
-	else
-		skip "$(basename "$0" .sh)" "no Linux guest: run 'make linux-guest'"
-	fi
-	finish
-}
+#	DATA_DISK	an ext4 to begin with, where there is no mkfs.ext4
+EVENT_S=$((120 * SLOW))
 
 # $disk: an ext4 of its own, or the one that $DATA_DISK says.
 make_disk() {
@@ -31,35 +14,19 @@ make_disk() {
 		cp "$DATA_DISK" "$disk"
 	else
 		truncate -s 64M "$disk"
-		mkfs.ext4 -q -F -b 4096 "$disk"
+		mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0 "$disk"
 	fi
 }
 
-# The image $1, whose machine has that disk.
-build_keeper() { # IMAGE
+# The image $WORK/NAME, whose machine has that disk.
+build_keeper() { # NAME
 	# shellcheck disable=SC2086 # options are meant to be split
-	timeout -k 5 "$BOOT_S" "$THAW" build --linux --no-sync --timeout $((BOOT_S * 1000)) ${BUILD_OPTIONS:-} \
-		--drive "data=$disk,overlay" -o "$1" "$KEEPER" >"$WORK/build.log" 2>&1 </dev/null
+	linux_build "$1" ${BUILD_OPTIONS:-} --drive "data=$disk,overlay" "$LINUX/keeper"
+	linux_built "$1" || finish
 }
 
-# Keep a machine of the image $1 at the socket $2; its process is $server.
-serve() { # IMAGE SOCKET
-	rm -f "$2"
-	"$THAW" run --listen "$2" --timeout $((EVENT_S * 1000)) "$1" >>"$WORK/server.log" 2>&1 </dev/null &
-	server=$!
-	until [ -S "$2" ]; do
-		kill -0 "$server" 2>/dev/null || return 1
-		sleep 0.02
-	done
-}
-
-leave() { # the machine of $server
-	kill "$server" 2>/dev/null
-	wait "$server"
-}
-
-ask() { # SOCKET EVENT
-	timeout -k 5 "$EVENT_S" "$THAW" run --connect "$1" --payload "$2" </dev/null
+serve() { # NAME SOCKET
+	linux_serve "$1" "$2" --timeout $((EVENT_S * 1000))
 }
 
 field() { # JSON NAME

@@ -94,13 +94,14 @@ static uint8_t in_memory(const struct template *t)
 	return (uint8_t)number;
 }
 
-/* Bytes that do not compress. */
+/* Bytes that do not compress, and the number, which is there before it is counted. */
 static void fill(struct machine *m)
 {
 	uint64_t *at = mem_at(&m->vm.mem, NUMBER_GPA - BULK, BULK), state = 1;
 
 	for (size_t i = 0; i < BULK / sizeof(*at); i++)
 		at[i] = state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth */
+	memset(mem_at(&m->vm.mem, NUMBER_GPA, MEM_PAGE_SIZE), 0, MEM_PAGE_SIZE);
 }
 
 static void boot(struct booted *b)

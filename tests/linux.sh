@@ -3,7 +3,8 @@
 # linux.sh - sourced by tests/linux/*.sh after tests/e2e.sh: what tests of Linux guests share. A boot takes
 # seconds: each script makes its images once, side by side, and uses them for all it does.
 #
-# LINUX=build/linux: what `make linux-guest` built. REQUIRE_LINUX=1: it has to be there.
+# THAW_LINUX=build/linux: what `make linux-guest` built. REQUIRE_LINUX=1: it has to be there.
+# LINUX_KERNELS: which kernels of it, where not both.
 
 LINUX=${THAW_LINUX:-build/linux}
 export THAW_LINUX="$LINUX"
@@ -12,7 +13,7 @@ BOOT_MS=$((400000 * SLOW))
 
 need_kvm
 need_linux() { # FILE...: in $LINUX, and the kernels
-	for linux_file in vmlinux-minimal vmlinux-full "$@"; do
+	for linux_file in ${LINUX_KERNELS-vmlinux-minimal vmlinux-full} "$@"; do
 		[ -e "$LINUX/$linux_file" ] && continue
 		if [ "${REQUIRE_LINUX:-0}" != 0 ]; then
 			not_ok "there is $linux_file" "REQUIRE_LINUX is set, but there is no $LINUX/$linux_file"

@@ -6,19 +6,20 @@
 # that it wrote (tests/linux/keeper.c); here, that every event has an answer, and that nothing grows or stays.
 # shellcheck source=tests/e2e.sh
 . tests/e2e.sh
+# shellcheck source=tests/linux.sh
+. tests/linux.sh
 # shellcheck source=tests/keeper.sh
 . tests/keeper.sh
-need_kvm
-need_keeper
+need_linux initramfs.cpio keeper
 
 seconds=${SOAK_SECONDS:-180}
 until=$(($(date +%s) + seconds))
-layers_max=6 # then they are flattened
+layers_max=4 # then they are flattened
 rss_max=$(((128 + 64 + 64) * 1024)) # KiB: its memory, its disk, and what else it takes
 rounds=0 starts=0 depth=0
 
 bad() { # WHAT REPLY
-	not_ok "round $rounds: $1" "$2" "$(tail -n 3 "$WORK/server.log")"
+	not_ok "round $rounds: $1" "$2" "$(tail -n 3 "$WORK/server.err")"
 }
 
 expect_good() { # WHAT REPLY: an empty one, too, is bad
@@ -31,7 +32,7 @@ good_event() { # WHAT SOCKET EVENT
 }
 
 # Thaw $1, have it work, freeze it as $2, and see that it goes on.
-generation() { # FROM TO
+generation() { # FROM TO: names in $WORK
 	if ! serve "$1" "$WORK/sock"; then
 		bad "is thawed" ""
 		return 1
@@ -43,34 +44,34 @@ generation() { # FROM TO
 	event=work
 	[ $((rounds % 4)) -ne 0 ] || event=check
 	good_event "a thawed machine" "$WORK/sock" $event
-	"$THAW" snapshot --no-sync -o "$2" "$WORK/sock" >/dev/null || bad "is frozen" ""
+	"$THAW" snapshot --no-sync -o "$WORK/$2" "$WORK/sock" >/dev/null || bad "is frozen" ""
 	[ $((rounds % 3)) -ne 0 ] || good_event "goes on after a fork" "$WORK/sock" work
-	leave
+	linux_stop
 }
 
 # How each round's layer is started once more: all ways that there are for layers.
 start_options() {
-	set -- '--tier eager' '--tier map' '--shells 2 -n 3' '--tier warm -n 3 --verify' '--tier auto'
+	set -- '--tier eager' '--tier map' '--shells 2 -n 2' '--tier warm -n 2 --verify' '--tier auto'
 	shift $((rounds % $#))
 	echo "$1"
 }
 
-one_start() { # IMAGE OPTIONS
+one_start() { # NAME OPTIONS
 	start=$2
 	# shellcheck disable=SC2086 # options are meant to be split
-	reply=$(timeout -k 5 $((3 * EVENT_S)) "$THAW" run $start --payload work "$1" \
-		2>>"$WORK/server.log" </dev/null)
+	reply=$(timeout -k 5 $((3 * EVENT_S)) "$THAW" run $start --payload work "$WORK/$1" \
+		2>"$WORK/server.err" </dev/null)
 	expect_good "a start, $start" "$reply"
 	starts=$((starts + 1))
 }
 
 # The layers up to $image as one image, and away with them.
 flatten() {
-	"$THAW" flatten --no-sync -o "$WORK/flat.new" "$image" || bad "is flattened" ""
+	"$THAW" flatten --no-sync -o "$WORK/flat.new" "$WORK/$image" || bad "is flattened" ""
 	"$THAW" verify "$WORK/flat.new" >/dev/null || bad "what was flattened is whole" ""
 	rm -rf "$WORK"/gen* "$WORK/flat"
 	mv "$WORK/flat.new" "$WORK/flat"
-	image=$WORK/flat depth=0
+	image=flat depth=0
 	one_start "$image" '--tier lazy'
 	one_start "$image" '--tier ready'
 }
@@ -84,14 +85,14 @@ measure() { # PID: $rss in KiB, $fds
 
 stayer_begin() {
 	serve "$image" "$WORK/stayer.sock" || bad "a machine that stays" ""
-	stayer=$server
+	stayer=$linux_server
 }
 
 stayer_event() {
 	good_event "a machine that stays" "$WORK/stayer.sock" work
 	[ $((rounds % 2)) -eq 0 ] || return
 	"$THAW" snapshot --no-sync -o "$WORK/stayer" "$WORK/stayer.sock" >/dev/null || bad "is forked" ""
-	one_start "$WORK/stayer" "$(start_options)"
+	one_start stayer "$(start_options)"
 	rm -rf "$WORK/stayer"
 	measure "$stayer"
 	first_fds=${first_fds:-$fds}
@@ -105,22 +106,19 @@ stayer_end() {
 	else
 		not_ok "it has $rss KiB, expected up to $rss_max"
 	fi
-	server=$stayer
-	leave
+	linux_server=$stayer
+	linux_stop
 }
 
 make_disk
-if ! build_keeper "$WORK/base"; then
-	not_ok "an image" "$(tail -n 5 "$WORK/build.log")"
-	finish
-fi
-image=$WORK/base
+build_keeper base
+image=base
 stayer_begin
 until=$(($(date +%s) + seconds))
 while [ "$(date +%s)" -lt "$until" ] && [ "$e2e_failed" -lt 10 ]; do
 	rounds=$((rounds + 1)) depth=$((depth + 1))
-	generation "$image" "$WORK/gen$rounds" || break
-	image=$WORK/gen$rounds
+	generation "$image" "gen$rounds" || break
+	image=gen$rounds
 	one_start "$image" "$(start_options)"
 	stayer_event
 	[ "$depth" -lt "$layers_max" ] || flatten
@@ -128,7 +126,7 @@ while [ "$(date +%s)" -lt "$until" ] && [ "$e2e_failed" -lt 10 ]; do
 done
 stayer_end
 if command -v e2fsck >/dev/null; then
-	check_disk "after $rounds generations" "$image"
+	check_disk "after $rounds generations" "$WORK/$image"
 else
 	skip "the file system after $rounds generations" "there is no e2fsck"
 fi

@@ -103,20 +103,26 @@ struct access {
 	int ret;
 };
 
-ParameterizedTestParameters(drive, a_descriptor_has_to_allow_what_the_mode_does)
+ParameterizedTestParameters(drive, a_descriptor_has_to_allow_what_the_mode_does_and_no_more)
 {
 	static struct access rows[] = {
-		{ O_RDONLY, DRIVE_RO, 0 },	 { O_RDONLY, DRIVE_OVERLAY, 0 },
-		{ O_RDONLY, DRIVE_RW, -EACCES }, { O_WRONLY, DRIVE_RW, -EACCES },
-		{ O_RDWR, DRIVE_RW, 0 },	 { O_RDWR | O_APPEND, DRIVE_RW, -EACCES },
+		{ O_RDONLY, DRIVE_RO, 0 },
+		{ O_RDONLY, DRIVE_OVERLAY, 0 },
+		{ O_RDONLY, DRIVE_RW, -EACCES },
+		{ O_WRONLY, DRIVE_RW, -EACCES },
+		{ O_RDWR, DRIVE_RW, 0 },
+		{ O_RDWR | O_APPEND, DRIVE_RW, -EACCES },
 		{ O_PATH, DRIVE_RO, -EACCES },
+		{ O_RDWR, DRIVE_RO, -EACCES },
+		{ O_RDWR, DRIVE_OVERLAY, -EACCES },
 	};
 
 	return cr_make_param_array(struct access, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
-ParameterizedTest(struct access *a, drive, a_descriptor_has_to_allow_what_the_mode_does,
-		  .init = setup, .fini = teardown)
+ParameterizedTest(struct access *a, drive,
+		  a_descriptor_has_to_allow_what_the_mode_does_and_no_more, .init = setup,
+		  .fini = teardown)
 {
 	int fd = open(scratch_path(scratch, "disk"), a->flags | O_CLOEXEC);
 	struct drive d;

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -580,6 +581,30 @@ static int load(const struct virtio_blk_state *s)
 Test(virtio_blk, its_state_is_all_in_its_table)
 {
 	cr_expect(eq(int, state_covers(&virtio_blk_type.state, &err), 0), "%s", err.text);
+}
+
+/* Nobody may take the machine's memory for another's then. */
+Test(virtio_blk, a_drain_fails_when_requests_do_not_come_back)
+{
+	struct request r = { .type = VIRTIO_BLK_T_IN, .len = DRIVE_SECTOR, .data = DATA };
+	struct virtio_blk *blk;
+	struct io_uring *ring;
+	int fd;
+
+	begin(DRIVE_RW);
+	blk = container_of(d.dev, struct virtio_blk, virtio);
+	ring = &blk->io.ring;
+	if (!blk->io.has_ring)
+		cr_skip_test("no io_uring here");
+	fd = ring->ring_fd;
+	ring->ring_fd = ring->enter_ring_fd = -1;
+	offer(0, &r, 0, 1);
+	driver_notify(&d, 0);
+	cr_expect(eq(int, vm_drain(&d.vm, &err), -EIO), "%s", err.text);
+	ring->ring_fd = ring->enter_ring_fd = fd;
+	cr_expect(eq(int, vm_drain(&d.vm, &err), 0), "%s", err.text);
+	cr_expect(eq(int, status_of(0), VIRTIO_BLK_S_OK));
+	end();
 }
 
 Test(virtio_blk, a_rewind_takes_back_what_an_overlay_has)

@@ -443,6 +443,8 @@ Test(virtio, states_that_cannot_be_are_refused_and_not_followed)
 		{ "at reset", 0, 0, 0, 0, 0, 0, "" },
 		{ "features not agreed on yet", UINT64_MAX, 3, 0, 0, 0, 0, "" },
 		{ "broken", V1, 0xf | NEEDS_RESET, 2, 0x3000, 8, 0, "" },
+		{ "a status of other bits", V1, 0x3f, 2, 0x3000, 8, -ERR_DAMAGED,
+		  "status 0x3f has bits that there are not" },
 		{ "a feature that is not offered", V1 | 2, 0xf, 2, 0x3000, 8, -ERR_UNFIT,
 		  "its driver uses features 0x100000002, and this device has 0x130000008" },
 		{ "not version 1", OWN, 0xb, 0, 0, 0, -ERR_DAMAGED, "features 0x8 without VERSION_1" },

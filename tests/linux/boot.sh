@@ -5,7 +5,8 @@
 . tests/e2e.sh
 # shellcheck source=tests/linux.sh
 . tests/linux.sh
-need_linux initramfs.cpio tiny.erofs
+need_kvm
+need_linux vmlinux-minimal vmlinux-full initramfs.cpio tiny.erofs
 
 kernel=$LINUX/vmlinux-minimal
 

@@ -6,7 +6,8 @@
 # shellcheck source=tests/linux.sh
 . tests/linux.sh
 PATH=$PATH:/usr/sbin:/sbin
-need_linux initramfs.cpio tiny.erofs
+need_kvm
+need_linux vmlinux-minimal vmlinux-full initramfs.cpio tiny.erofs
 need_program mkfs.ext4
 
 mib=1048576
@@ -62,9 +63,9 @@ the other one is|/dev/vdb write 4096 new|written
 there is no third|/dev/vdc size|No such file or directory
 a full disk|/dev/vdb fill x|$size No space left on device
 END
-linux_serve drives "$WORK/sock1"
+linux_serve "$WORK/drives" "$WORK/sock1"
 one=$linux_server
-linux_serve drives "$WORK/sock2"
+linux_serve "$WORK/drives" "$WORK/sock2"
 two=$linux_server
 ask "$WORK/sock1" '/dev/vdb write 4096 of one' >/dev/null
 ask "$WORK/sock2" '/dev/vdb write 8192 of two' >/dev/null

@@ -5,7 +5,8 @@
 . tests/e2e.sh
 # shellcheck source=tests/linux.sh
 . tests/linux.sh
-need_linux initramfs.cpio
+need_kvm
+need_linux vmlinux-minimal vmlinux-full initramfs.cpio
 
 linux_build echo --raw --env GREETING=hello "$GUEST/echo"
 linux_build moody --record-runs 0 "$GUEST/tests/moody"
@@ -45,7 +46,7 @@ ended_well() { # SOCKET: the program has ended, with status 0
 	"$THAW" run --connect "$1" --payload bye 2>&1 | grep -o 'exited with status [0-9]*'
 }
 
-linux_serve contract "$WORK/sock"
+linux_serve "$WORK/contract" "$WORK/sock"
 n=0
 head -c 6291456 /dev/zero >"$WORK/largest"
 {
@@ -82,14 +83,14 @@ wait "$linux_server"
 
 expect_match "hooks run before the freeze and after a thaw" "$(run hooks one)" \
 	"^before 2 1after 1 2 [0-9a-f]{16}; event 'one'\$"
-linux_serve hooks "$WORK/sock"
+linux_serve "$WORK/hooks" "$WORK/sock"
 expect_match "once" "$(ask "$WORK/sock" first && echo && ask "$WORK/sock" second)" "^; event 'second'\$"
 linux_stop
 expect_equal "random numbers are drawn anew" "$({ run hooks x && echo && run hooks x; } | uniq | wc -l)" 2
 
 # ---- forks ----
 
-linux_serve counter "$WORK/sock"
+linux_serve "$WORK/counter" "$WORK/sock"
 expect_match "a machine that stays answers" "$(ask "$WORK/sock" 'add 5')" '^sum 5 events 1 '
 expect_status 0 "it is forked" "$THAW" snapshot --no-sync --json -o "$WORK/one" "$WORK/sock"
 expect_match "it goes on" "$(ask "$WORK/sock" 'add 5')" '^sum 10 events 2 '
@@ -97,7 +98,7 @@ linux_stop
 expect_match "its layer has the past" "$(run one '?')" '^sum 5 events 2 '
 expect_status 0 "is verified" "$THAW" verify "$WORK/one"
 expect_status 0 "is rewound" "$THAW" run --tier warm -n 3 --verify --payload '?' "$WORK/one"
-linux_serve one "$WORK/sock"
+linux_serve "$WORK/one" "$WORK/sock"
 ask "$WORK/sock" 'add 7' >/dev/null
 expect_status 0 "is forked itself" "$THAW" snapshot --no-sync -o "$WORK/two" "$WORK/sock"
 linux_stop
@@ -112,15 +113,15 @@ run moody chatter >/dev/null 2>"$WORK/said"
 expect_equal "a megabyte, too" "$(grep -c '^0*[0-9]*$' "$WORK/said")" 1000
 for how in '' '--shells 1'; do
 	# shellcheck disable=SC2086 # words are meant to be split
-	while IFS='|' read -r event status what; do
-		expect_status "$status" "$event${how:+, $how}" "$THAW" run $how --timeout $((5000 * SLOW)) \
+	while IFS='|' read -r event status limit_ms what; do
+		expect_status "$status" "$event${how:+, $how}" "$THAW" run $how --timeout $((limit_ms * SLOW)) \
 			--payload "$event" "$WORK/moody"
 		expect_match "$event${how:+, $how}: says why" "$(cat "$E2E_ERR")" "$what"
 	done <<'END'
-crash|5|SIGSEGV.*address 0x10,
-abort|5|SIGABRT
-exit|5|exited with status 3
-hang|6|did not answer in time
+crash|5|60000|SIGSEGV.*address 0x10,
+abort|5|60000|SIGABRT
+exit|5|60000|exited with status 3
+hang|6|3000|did not answer in time
 END
 done
 finish

@@ -95,7 +95,7 @@ static void clocks_follow(struct clocks *last)
 
 static void napper(void)
 {
-	const struct timespec nap = { .tv_nsec = 20000000 };
+	const struct timespec nap = { .tv_nsec = 50000000 };
 	struct clocks last = clocks_read();
 
 	for (;;) {
@@ -104,7 +104,7 @@ static void napper(void)
 		nanosleep(&nap, NULL);
 		clocks_follow(&last);
 		if (last.mono - from < nap.tv_nsec)
-			complain("a nap of 20 ms took %" PRId64 " ns", last.mono - from);
+			complain("a nap of 50 ms took %" PRId64 " ns", last.mono - from);
 		shared->naps++;
 	}
 }
@@ -209,8 +209,9 @@ static void writer(void)
 
 /* ---- files: one more with each check, in the page cache ---- */
 
-#define FILE_BLOCKS 16u
-#define FILES	    64u /* then the first one is written anew */
+#define FILE_BLOCKS   16u
+#define FILES	      64u /* then the first one is written anew */
+#define FILES_CHECKED 6u  /* with each event */
 
 static uint64_t file_rounds[FILES], nfiles;
 
@@ -235,6 +236,7 @@ static void file_write(uint64_t file, uint64_t round)
 	file_rounds[file] = round;
 }
 
+/* From the disk, not from the page cache. */
 static void file_check(uint64_t file)
 {
 	static struct block blocks[FILE_BLOCKS];
@@ -243,6 +245,7 @@ static void file_check(uint64_t file)
 
 	file_name(name, file);
 	fd = open(name, O_RDONLY | O_CLOEXEC);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (fd < 0 || read(fd, blocks, sizeof(blocks)) != sizeof(blocks))
 		complain("%s: %s", name, strerror(errno));
 	close(fd);
@@ -250,26 +253,19 @@ static void file_check(uint64_t file)
 		block_check(&blocks[i], file * FILE_BLOCKS + i, file_rounds[file], name);
 }
 
-static void files_check(void)
+/* @n of them, each in its turn. */
+static void files_check(uint64_t n)
 {
-	for (uint64_t i = 0; i < FILES && i < nfiles; i++)
-		file_check(i);
-}
+	static uint64_t turn;
+	const uint64_t there = nfiles < FILES ? nfiles : FILES;
 
-/* From the disk: what the page cache holds is given up before. */
-static void drop_caches(void)
-{
-	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		complain("/proc/sys/vm/drop_caches: %s", strerror(errno));
-	close(fd);
+	for (uint64_t i = 0; i < n && i < there; i++)
+		file_check(turn++ % there);
 }
 
 static void files_go_on(void)
 {
-	drop_caches();
-	files_check();
+	files_check(FILES_CHECKED);
 	file_write(nfiles % FILES, nfiles + 1);
 	nfiles++;
 }
@@ -377,11 +373,11 @@ static pid_t writer_pid;
 /* Both others go on: the one sleeps, the other writes. */
 static void others_await(void)
 {
-	const struct timespec nap = { .tv_nsec = 5000000 };
+	const struct timespec nap = { .tv_nsec = 20000000 };
 	uint64_t naps = shared->naps, writes = shared->writes;
 
-	for (int i = 0; i < 6000; i++) {
-		if (shared->naps > naps + 1 && (shared->stop || shared->writes > writes + 1))
+	for (int i = 0; i < 3000; i++) {
+		if (shared->naps > naps + 1 && (shared->stop || shared->writes > writes))
 			return;
 		nanosleep(&nap, NULL);
 	}
@@ -396,10 +392,9 @@ static void remount(void)
 	waitpid(writer_pid, NULL, 0);
 	if (umount("/data") < 0)
 		complain("umount: %s", strerror(errno));
-	drop_caches();
 	if (mount(DEVICE, "/data", "ext4", 0, NULL) < 0)
 		complain("mount: %s", strerror(errno));
-	files_check();
+	files_check(FILES);
 	if (umount("/data") < 0)
 		complain("umount: %s", strerror(errno));
 }

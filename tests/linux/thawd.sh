@@ -7,7 +7,8 @@
 . tests/linux.sh
 # shellcheck source=tests/thawd/daemon.sh
 . tests/thawd/daemon.sh
-need_linux initramfs.cpio
+need_kvm
+need_linux vmlinux-minimal vmlinux-full initramfs.cpio
 need_program curl
 
 truncate -s 1M "$WORK/disk"

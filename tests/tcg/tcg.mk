@@ -7,14 +7,15 @@ T  := $B/tcg
 # Scripts that do not ask for KVM have nothing to gain there, and those of thawd ask it with curl,
 # which is not there. The long ones first: the machines are to end together.
 tcg_stock := $(wildcard tests/tcg/stock_*.sh)
-tcg_all   := $(tcg_stock) $(filter-out tests/e2e_thawd%,$(shell grep -l ^need_kvm $(e2e))) $(kvm) tests/tcg/crossing.sh
+tcg_all   := $(tcg_stock) tests/tcg/generations.sh $(filter-out tests/e2e_thawd%,$(shell grep -l ^need_kvm $(e2e))) $(kvm) tests/tcg/crossing.sh
 tcg_tests := $(tcg_all)
 # What stock kernels boot from as guests, and our own kernel if it is there.
 stock     := $(foreach k,6.1 6.12,$T/$k/vmlinuz $T/$k/stock.cpio) $T/disk.ext4 $(if $(wildcard $L/vmlinux-full),\
-	$T/full/vmlinuz $T/full/stock.cpio)
+	$T/full/vmlinuz $T/full/stock.cpio $L/initramfs.cpio $(linux_tests) $T/data.ext4)
 # All of them, whichever are to run: the archive is not made anew for others.
 tcg_files := $(tcg_all) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh \
-	tests/e2e.sh tests/tcg/worker.sh tests/tcg/refusal.sh tests/tcg/stock.sh $(stock) docs/tutorial.md docs/embed.md \
+	tests/e2e.sh tests/tcg/worker.sh tests/tcg/refusal.sh tests/tcg/stock.sh \
+	tests/linux.sh tests/keeper.sh tests/linux/generations.sh $(stock) docs/tutorial.md docs/embed.md \
 	$(wildcard tests/e2e/* guest/functions/lua/*) $(shell find tests/golden -type f)
 
 $T/leave: tests/tcg/leave.c $O/flags
@@ -46,6 +47,12 @@ $T/disk.ext4:
 	$(call say,EXT4)
 	@mkdir -p $(@D)
 	$Qrm -f $@; truncate -s 4M $@; mkfs.ext4 -q -b 1024 -J size=1 $@
+
+# For tests/linux/keeper.c.
+$T/data.ext4:
+	$(call say,EXT4)
+	@mkdir -p $(@D)
+	$Qrm -f $@; truncate -s 12M $@; mkfs.ext4 -q -b 4096 -E lazy_itable_init=0 $@
 
 $T/$(L1)/base.cpio: $T/$(L1)/package $T/leave tests/tcg/initramfs.sh tests/tcg/init $(tcg_files)
 	$(call say,CPIO)

@@ -30,7 +30,7 @@ static void write_all(int fd, const char *data, size_t len)
 /* The guest kernel's own lines say whose they are. */
 static void write_prefix(uint32_t stream)
 {
-	static const char prefix[] = "kindling: ";
+	static const char prefix[] = "kernel: ";
 
 	if (stream == ABI_LOG_KERNEL)
 		write_all(STDERR_FILENO, prefix, sizeof(prefix) - 1);
