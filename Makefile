@@ -168,6 +168,7 @@ check-run: all $(unit) $(kvm) $(servers) $(load) $(samples) $(guest_tests)
 check-linux:
 	$Qsh tools/deps.sh build check thawd
 	+$Q$(sub) check-linux-run
+check-linux-run: export TEST_LIMIT_S ?= 1200
 check-linux-run: all $(load) $(samples) $(guest_tests)
 	$(run) $(wildcard tests/linux/*.sh)
 asan:

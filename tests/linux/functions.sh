@@ -97,7 +97,7 @@ expect_match "it goes on" "$(ask "$WORK/sock" 'add 5')" '^sum 10 events 2 '
 linux_stop
 expect_match "its layer has the past" "$(run one '?')" '^sum 5 events 2 '
 expect_status 0 "is verified" "$THAW" verify "$WORK/one"
-expect_status 0 "is rewound" "$THAW" run --tier warm -n 3 --verify --payload '?' "$WORK/one"
+expect_status 0 "is rewound" "$THAW" run --tier warm --verify --payload '?' "$WORK/one"
 linux_serve "$WORK/one" "$WORK/sock"
 ask "$WORK/sock" 'add 7' >/dev/null
 expect_status 0 "is forked itself" "$THAW" snapshot --no-sync -o "$WORK/two" "$WORK/sock"
