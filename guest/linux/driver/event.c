@@ -134,14 +134,16 @@ static bool event_next(void)
 
 /*
  * The machine is about to be frozen: as soon after a timer's tick as can be. Who thaws it has all of
- * the time to the next one, whose handler is as long as the rest of an event's way.
+ * the time to the next one, whose handler is as long as the rest of an event's way. So is a round of
+ * the random pool's hash.
  */
-static void tick_await(void)
+static void settle(void)
 {
 	unsigned long now = jiffies;
 
 	while (jiffies == now)
 		cpu_relax();
+	settle_clone_randomness();
 }
 
 /* Returns 0 when there is something to deliver, or what the read returns. */
@@ -166,7 +168,7 @@ static int event_start(void)
 			return -ERESTARTNOINTR;
 	}
 	if (!event_seen)
-		tick_await();
+		settle();
 	if (!event_next())
 		return 0;
 	clock_renew();
