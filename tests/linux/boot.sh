@@ -49,7 +49,7 @@ done
 # Pressed when the shell is there: before, nobody keeps them.
 keys() { # FILE: what the terminal shows
 	for _ in $(seq $((1500 * SLOW))); do
-		grep -q '/ # $' "$1" && break
+		grep -q '/ # ' "$1" && break
 		sleep 0.2
 	done
 	cat <<'END'
