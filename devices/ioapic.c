@@ -60,7 +60,7 @@ static struct msi message(uint64_t entry)
 static void deliver(struct ioapic *io, uint32_t pin)
 {
 	uint64_t *entry = &io->s.redirection[pin];
-	uint32_t mode = (*entry & IOAPIC_MODE) >> MODE_SHIFT;
+	uint32_t mode = (uint32_t)((*entry & IOAPIC_MODE) >> MODE_SHIFT);
 
 	if (!(MODES & 1u << mode) || !msi_send(io->dev.vm, message(*entry))) {
 		io->refused++;
