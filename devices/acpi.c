@@ -8,6 +8,7 @@
 #include "devices/acpi_dsdt.h"
 #include "devices/acpi_tables.h"
 #include "devices/board.h"
+#include "devices/checksum.h"
 #include "devices/ged.h"
 #include "devices/vmclock.h"
 #include "engine/err.h"
@@ -18,17 +19,6 @@ struct writer {
 	uint8_t *area; /* BOARD_TABLES_SIZE bytes at BOARD_TABLES_GPA */
 	size_t used;
 };
-
-/* The checksum that makes all of @len bytes add up to 0, when the byte for it is 0 now. */
-static uint8_t checksum(const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	uint8_t sum = 0;
-
-	while (len-- > 0)
-		sum = (uint8_t)(sum + *p++);
-	return (uint8_t)-sum;
-}
 
 /* Fill in the header of a table that is @len bytes long. */
 static void head(struct acpi_header *h, const char *signature, uint8_t revision, size_t len)
@@ -50,7 +40,7 @@ static gpa_t append(struct writer *w, void *table)
 	struct acpi_header *h = table;
 	gpa_t at = BOARD_TABLES_GPA + w->used;
 
-	h->checksum = checksum(table, h->length);
+	h->checksum = checksum_of(table, h->length);
 	memmove(w->area + w->used, table, h->length);
 	w->used += ALIGN_UP((size_t)h->length, ACPI_ALIGN);
 	return at;
@@ -152,8 +142,8 @@ static void write_rsdp(struct acpi_rsdp *at, gpa_t xsdt)
 
 	memcpy(rsdp.signature, "RSD PTR ", sizeof(rsdp.signature));
 	memcpy(rsdp.oem_id, "THAW  ", sizeof(rsdp.oem_id));
-	rsdp.checksum = checksum(&rsdp, offsetof(struct acpi_rsdp, length));
-	rsdp.extended_checksum = checksum(&rsdp, sizeof(rsdp));
+	rsdp.checksum = checksum_of(&rsdp, offsetof(struct acpi_rsdp, length));
+	rsdp.extended_checksum = checksum_of(&rsdp, sizeof(rsdp));
 	memcpy(at, &rsdp, sizeof(rsdp));
 }
 

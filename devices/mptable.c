@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "devices/board.h"
+#include "devices/checksum.h"
 #include "engine/err.h"
 #include "engine/irq.h"
 
@@ -76,17 +77,6 @@ struct tail {
 
 #define TAIL_ENTRIES (3 + IRQ_PINS)
 
-/* What makes all bytes together 0. */
-static uint8_t checksum(const void *data, size_t len)
-{
-	const uint8_t *bytes = data;
-	uint8_t sum = 0;
-
-	while (len-- > 0)
-		sum = (uint8_t)(sum + *bytes++);
-	return (uint8_t)-sum;
-}
-
 static void write_cpus(struct cpu *cpus, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -145,7 +135,7 @@ int mptable_write(const struct mem *mem, uint32_t nvcpus, struct err *err)
 	};
 	write_cpus(cpus, nvcpus);
 	write_tail((struct tail *)(cpus + nvcpus));
-	header->checksum = checksum(header, size);
-	pointer->checksum = checksum(pointer, sizeof(*pointer));
+	header->checksum = checksum_of(header, size);
+	pointer->checksum = checksum_of(pointer, sizeof(*pointer));
 	return 0;
 }
