@@ -46,13 +46,14 @@ int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode
 	return drive_open(&disk->drive, disk->path, mode, err);
 }
 
-static const struct disk_choice *find_choice(const struct disk_choices *c, const char *id)
+/* Where @c speaks of a drive; its end: nowhere. */
+static uint32_t find_choice(const struct disk_choices *c, const char *id)
 {
-	for (uint32_t i = 0; c && i < c->n; i++) {
-		if (strcmp(c->choice[i].id, id) == 0)
-			return &c->choice[i];
-	}
-	return NULL;
+	uint32_t i = 0;
+
+	while (i < c->n && strcmp(c->choice[i].id, id) != 0)
+		i++;
+	return i;
 }
 
 static bool has_drive(const struct manifest *m, const char *id)
@@ -75,15 +76,16 @@ static void choice_close(struct disk_choice *c)
 /* There are no more than drives: each is in the list once. */
 static struct disk_choice *choice_of(struct disk_choices *c, const char *id)
 {
-	for (uint32_t i = 0; i < c->n; i++) {
-		if (strcmp(c->choice[i].id, id) == 0) {
-			choice_close(&c->choice[i]);
-			return &c->choice[i];
-		}
+	struct disk_choice *choice = &c->choice[find_choice(c, id)];
+
+	if (choice < &c->choice[c->n]) {
+		choice_close(choice);
+		return choice;
 	}
-	c->choice[c->n].fd = -1;
-	snprintf(c->choice[c->n].id, sizeof(c->choice[c->n].id), "%s", id);
-	return &c->choice[c->n++];
+	c->n++;
+	choice->fd = -1;
+	snprintf(choice->id, sizeof(choice->id), "%s", id);
+	return choice;
 }
 
 int disks_choose(struct disk_choices *c, const struct image *img, const char *id,
@@ -128,16 +130,6 @@ static int open_file(struct disk *disk, const struct manifest_drive *m,
 	return drive_open(&disk->drive, disk->path, mode, err);
 }
 
-/* What is to be found for a file in the cache. */
-static void cache_name(int fd, char name[64])
-{
-	struct stat st = { 0 };
-
-	if (fstat(fd, &st) < 0)
-		st = (struct stat){ 0 };
-	snprintf(name, 64, "drive-%jx-%jx", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-}
-
 /* Of a block device nobody can tell whether it is what it was, without reading all of it at each
  * start: that is its owner's to know. Its digest is zero. */
 static int digest(const struct disk *disk, struct digest *out, struct err *err)
@@ -150,7 +142,8 @@ static int digest(const struct disk *disk, struct digest *out, struct err *err)
 		return err_sys(err, "fstat");
 	if (!S_ISREG(st.st_mode))
 		return 0;
-	cache_name(disk->drive.fd, name);
+	snprintf(name, sizeof(name), "drive-%jx-%jx", (uintmax_t)st.st_dev,
+		 (uintmax_t)st.st_ino);
 	return file_digest(out, disk->drive.fd, name, disk->drive.size, NULL, err);
 }
 
@@ -178,8 +171,10 @@ static int open_disk(struct disks *d, const struct image *img, uint32_t i,
 		     const struct disk_choices *choices, struct err *err)
 {
 	const struct manifest_drive *m = &img->manifest.drives[i];
+	uint32_t chosen = choices ? find_choice(choices, m->id) : 0;
+	bool is_chosen = choices && chosen < choices->n;
 	struct disk *disk = next(d, m->id);
-	int ret = open_file(disk, m, find_choice(choices, m->id), err);
+	int ret = open_file(disk, m, is_chosen ? &choices->choice[chosen] : NULL, err);
 
 	if (ret == 0)
 		ret = check_file(disk, m, err);
