@@ -7,25 +7,16 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
-#include <linux/virtio_ring.h>
 
 #include "devices/board.h"
 #include "tests/guest/kernels/blk.h"
 #include "tests/guest/kernels/kernel.h"
 #include "tests/guest/kernels/ring3.h"
 
-#define SIZE	64u /* entries of the queue: three for each request */
-#define BUFFERS 0x1000000u
+#define RING_SIZE 64u /* entries of the queue: three for each request */
+#include "tests/guest/kernels/ring.h"
 
-static struct vring_desc desc[SIZE] __attribute__((aligned(4096)));
-static struct {
-	uint16_t flags, idx, ring[SIZE], used_event;
-} avail __attribute__((aligned(4096)));
-static struct {
-	uint16_t flags, idx;
-	struct vring_used_elem ring[SIZE];
-	uint16_t avail_event;
-} used __attribute__((aligned(4096)));
+#define BUFFERS 0x1000000u
 
 static struct {
 	struct virtio_blk_outhdr header;
@@ -35,11 +26,6 @@ static struct {
 
 static struct blk_report report;
 static uint16_t seen; /* of used */
-
-static volatile uint32_t *reg(uint32_t off)
-{
-	return (volatile uint32_t *)(uintptr_t)(BOARD_VIRTIO_GPA + off);
-}
 
 static uint64_t *buffer(uint32_t slot)
 {
@@ -61,7 +47,7 @@ static void negotiate(void)
 	status |= VIRTIO_CONFIG_S_FEATURES_OK;
 	*reg(VIRTIO_MMIO_STATUS) = status;
 	*reg(VIRTIO_MMIO_QUEUE_SEL) = 0;
-	*reg(VIRTIO_MMIO_QUEUE_NUM) = SIZE;
+	*reg(VIRTIO_MMIO_QUEUE_NUM) = RING_SIZE;
 	*reg(VIRTIO_MMIO_QUEUE_DESC_LOW) = (uint32_t)(uintptr_t)desc;
 	*reg(VIRTIO_MMIO_QUEUE_AVAIL_LOW) = (uint32_t)(uintptr_t)&avail;
 	*reg(VIRTIO_MMIO_QUEUE_USED_LOW) = (uint32_t)(uintptr_t)&used;
@@ -122,7 +108,7 @@ static void offer(const struct blk_order *o, uint32_t slot, uint32_t number)
 	};
 	if (is_write(o))
 		fill(o, slot);
-	avail.ring[avail.idx % SIZE] = (uint16_t)(3 * slot);
+	avail.ring[avail.idx % RING_SIZE] = (uint16_t)(3 * slot);
 	__asm__ volatile("" : : : "memory");
 	*(volatile uint16_t *)&avail.idx += 1;
 }
@@ -143,7 +129,7 @@ static uint32_t take(const struct blk_order *o)
 
 	while (*(volatile uint16_t *)&used.idx == seen)
 		__asm__ volatile("pause" : : : "memory");
-	slot = *(volatile uint32_t *)&used.ring[seen++ % SIZE].id / 3;
+	slot = *(volatile uint32_t *)&used.ring[seen++ % RING_SIZE].id / 3;
 	/* Far from now: no interrupt for any result that there will be. */
 	avail.used_event = (uint16_t)(seen + 0x4000);
 	report.failed += slots[slot].status != VIRTIO_BLK_S_OK;

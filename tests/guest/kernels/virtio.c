@@ -9,32 +9,18 @@
  */
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
-#include <linux/virtio_ring.h>
 
 #include "devices/board.h"
 #include "tests/guest/kernels/kernel.h"
 #include "tests/guest/kernels/interrupts.h"
 #include "tests/guest/kernels/virtio.h"
 
-#define SIZE 8u /* entries of the queue */
+#define RING_SIZE 8u /* entries of the queue */
+#include "tests/guest/kernels/ring.h"
 
-static struct vring_desc desc[SIZE] __attribute__((aligned(4096)));
-static struct {
-	uint16_t flags, idx, ring[SIZE], used_event;
-} avail __attribute__((aligned(4096)));
-static struct {
-	uint16_t flags, idx;
-	struct vring_used_elem ring[SIZE];
-	uint16_t avail_event;
-} used __attribute__((aligned(4096)));
 static uint8_t buffer[VIRTIO_BYTES];
 static struct virtio_report report;
 static volatile uint64_t interrupts;
-
-static volatile uint32_t *reg(uint32_t off)
-{
-	return (volatile uint32_t *)(uintptr_t)(BOARD_VIRTIO_GPA + off);
-}
 
 void on_interrupt(uint64_t number)
 {
@@ -70,7 +56,7 @@ static void negotiate(void)
 	status |= VIRTIO_CONFIG_S_FEATURES_OK;
 	*reg(VIRTIO_MMIO_STATUS) = status;
 	*reg(VIRTIO_MMIO_QUEUE_SEL) = 0;
-	*reg(VIRTIO_MMIO_QUEUE_NUM) = SIZE;
+	*reg(VIRTIO_MMIO_QUEUE_NUM) = RING_SIZE;
 	*reg(VIRTIO_MMIO_QUEUE_DESC_LOW) = (uint32_t)(uintptr_t)desc;
 	*reg(VIRTIO_MMIO_QUEUE_AVAIL_LOW) = (uint32_t)(uintptr_t)&avail;
 	*reg(VIRTIO_MMIO_QUEUE_USED_LOW) = (uint32_t)(uintptr_t)&used;
@@ -82,7 +68,7 @@ static void offer(void)
 {
 	desc[0] = (struct vring_desc){ (uint64_t)(uintptr_t)buffer, VIRTIO_BYTES,
 				       VRING_DESC_F_WRITE, 0 };
-	avail.ring[avail.idx % SIZE] = 0;
+	avail.ring[avail.idx % RING_SIZE] = 0;
 	avail.used_event = avail.idx; /* an interrupt, please */
 	__asm__ volatile("" : : : "memory");
 	*(volatile uint16_t *)&avail.idx += 1;
