@@ -8,7 +8,7 @@
 
 #include "engine/elf.h"
 #include "engine/err.h"
-#include "engine/identity.h"
+#include "engine/identity_map.h"
 #include "engine/segments.h"
 #include "engine/x86.h"
 #include "guest/abi.h"
@@ -102,7 +102,7 @@ static int set_sregs(int fd, struct err *err)
 		return err_sys(err, "KVM_GET_SREGS");
 	segments_set_flat(&sregs, 0);
 	sregs.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
-	sregs.cr3 = IDENTITY_GPA;
+	sregs.cr3 = IDENTITY_MAP_GPA;
 	sregs.cr4 =
 		CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE;
 	sregs.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
@@ -146,7 +146,7 @@ int boot_kindling(struct vm *vm, const struct boot_config *cfg, struct err *err)
 	if (kernel.end > ABI_KERNEL_MAX_GPA)
 		return err_set(err, ENOEXEC, "kernel ends at 0x%" PRIx64 ", expected 0x%x",
 			       kernel.end, ABI_KERNEL_MAX_GPA);
-	identity_write(&vm->mem, 1);
+	identity_map_write(&vm->mem, 1);
 	ret = write_boot_info(&vm->mem, cfg, ABI_KERNEL_MAX_GPA, err);
 	if (ret < 0)
 		return ret;

@@ -35,7 +35,7 @@ struct linux_start {
 int linux_start_pvh(struct vm *vm, const struct linux_start *start, struct err *err) must_check;
 int linux_start_64(struct vm *vm, const struct linux_start *start, struct err *err) must_check;
 
-/* Pages in low memory that these are put to, and one for each. Ours; identity.h has six more. */
+/* Pages in low memory that these are put to, and one for each. Ours; identity_map.h has six more. */
 #define LINUX_GDT_GPA	  0x6000u
 #define LINUX_START_GPA	  0x7000u  /* start info, or boot parameters */
 #define LINUX_CMDLINE_GPA 0x20000u /* and what follows, to LINUX_CMDLINE_END */

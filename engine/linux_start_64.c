@@ -9,7 +9,7 @@
 
 #include "engine/boot_linux.h"
 #include "engine/err.h"
-#include "engine/identity.h"
+#include "engine/identity_map.h"
 #include "engine/pc_memory.h"
 #include "engine/segments.h"
 #include "engine/x86.h"
@@ -22,7 +22,7 @@
 #define VERSION	  0x20cu
 
 /* Of guest-physical address space, which kernel, parameters and command line are in. */
-#define MAPPED_GIB IDENTITY_GIB_MAX
+#define MAPPED_GIB IDENTITY_MAP_GIB_MAX
 
 static void write_map(const struct mem *mem, struct boot_params *to)
 {
@@ -74,13 +74,13 @@ int linux_start_64(struct vm *vm, const struct linux_start *start, struct err *e
 	int fd = vm->vcpus[0].fd;
 
 	write_params(&vm->mem, start);
-	identity_write(&vm->mem, MAPPED_GIB);
+	identity_map_write(&vm->mem, MAPPED_GIB);
 	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
 		return err_sys(err, "KVM_GET_SREGS");
 	segments_set_flat(&sregs, 0);
 	write_gdt(&vm->mem, &sregs);
 	sregs.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
-	sregs.cr3 = IDENTITY_GPA;
+	sregs.cr3 = IDENTITY_MAP_GPA;
 	sregs.cr4 = CR4_PAE;
 	sregs.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0)

@@ -27,7 +27,7 @@ struct err;
 
 struct vm_config {
 	struct mem mem;			   /* gpa and size of each region; host is ignored */
-	uint32_t nvcpus;		   /* 1 for now */
+	uint32_t nvcpus;		   /* this version runs 1 */
 	const struct cpuid *cpuid;	   /* of every vCPU */
 	const struct device_spec *devices; /* in restore order */
 	uint32_t ndevices;

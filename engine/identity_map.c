@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/identity.h"
+#include "engine/identity_map.h"
 
 #include "engine/x86.h"
 
-#define PDPT_GPA (IDENTITY_GPA + MEM_PAGE_SIZE)
+#define PDPT_GPA (IDENTITY_MAP_GPA + MEM_PAGE_SIZE)
 #define PD_GPA	 (PDPT_GPA + MEM_PAGE_SIZE)
 #define ENTRIES	 512u /* of one table */
 
-void identity_write(const struct mem *mem, uint32_t ngib)
+void identity_map_write(const struct mem *mem, uint32_t ngib)
 {
-	uint64_t *pml4 = mem_at(mem, IDENTITY_GPA, MEM_PAGE_SIZE);
+	uint64_t *pml4 = mem_at(mem, IDENTITY_MAP_GPA, MEM_PAGE_SIZE);
 	uint64_t *pdpt = mem_at(mem, PDPT_GPA, MEM_PAGE_SIZE);
 	uint64_t *pd = mem_at(mem, PD_GPA, (uint64_t)ngib * MEM_PAGE_SIZE);
 
