@@ -41,6 +41,10 @@ skip() { # NAME REASON
 	echo "ok - $1 # SKIP $2"
 }
 
+note() { # TEXT: worth to be shown, and no check
+	echo "# note: $1"
+}
+
 finish() {
 	echo "1..$e2e_count"
 	[ "$e2e_failed" -eq 0 ]

@@ -12,7 +12,7 @@
 #
 # REQUIRE_KVM=1: no usable /dev/kvm is a failure.  TEST_LIMIT_S: seconds per program.
 # SHOW_SKIPS=1: name skipped tests and the reasons.  RESULTS=FILE: one line per test there,
-# `RESULT PROGRAM/NAME ok|fail|skip REASON`, with _ for blanks in names.
+# `RESULT PROGRAM/NAME ok|fail|skip REASON`, with _ for blanks in names, and `NOTE TEXT`.
 set -u
 limit_s=${TEST_LIMIT_S:-600}
 seconds_each=${SECONDS_EACH:-10}
@@ -154,8 +154,12 @@ program_fault() { # STATUS PLANNED PASSED FAILED SKIPPED
 }
 
 show_failures() {
-	grep -E '^(not ok|# [^CR])' "$tap" | sed 's/^/    /'
+	grep -E '^(not ok|# [^CR])' "$tap" | grep -v '^# note: ' | sed 's/^/    /'
 	tail -n 100 "$log" | sed 's/^/    /'
+}
+
+show_notes() {
+	sed -n 's/^# note: /    /p' "$tap"
 }
 
 show_skips() {
@@ -174,6 +178,7 @@ write_results() { # PROGRAM FAULT
 		/^ok.*# SKIP/ { why = $0; sub(/.*# SKIP */, "", why); print "RESULT", name(), "skip", why; next }
 		/^ok/ { print "RESULT", name(), "ok" }
 		/^not ok/ { print "RESULT", name(), "fail" }
+		sub(/^# note: /, "") { print "NOTE", $0 }
 		END { if (fault) print "RESULT", program, "fail", fault }
 	' "$tap" >>"$RESULTS"
 }
@@ -200,6 +205,7 @@ for program; do
 		"$([ "$4" -eq 0 ] || echo ", $4 skipped")"
 	[ -z "$fault" ] || echo "    $program: $fault"
 	[ "$3" -eq 0 ] || show_failures
+	show_notes
 	[ "${SHOW_SKIPS:-0}" = 0 ] || show_skips
 	[ -z "${RESULTS:-}" ] || write_results "$(basename "$program")" "$fault"
 	passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))

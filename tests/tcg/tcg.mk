@@ -7,7 +7,7 @@ T  := $B/tcg
 # Scripts that do not ask for KVM have nothing to gain there, and those of thawd ask it with curl,
 # which is not there. The long ones first: the machines are to end together.
 tcg_stock := $(wildcard tests/tcg/stock_*.sh)
-tcg_all   := $(tcg_stock) tests/tcg/generations.sh $(filter-out tests/e2e_thawd%,$(shell grep -l ^need_kvm $(e2e))) $(kvm) tests/tcg/crossing.sh
+tcg_all   := $(tcg_stock) tests/tcg/generations.sh tests/tcg/beside.sh $(filter-out tests/e2e_thawd%,$(shell grep -l ^need_kvm $(e2e))) $(kvm) tests/tcg/crossing.sh
 tcg_tests := $(tcg_all)
 # What stock kernels boot from as guests, and our own kernel if it is there.
 stock     := $(foreach k,6.1 6.12,$T/$k/vmlinuz $T/$k/stock.cpio) $T/disk.ext4 $(if $(wildcard $L/vmlinux-full),\
@@ -15,7 +15,7 @@ stock     := $(foreach k,6.1 6.12,$T/$k/vmlinuz $T/$k/stock.cpio) $T/disk.ext4 $
 # All of them, whichever are to run: the archive is not made anew for others.
 tcg_files := $(tcg_all) $(functions) $(guest_tests) $T/orders.db bin/thaw tests/run.sh \
 	tests/e2e.sh tests/tcg/worker.sh tests/tcg/refusal.sh tests/tcg/stock.sh \
-	tests/linux.sh tests/keeper.sh tests/linux/generations.sh $(stock) docs/tutorial.md docs/embed.md \
+	$O/bench/main tests/linux.sh tests/keeper.sh tests/linux/generations.sh $(stock) docs/tutorial.md docs/embed.md \
 	$(wildcard tests/e2e/* guest/functions/lua/*) $(shell find tests/golden -type f)
 
 $T/leave: tests/tcg/leave.c $O/flags

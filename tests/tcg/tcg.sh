@@ -71,8 +71,9 @@ run_machine() { # MACHINE
 	boot "$1" <&4 | serve "$1" >&4
 }
 
-# RESULT NAME ok|fail|skip REASON
+# RESULT NAME ok|fail|skip REASON, or NOTE TEXT
 report() {
+	sed -n 's/^NOTE /# note: /p' "$WORK/results"
 	while read -r word name verdict reason; do
 		case $word-$verdict in
 		RESULT-ok) ok "$name" ;;
