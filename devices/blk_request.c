@@ -326,15 +326,17 @@ static void begin(struct blk_request *r, uint64_t sector)
 int64_t blk_request_begin(struct blk_request *r)
 {
 	struct virtio_blk_outhdr header;
-	int64_t moved;
+	uint64_t moves;
 
 	if (virtq_read(&r->req, 0, &header, sizeof(header)) != sizeof(header) ||
 	    r->req.in_size == 0)
 		return -EPROTO;
 	r->type = header.type;
 	r->off = r->len = r->done = 0;
-	/* Before it begins: then it may be another already. */
-	moved = (int64_t)r->req.in_size - 1 + r->req.out_size - HEADER_SIZE;
+	/* Kept here: once it has begun it may be another already. */
+	moves = (uint64_t)r->req.in_size - 1 + r->req.out_size - HEADER_SIZE;
+	r->moves = moves;
+	r->blk->moving += moves;
 	begin(r, header.sector);
-	return moved;
+	return (int64_t)moves;
 }

@@ -23,6 +23,7 @@ struct blk_request {
 	struct blk_request *next; /* free, too */
 	uint32_t type;		  /* VIRTIO_BLK_T_* */
 	uint64_t off, len, done;  /* bytes of the drive; the first @done of @len are */
+	uint64_t moves; /* bytes of the request, for the rate limit and for who waits */
 	struct block_op op;
 	struct virtq_req req;
 	struct iovec slice[VIRTQ_MAX_SEGS]; /* of @req, that @op is about */
@@ -30,6 +31,6 @@ struct blk_request {
 
 /*
  * blk_request_begin - what r->req, of r->blk, asks for. virtio_blk_finish is called for it, now or later.
- * Returns bytes that it moves, for the rate limit. Errors: -EPROTO it has no header or no status byte.
+ * Returns r->moves. Errors: -EPROTO it has no header or no status byte.
  */
 int64_t blk_request_begin(struct blk_request *r);

@@ -17,6 +17,7 @@
 	4 /* requests begun at once, so that the guest has results of some while others are
 		       * being copied; ours */
 #define ROUNDS	 64u		      /* of them before others get the lock; ours */
+#define BYTES	 (32ull << 20)	      /* begun before others get it, and in flight; ours */
 #define RETRY_NS (10 * NSEC_PER_MSEC) /* after the kernel had no room; ours */
 
 /* 5.2.4, up to and with write_zeroes_may_unmap; the fields behind it need features that we have not. */
@@ -73,6 +74,7 @@ void virtio_blk_finish(struct blk_request *r, uint8_t status, uint32_t written)
 
 	virtq_write(&r->req, r->req.in_size - 1, &status, sizeof(status));
 	virtq_push(&blk->virtio.queues[0], r->req.head, written + sizeof(status));
+	blk->moving -= r->moves;
 	put_free(blk, r);
 	blk->has_pushed = true;
 }
@@ -82,17 +84,18 @@ static int begin_one(struct virtio_blk *blk)
 {
 	struct blk_request *r = blk->free;
 	int ret = virtq_pop(&blk->virtio.queues[0], &r->req);
-	int64_t moved;
+	int64_t moves;
 
 	if (ret <= 0)
 		return ret;
 	blk->free = r->next;
-	moved = blk_request_begin(r);
-	if (moved < 0) {
+	moves = blk_request_begin(r);
+	if (moves < 0) {
 		put_free(blk, r);
-		return (int)moved;
+		return (int)moves;
 	}
-	rate_take(&blk->bytes, &blk->s.bytes, (uint64_t)moved);
+	blk->begun += (uint64_t)moves;
+	rate_take(&blk->bytes, &blk->s.bytes, (uint64_t)moves);
 	rate_take(&blk->ops, &blk->s.ops, 1);
 	return 1;
 }
@@ -106,7 +109,7 @@ static int begin_some(struct virtio_blk *blk, bool last)
 	const struct virtq *q = &blk->virtio.queues[0];
 	int n = 0, ret;
 
-	while (n < BATCH && blk->free && (last || virtq_has_more(q))) {
+	while (n < BATCH && blk->free && blk->moving < BYTES && (last || virtq_has_more(q))) {
 		nsec_t wait = throttle(blk);
 
 		if (wait > 0) {
@@ -135,6 +138,12 @@ static void tell(struct virtio_blk *blk)
 	blk->has_pushed = false;
 }
 
+/* Whoever waits for the lock, a freeze maybe, is not to wait for all that a guest can ask for. */
+static bool has_turn(const struct virtio_blk *blk, uint32_t round)
+{
+	return round < ROUNDS && blk->begun < BYTES;
+}
+
 /* Begin, take what has ended, and so on, until there is nothing of either. */
 static int blk_kick(struct virtio_dev *dev, uint32_t queue)
 {
@@ -143,15 +152,16 @@ static int blk_kick(struct virtio_dev *dev, uint32_t queue)
 	uint32_t round = 0;
 	int n;
 
+	blk->begun = 0;
 	do {
 		last = !busy;
 		n = begin_some(blk, last);
 		submit(blk);
 		busy = block_io_reap(&blk->io) > 0 || n > 0;
 		tell(blk);
-	} while (n >= 0 && (busy || !last) && ++round < ROUNDS);
+	} while (n >= 0 && (busy || !last) && has_turn(blk, ++round));
 	submit(blk); /* the next steps of what came last */
-	if (round == ROUNDS)
+	if (!has_turn(blk, round))
 		virtio_kick_later(dev, queue);
 	return MIN(n, 0);
 }

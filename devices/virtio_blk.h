@@ -65,6 +65,8 @@ struct virtio_blk {
 	struct loop_watch io_watch;
 	struct loop_watch again; /* a timerfd: look at the queue once more; -1: not connected */
 	struct blk_request *requests, *free;
+	uint64_t moving; /* bytes of requests that have begun and not ended */
+	uint64_t begun;	 /* of those that have begun in this turn */
 	bool is_dirty;	 /* something was written since the last flush of ours */
 	bool has_pushed; /* the driver has not been told */
 	struct virtio_blk_stats stats;

@@ -70,16 +70,15 @@ int loop_wait(struct loop *loop, nsec_t deadline)
 	return n < 0 ? -errno : call_back(events, n);
 }
 
-int loop_wait_locked(struct loop *loop, pthread_mutex_t *lock, uint64_t *turns)
+int loop_wait_guarded(struct loop *loop, const struct loop_guard *guard)
 {
 	struct epoll_event events[LOOP_BATCH];
 	int n = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, -1), ret;
 
 	if (n < 0)
 		return -errno;
-	pthread_mutex_lock(lock);
-	++*turns;
+	guard->enter(loop);
 	ret = call_back(events, n);
-	pthread_mutex_unlock(lock);
+	guard->leave(loop);
 	return ret;
 }

@@ -7,7 +7,6 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdint.h>
 
 #include "engine/clock.h"
@@ -44,6 +43,10 @@ void loop_remove(struct loop *loop, struct loop_watch *w);
  */
 int loop_wait(struct loop *loop, nsec_t deadline);
 
-/* The same without a deadline, and callbacks are made with @lock held, which is free meanwhile; under
- * it, @turns is one more. */
-int loop_wait_locked(struct loop *loop, pthread_mutex_t *lock, uint64_t *turns);
+/* Called before and after the callbacks of one wait. */
+struct loop_guard {
+	void (*enter)(struct loop *loop), (*leave)(struct loop *loop);
+};
+
+/* The same without a deadline, and with @guard around the callbacks. */
+int loop_wait_guarded(struct loop *loop, const struct loop_guard *guard);

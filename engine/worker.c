@@ -14,6 +14,7 @@ void worker_init(struct worker *w)
 {
 	*w = (struct worker){ .loop.epoll_fd = -1, .ending.fd = -1 };
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->next, NULL);
 	sem_init(&w->has_begun, 0, 0);
 }
 
@@ -46,14 +47,25 @@ int worker_watch(struct worker *w, struct loop_watch *watch, uint32_t events, st
 	return ret < 0 ? ret : loop_add(&w->loop, watch, events, err);
 }
 
+static void enter(struct loop *loop)
+{
+	worker_lock(container_of(loop, struct worker, loop));
+}
+
+static void leave(struct loop *loop)
+{
+	worker_unlock(container_of(loop, struct worker, loop));
+}
+
 static void *worker_main(void *arg)
 {
+	static const struct loop_guard guard = { enter, leave };
 	struct worker *w = arg;
 	int ret;
 
 	sem_post(&w->has_begun);
 	do
-		ret = loop_wait_locked(&w->loop, &w->lock, &w->turns);
+		ret = loop_wait_guarded(&w->loop, &guard);
 	while (ret >= 0 || ret == -EINTR);
 	if (ret != -ECANCELED)
 		log_warn("the device thread ends: %s", strerrordesc_np(-ret));
@@ -90,9 +102,13 @@ void worker_stop(struct worker *w)
 	w->has_loop = false;
 }
 
+/* A mutex alone lets a thread that gives it back and wants it again pass those who wait: a guest that
+ * keeps the device thread busy would keep everybody else from its devices. */
 void worker_lock(struct worker *w)
 {
+	pthread_mutex_lock(&w->next);
 	pthread_mutex_lock(&w->lock);
+	pthread_mutex_unlock(&w->next);
 	w->turns++;
 }
 

@@ -23,7 +23,8 @@ struct worker {
 	pthread_t thread;
 	sem_t has_begun; /* the thread has */
 	pthread_mutex_t lock;
-	uint64_t turns; /* times that somebody has had the lock; under it */
+	pthread_mutex_t next; /* held by who is to have the lock next, until it has */
+	uint64_t turns;	      /* times that somebody has had the lock; under it */
 	bool has_loop, is_running;
 	int ret; /* what ended the thread, when it was not asked to; under the lock */
 };
