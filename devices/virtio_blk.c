@@ -176,6 +176,9 @@ static void blk_settle(struct virtio_dev *dev)
 	if (ret < 0)
 		log_warn("%u requests are lost: %s", blk->io.in_flight, strerrordesc_np(-ret));
 	tell(blk);
+	/* What there was no room for: no result is left that would begin it. */
+	if (virtq_has_more(&dev->queues[0]))
+		virtio_kick_later(dev, 0);
 }
 
 static const struct virtio_ops blk_ops = {

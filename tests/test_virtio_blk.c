@@ -174,6 +174,94 @@ Test(virtio_blk, a_drive_that_is_closed_is_free)
 	}
 }
 
+/* ---- turns ---- */
+
+#define LARGE (1u << 20)
+#define MANY  200u /* more than may be in flight, by number and by bytes */
+
+/* A large read, so often as if a guest had nothing else to do: they share all their parts. */
+static void offer_many(uint32_t len)
+{
+	const struct vring_desc table = { .addr = DRIVER_TABLE,
+					  .len = 3 * sizeof(table),
+					  .flags = VRING_DESC_F_INDIRECT };
+	const struct rig_request r = { VIRTIO_BLK_T_IN, 0, len, RIG_DATA };
+	struct vring_desc *chain = driver_at(&rig.driver, DRIVER_TABLE, table.len);
+
+	rig_offer(0, &r, 0, 1);
+	driver_avail(&rig.driver, 0)->idx = 0;
+	rig.driver.queues[0].next = 0;
+	memcpy(chain, driver_desc(&rig.driver, 0, 0), table.len);
+	for (uint16_t i = 0; i < MANY; i++)
+		driver_offer(&rig.driver, 0, &table, 1, i);
+}
+
+static uint32_t taken(void)
+{
+	struct vring_used_elem e;
+	uint32_t n = 0;
+
+	while (driver_take(&rig.driver, 0, &e)) {
+		cr_expect(eq(u32, e.len, LARGE + 1));
+		n++;
+	}
+	return n;
+}
+
+/* Others may have the lock between. */
+Test(virtio_blk, a_turn_is_a_part_of_what_a_guest_asks_for)
+{
+	uint32_t n, all = 0;
+
+	rig_begin(DRIVE_RO);
+	offer_many(LARGE);
+	while (all < MANY) {
+		driver_notify(&rig.driver, 0);
+		rig.driver.dev->ops->settle(rig.driver.dev);
+		n = taken();
+		cr_assert(n > 0 && n < 64, "%u MiB in one turn, after %u", n, all);
+		all += n;
+	}
+	rig_end();
+}
+
+/* Tell the device, and wait until it has begun. The lock is ours then. */
+static void notify_and_lock(void)
+{
+	const struct virtio_blk *blk = container_of(rig.driver.dev, struct virtio_blk, virtio);
+	uint64_t reads = blk->stats.reads;
+
+	driver_notify(&rig.driver, 0);
+	worker_lock(&rig.driver.vm.worker);
+	while (blk->moving == 0 && blk->stats.reads == reads) {
+		worker_unlock(&rig.driver.vm.worker);
+		usleep(10);
+		worker_lock(&rig.driver.vm.worker);
+	}
+}
+
+/* A machine that is forked goes on, and its driver does not tell twice of what it wants. */
+Test(virtio_blk, what_had_to_wait_is_begun_after_a_drain)
+{
+	struct vring_used_elem e;
+
+	rig_begin(DRIVE_RO);
+	driver_connect(&rig.driver);
+	cr_assert(eq(int, fsync(rig.drive.fd), 0)); /* so that it may leave the page cache */
+	for (int round = 0; round < 20; round++) {
+		posix_fadvise(rig.drive.fd, 0, 0, POSIX_FADV_DONTNEED);
+		offer_many(64 << 10);
+		notify_and_lock();
+		cr_assert(eq(int, vm_drain(&rig.driver.vm, &rig.err), 0), "%s", rig.err.text);
+		worker_unlock(&rig.driver.vm.worker);
+		for (uint32_t i = 0; i < MANY; i++)
+			rig_take(&e);
+		driver_write(&rig.driver, VIRTIO_MMIO_STATUS, 0);
+		driver_start(&rig.driver, DRIVER_ALL);
+	}
+	rig_end();
+}
+
 /* ---- the rate limit ---- */
 
 Test(virtio_blk, a_limit_of_requests_is_kept)
