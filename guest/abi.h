@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
  * abi.h - what the host and a guest agree on: where things lie in guest-physical memory, what
  * a kindling guest finds when it boots, and the mailbox. Shared by both sides, so it includes
