@@ -92,6 +92,12 @@ static int ged_load(struct device *dev, struct err *err)
 	return 0;
 }
 
+static const struct device_counter counters[] = {
+	{ "raised", offsetof(struct ged, raised) },
+	{ "violations", offsetof(struct ged, violations) },
+	{ 0 },
+};
+
 const struct device_type ged_type = {
 	.name = "ged",
 	.size = sizeof(struct ged),
@@ -100,6 +106,7 @@ const struct device_type ged_type = {
 	.init = ged_init,
 	.save = ged_save,
 	.load = ged_load,
+	.counters = counters,
 };
 
 struct ged *ged_of(const struct vm *vm)

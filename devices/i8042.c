@@ -70,10 +70,16 @@ static int i8042_init(struct device *dev, const void *config, struct err *err)
 	return ret;
 }
 
+static const struct device_counter counters[] = {
+	{ "violations", offsetof(struct i8042, violations) },
+	{ 0 },
+};
+
 const struct device_type i8042_type = {
 	.name = "i8042",
 	.size = sizeof(struct i8042),
 	.state_off = offsetof(struct i8042, s),
 	.state = STATE_DESC("dev.i8042", 1, struct i8042_state, i8042_fields),
 	.init = i8042_init,
+	.counters = counters,
 };

@@ -335,6 +335,16 @@ static int ioapic_check(const void *state, struct err *err)
 	return 0;
 }
 
+static const struct device_counter counters[] = {
+	{ "delivered", offsetof(struct ioapic, delivered) },
+	{ "refused", offsetof(struct ioapic, refused) },
+	{ "coalesced", offsetof(struct ioapic, coalesced) },
+	{ "eois", offsetof(struct ioapic, eois) },
+	{ "route_updates", offsetof(struct ioapic, route_updates) },
+	{ "violations", offsetof(struct ioapic, violations) },
+	{ 0 },
+};
+
 const struct device_type ioapic_type = {
 	.name = "ioapic",
 	.size = sizeof(struct ioapic),
@@ -345,6 +355,7 @@ const struct device_type ioapic_type = {
 	.drain = ioapic_drain,
 	.load = ioapic_load,
 	.fini = ioapic_fini,
+	.counters = counters,
 };
 
 uint8_t ioapic_vector(const struct vm *vm, uint32_t pin)

@@ -174,6 +174,12 @@ static int mailbox_load(struct device *dev, struct err *err)
 	return 0;
 }
 
+static const struct device_counter counters[] = {
+	{ "log_bytes", offsetof(struct mailbox, log_bytes) },
+	{ "violations", offsetof(struct mailbox, violations) },
+	{ 0 },
+};
+
 const struct device_type mailbox_type = {
 	.name = "mailbox",
 	.size = sizeof(struct mailbox),
@@ -183,6 +189,7 @@ const struct device_type mailbox_type = {
 	.save = mailbox_save,
 	.load = mailbox_load,
 	.fini = mailbox_fini,
+	.counters = counters,
 };
 
 struct mailbox *mailbox_of(const struct vm *vm)

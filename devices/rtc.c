@@ -109,10 +109,17 @@ static int rtc_init(struct device *dev, const void *config, struct err *err)
 	return bus_add(&dev->vm->pio, &ports, err);
 }
 
+static const struct device_counter counters[] = {
+	{ "ignored", offsetof(struct rtc, ignored) },
+	{ "violations", offsetof(struct rtc, violations) },
+	{ 0 },
+};
+
 const struct device_type rtc_type = {
 	.name = "rtc",
 	.size = sizeof(struct rtc),
 	.state_off = offsetof(struct rtc, s),
 	.state = STATE_DESC("dev.rtc", 1, struct rtc_state, rtc_fields),
 	.init = rtc_init,
+	.counters = counters,
 };

@@ -463,6 +463,15 @@ static int serial_load(struct device *dev, struct err *err)
 	return resume_input(port);
 }
 
+static const struct device_counter counters[] = {
+	{ "sent", offsetof(struct serial, sent) },
+	{ "received", offsetof(struct serial, received) },
+	{ "writes", offsetof(struct serial, writes) },
+	{ "interrupts", offsetof(struct serial, interrupts) },
+	{ "violations", offsetof(struct serial, violations) },
+	{ 0 },
+};
+
 const struct device_type serial_type = {
 	.name = "serial",
 	.size = sizeof(struct serial),
@@ -476,6 +485,7 @@ const struct device_type serial_type = {
 	.init = serial_init,
 	.drain = serial_drain,
 	.load = serial_load,
+	.counters = counters,
 };
 
 struct serial *serial_of(const struct vm *vm)

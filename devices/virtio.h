@@ -45,6 +45,14 @@ extern const struct state_desc virtio_state_desc;
 /* The first row of the table of a device's state struct @T. */
 #define VIRTIO_STATE_ROW(T) STATE_NESTED(T, virtio, &virtio_state_desc)
 
+/* The counters of every struct T that begins with a struct virtio_dev. */
+#define VIRTIO_COUNTERS(T)                                                                     \
+	{ "notifications", offsetof(T, virtio.kicks) },                                        \
+		{ "interrupts", offsetof(T, virtio.interrupts) },                              \
+	{                                                                                      \
+		"violations", offsetof(T, virtio.violations)                                   \
+	}
+
 struct virtio_ops {
 	uint32_t id; /* VIRTIO_ID_* */
 	uint32_t nqueues;

@@ -394,6 +394,21 @@ static void blk_fini(struct device *dev)
 	virtio_fini(dev);
 }
 
+static const struct device_counter counters[] = {
+	{ "reads", offsetof(struct virtio_blk, stats.reads) },
+	{ "writes", offsetof(struct virtio_blk, stats.writes) },
+	{ "flushes", offsetof(struct virtio_blk, stats.flushes) },
+	{ "discards", offsetof(struct virtio_blk, stats.discards) },
+	{ "zeroes", offsetof(struct virtio_blk, stats.zeroes) },
+	{ "read_bytes", offsetof(struct virtio_blk, stats.read_bytes) },
+	{ "written_bytes", offsetof(struct virtio_blk, stats.written_bytes) },
+	{ "errors", offsetof(struct virtio_blk, stats.errors) },
+	{ "refused", offsetof(struct virtio_blk, stats.refused) },
+	{ "throttled", offsetof(struct virtio_blk, stats.throttled) },
+	VIRTIO_COUNTERS(struct virtio_blk),
+	{ 0 },
+};
+
 const struct device_type virtio_blk_type = {
 	.name = "virtio-blk",
 	.size = sizeof(struct virtio_blk),
@@ -404,6 +419,7 @@ const struct device_type virtio_blk_type = {
 	.drain = blk_drain,
 	.load = blk_load,
 	.fini = blk_fini,
+	.counters = counters,
 };
 
 const struct overlay *virtio_blk_overlay(struct device *dev)

@@ -163,6 +163,11 @@ void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t row
 	virtio_config_changed(&c->virtio);
 }
 
+static const struct device_counter counters[] = {
+	VIRTIO_COUNTERS(struct virtio_console),
+	{ 0 },
+};
+
 const struct device_type virtio_console_type = {
 	.name = "virtio-con", /* a section's name has room for no more */
 	.size = sizeof(struct virtio_console),
@@ -173,4 +178,5 @@ const struct device_type virtio_console_type = {
 	.drain = virtio_drain,
 	.load = virtio_load,
 	.fini = virtio_fini,
+	.counters = counters,
 };

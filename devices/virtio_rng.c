@@ -51,6 +51,11 @@ static int rng_init(struct device *dev, const void *config, struct err *err)
 	return virtio_init(virtio_of(dev), &rng_ops, err);
 }
 
+static const struct device_counter counters[] = {
+	VIRTIO_COUNTERS(struct virtio_rng),
+	{ 0 },
+};
+
 const struct device_type virtio_rng_type = {
 	.name = "virtio-rng",
 	.size = sizeof(struct virtio_rng),
@@ -61,4 +66,5 @@ const struct device_type virtio_rng_type = {
 	.drain = virtio_drain,
 	.load = virtio_load,
 	.fini = virtio_fini,
+	.counters = counters,
 };

@@ -17,6 +17,12 @@ struct err;
 struct vm;
 struct device;
 
+/* Something that a device counts since it was made, for who looks at it: a uint64_t. */
+struct device_counter {
+	const char *name;
+	size_t off; /* bytes from the device's start */
+};
+
 struct device_type {
 	const char *name;
 	size_t size;		 /* bytes of the struct that starts with struct device */
@@ -38,6 +44,8 @@ struct device_type {
 	int (*load)(struct device *dev, struct err *err);
 	/* Also called after a failed init; must cope with a zeroed struct. May be NULL. */
 	void (*fini)(struct device *dev);
+	/* Up to one without a name; NULL: it counts nothing. */
+	const struct device_counter *counters;
 };
 
 struct device {
@@ -51,6 +59,12 @@ struct device_spec {
 	const struct device_type *type;
 	const void *config; /* whatever its init hook expects; is read only there */
 };
+
+/* What @c stands at. The lock of the VM's worker is held. */
+static inline uint64_t device_count(const struct device *dev, const struct device_counter *c)
+{
+	return *(const uint64_t *)(const void *)((const char *)dev + c->off);
+}
 
 /* The struct that type->state describes. */
 static inline void *device_state(struct device *dev)

@@ -250,6 +250,17 @@ THAW_PUBLIC void thaw_clone_stamps(const struct thaw_clone *clone, struct thaw_s
  */
 THAW_PUBLIC uint64_t thaw_clone_emulated(const struct thaw_clone *clone);
 
+/* One thing that one device of a clone has counted since the clone was made; docs/linux.md has them all. */
+struct thaw_counter {
+	const char *device, *name; /* of the library: "virtio-blk", "reads" */
+	unsigned int instance;	   /* of its kind: the second drive is 1 */
+	uint64_t value;
+};
+
+/* Write up to @cap of them to @counters, by device. Returns how many there are. */
+THAW_PUBLIC size_t thaw_clone_counters(struct thaw_clone *clone, struct thaw_counter *counters,
+				       size_t cap);
+
 /*
  * Machines in processes of their own, from shells that were made ahead:
  *

@@ -249,6 +249,27 @@ uint64_t thaw_clone_emulated(const struct thaw_clone *clone)
 	return vcpu_counts_emulated(vm->kvm, vm->vcpus[0].fd);
 }
 
+size_t thaw_clone_counters(struct thaw_clone *clone, struct thaw_counter *counters, size_t cap)
+{
+	struct vm *vm = &clone->machine.vm;
+	size_t n = 0;
+
+	worker_lock(&vm->worker);
+	for (uint32_t i = 0; i < vm->ndevices; i++) {
+		const struct device *dev = vm->devices[i];
+		const struct device_counter *c = dev->type->counters;
+
+		for (; c && c->name; c++, n++) {
+			if (n < cap)
+				counters[n] = (struct thaw_counter){ dev->type->name, c->name,
+								     dev->instance,
+								     device_count(dev, c) };
+		}
+	}
+	worker_unlock(&vm->worker);
+	return n;
+}
+
 /* ---- snapshots ---- */
 
 int thaw_snapshot_begin(struct thaw_snapshot **snapshot, struct thaw_clone *clone,

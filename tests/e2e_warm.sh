@@ -16,6 +16,7 @@ cp "$E2E_ERR" "$WORK/json"
 expect_equal "one rewind each, and one to begin with" \
 	"$(jq -c '[.tier, .starts, .rewinds.rewinds]' "$WORK/json")" \
 	"[\"warm\",$((1000 / SLOW)),$((1000 / SLOW + 1))]"
+expect_equal "devices have counted" "$(jq -c '.devices.mailbox' "$WORK/json")" '[{"log_bytes":0,"violations":0}]'
 expect_equal "the short way" "$(jq '.rewinds.full_loads <= 1 and .rewinds.flushes <= 1' "$WORK/json")" true
 expect_equal "a rewind has its stamp" "$(jq '.stamps.released.p50_us > .stamps.first_response.p50_us' "$WORK/json")" true
 

@@ -92,6 +92,14 @@ expect_equal "the next clone finds the file" "$(run drives '/dev/vdb read 4096')
 expect_status 0 "shells have disks" "$THAW" run -n 4 --shells 2 --payload '/dev/vdb read 4096' "$WORK/drives"
 expect_equal "with what is on them" "$(cat "$E2E_OUT")" "from the file"
 
+# ---- what is counted ----
+
+"$THAW" run --json --payload '/dev/vdb write 4096 new' "$WORK/drives" 2>"$WORK/json" >/dev/null
+expect_equal "a write is counted" "$(jq -c '.devices["virtio-blk"][1] | [.writes > 0, .written_bytes > 0, .errors]' \
+	"$WORK/json")" '[true,true,0]'
+expect_equal "not on the other disk" "$(jq -c '.devices["virtio-blk"][0] | [.writes, .written_bytes]' "$WORK/json")" '[0,0]'
+expect_equal "no device was violated" "$(jq '[.devices[][].violations] | add' "$WORK/json")" 0
+
 # ---- a file system ----
 
 for text in 'of one clone' 'of another'; do

@@ -49,6 +49,7 @@ static int start_one(struct run *r, bool first, struct thaw_err *err)
 	result->crash[0] = '\0';
 	result->phases = (struct phases){ 0 };
 	result->emulated = 0;
+	result->ncounters = 0;
 	phase_mark(&result->phases, PHASE_REQUEST);
 	if (r->warm)
 		start_warm(&r->plan, &r->clone, result);
@@ -98,6 +99,27 @@ static json_t *emulated_json(const struct stats *s)
 			 "p99", (json_int_t)s->p99, "max", (json_int_t)s->max);
 }
 
+/* {"virtio-blk": [{"reads": 1, ...}, ...], ...} of the last start, or of the machine of all. */
+static json_t *devices_json(const struct start_result *r)
+{
+	json_t *doc = json_object();
+
+	for (size_t i = 0; i < r->ncounters; i++) {
+		const struct thaw_counter *c = &r->counters[i];
+		json_t *list = json_object_get(doc, c->device);
+
+		if (!list) {
+			list = json_array();
+			json_object_set_new(doc, c->device, list);
+		}
+		if (json_array_size(list) == c->instance)
+			json_array_append_new(list, json_object());
+		json_object_set_new(json_array_get(list, c->instance), c->name,
+				    json_integer((json_int_t)c->value));
+	}
+	return doc;
+}
+
 static int report_json(const struct run *r, const struct timeline *t)
 {
 	json_t *doc = json_pack(
@@ -108,6 +130,8 @@ static int report_json(const struct run *r, const struct timeline *t)
 
 	if (doc && t->emulated.max > 0)
 		json_object_set_new(doc, "emulated", emulated_json(&t->emulated));
+	if (doc && r->result->ncounters > 0)
+		json_object_set_new(doc, "devices", devices_json(r->result));
 	if (doc && r->clone)
 		json_object_set_new(doc, "rewinds", rewinds_json(r->clone));
 	return cmd_print_json(stderr, doc);

@@ -51,6 +51,14 @@ static void take_crash(const char *crash, struct start_result *r)
 		snprintf(r->crash, sizeof(r->crash), "%s", crash);
 }
 
+static void count(struct thaw_clone *clone, struct start_result *r)
+{
+	size_t n = thaw_clone_counters(clone, r->counters, START_MAX_COUNTERS);
+
+	r->ncounters = MIN(n, START_MAX_COUNTERS);
+	r->emulated = thaw_clone_emulated(clone);
+}
+
 static int invoke(struct thaw_clone *clone, const struct start_plan *plan,
 		  struct start_result *r)
 {
@@ -61,7 +69,8 @@ static int invoke(struct thaw_clone *clone, const struct start_plan *plan,
 	if (ret == 0) {
 		take_reply(&reply, r);
 		take_clone_stamps(clone, &r->phases);
-		r->emulated = plan->count ? thaw_clone_emulated(clone) : 0;
+		if (plan->count)
+			count(clone, r);
 	} else {
 		take_crash(thaw_clone_crash(clone), r);
 	}

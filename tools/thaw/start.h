@@ -10,6 +10,8 @@
 #include "engine/clock.h"
 #include "snapshot/thaw.h"
 
+#define START_MAX_COUNTERS 256u /* more than the devices of a machine have; ours */
+
 /* What is the same for every start of one `thaw run`. */
 struct start_plan {
 	const struct thaw_template *template;
@@ -17,7 +19,7 @@ struct start_plan {
 	size_t event_len;
 	unsigned int timeout_ms; /* of the answer; 0: none */
 	bool verify;		 /* each rewind */
-	bool count; /* what was emulated; before the teardown, which takes longer by that */
+	bool count; /* what was emulated, and by devices; before the teardown, which takes longer by that */
 };
 
 /* What came of one start. Lies in memory that parent and child share. */
@@ -27,6 +29,8 @@ struct start_result {
 	struct phases phases; /* PHASE_REQUEST is the caller's */
 	uint64_t
 		emulated; /* instructions of its kernel, until the reply; 0: none, or not counted */
+	size_t ncounters; /* of its devices; 0: not counted */
+	struct thaw_counter counters[START_MAX_COUNTERS];
 	char crash[1024]; /* registers of a program that died, as text; else empty */
 	size_t reply_len;
 	uint8_t reply[THAW_EVENT_MAX];
