@@ -219,8 +219,9 @@ static int open_disk(struct disks *d, const struct image *img, uint32_t i,
 				disk->path ? disk->path : "its descriptor");
 	if (img->disk_fds[i] < 0)
 		return 0;
-	ret = overlay_file_load(img->disk_fds[i], m->size, &disk->frozen, &disk->frozen_fd,
-				err);
+	ret = overlay_file_load(img->disk_fds[i], m->size,
+				&img->manifest.files[MANIFEST_DISK + i].sha256, &disk->frozen,
+				&disk->frozen_fd, err);
 	return ret < 0 ? image_wrap(img, (enum manifest_member)(MANIFEST_DISK + i), ret, err)
 		       : 0;
 }
@@ -246,8 +247,8 @@ static int clone_disk(struct disk *to, const struct disk *from, int file, struct
 	if (to->drive.fd < 0)
 		return err_sys(err, "duplicate a drive's descriptor");
 	return file < 0 ? 0
-			: overlay_file_load(file, to->drive.size, &to->frozen, &to->frozen_fd,
-					    err);
+			: overlay_file_load(file, to->drive.size, NULL, &to->frozen,
+					    &to->frozen_fd, err);
 }
 
 int disks_clone(struct disks *out, const struct disks *d, const int *files, struct err *err)

@@ -88,6 +88,12 @@ expect_status 0 "is made flat" "$THAW" flatten --no-sync -o "$WORK/flat" "$WORK/
 expect_equal "with what was written" "$(run flat '/dev/vdb read 4096')" "of one"
 expect_equal "a full disk is read back" "$(ask "$WORK/sock1" '/dev/vdb fill y' >/dev/null
 	ask "$WORK/sock1" '/dev/vdb read 8384512' | cut -c 1-5)" yyyyy
+cp -r "$WORK/flat" "$WORK/damaged"
+printf x | dd of="$WORK/damaged/disk1.bin" bs=1 seek=3000 conv=notrunc status=none
+expect_status 4 "a byte of it that is another" "$THAW" run --payload '/dev/vdb read 4096' "$WORK/damaged"
+one_line "a byte of it that is another" 'damaged/disk1.bin: blocks of a drive: sha256'
+expect_status 4 "is found by verify" "$THAW" verify "$WORK/damaged"
+one_line "is found by verify" 'damaged/disk1.bin: sha256'
 kill "$one" "$two"
 wait "$one" "$two"
 expect_status 0 "rewinds take back what was written" \
