@@ -177,12 +177,13 @@ static int make_file(const char *path, struct err *err)
 static int part_open(struct disk_part *p, const struct bench *b, struct err *err)
 {
 	char path[96];
+	const struct disk_spec spec = { .id = "disk", .path = path, .mode = DRIVE_RW };
 	int ret;
 
 	snprintf(path, sizeof(path), "%s/disk", b->scratch);
 	ret = make_file(path, err);
 	if (ret == 0)
-		ret = disks_add(&p->disks, "disk", path, DRIVE_RW, err);
+		ret = disks_add(&p->disks, &spec, err);
 	if (ret < 0)
 		return ret;
 	p->mailbox_fd = mailbox_memfd(err);

@@ -30,8 +30,8 @@ void rate_init(struct rate *r, struct rate_state *s, const struct rate_limit *li
 void rate_load(struct rate *r, struct rate_state *s, nsec_t now)
 {
 	r->at = now;
-	s->used = MIN(s->used, r->limit.size);
-	s->burst_left = MIN(s->burst_left, r->limit.burst);
+	s->used = r->limit.is_new ? 0 : MIN(s->used, r->limit.size);
+	s->burst_left = r->limit.is_new ? r->limit.burst : MIN(s->burst_left, r->limit.burst);
 }
 
 nsec_t rate_wait(struct rate *r, struct rate_state *s, nsec_t now)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/clock.h"
@@ -17,6 +18,7 @@ struct rate_limit {
 	uint64_t size;	    /* tokens that fit; 0: no limit */
 	uint64_t burst;	    /* on top, once */
 	uint32_t refill_ms; /* in which an empty bucket fills up; not 0 where @size is not */
+	bool is_new; /* not its machine's own: a state that is loaded has a full bucket */
 };
 
 /* What survives a freeze; no time passes while the machine is frozen. */
@@ -35,7 +37,7 @@ struct rate {
 void rate_init(struct rate *r, struct rate_state *s, const struct rate_limit *limit,
 	       nsec_t now);
 
-/* @s was loaded, maybe from a machine with other limits: what it owed is forgiven. */
+/* @s was loaded, maybe from a machine with other limits: what it owed beyond a bucket is forgiven. */
 void rate_load(struct rate *r, struct rate_state *s, nsec_t now);
 
 /* How long to wait until something may be taken; 0: now. Brings @s up to date. */

@@ -259,6 +259,7 @@ int virtio_blk_attach(struct device *dev, const struct virtio_blk_drive *drive, 
 {
 	struct virtio_blk *blk = blk_of(dev);
 	const struct drive *d = drive->drive;
+	nsec_t now = clock_monotonic();
 	int ret;
 
 	if (drive->frozen && d->mode != DRIVE_OVERLAY)
@@ -273,6 +274,9 @@ int virtio_blk_attach(struct device *dev, const struct virtio_blk_drive *drive, 
 	if (ret < 0)
 		return ret;
 	blk->drive = *drive;
+	memcpy(blk->s.serial, drive->serial, sizeof(blk->s.serial));
+	rate_init(&blk->bytes, &blk->s.bytes, &drive->bytes, now);
+	rate_init(&blk->ops, &blk->s.ops, &drive->ops, now);
 	set_drive(blk);
 	return 0;
 }
@@ -291,21 +295,16 @@ static int make_requests(struct virtio_blk *blk, struct err *err)
 
 static int blk_init(struct device *dev, const void *config, struct err *err)
 {
-	static const struct virtio_blk_spec nothing;
-	const struct virtio_blk_spec *spec = config ? config : &nothing;
+	const struct virtio_blk_drive *drive = config;
 	struct virtio_blk *blk = blk_of(dev);
-	nsec_t now = clock_monotonic();
 	int ret;
 
 	blk->again.fd = -1;
-	memcpy(blk->s.serial, spec->serial, sizeof(blk->s.serial));
-	rate_init(&blk->bytes, &blk->s.bytes, &spec->bytes, now);
-	rate_init(&blk->ops, &blk->s.ops, &spec->ops, now);
 	block_io_init(&blk->io, DEPTH);
 	set_config(blk);
 	ret = make_requests(blk, err);
-	if (ret == 0 && spec->drive.drive)
-		ret = virtio_blk_attach(dev, &spec->drive, err);
+	if (ret == 0 && drive && drive->drive)
+		ret = virtio_blk_attach(dev, drive, err);
 	return ret < 0 ? ret : virtio_init(&blk->virtio, &blk_ops, err);
 }
 

@@ -21,20 +21,17 @@
 #include "devices/rate.h"
 #include "devices/virtio.h"
 
-/* What the device is given: all of it stays the caller's, until the VM is destroyed. */
+/* What the device is given, as the config of struct device_spec or later. What it points to stays the
+ * caller's, until the VM is destroyed. */
 struct virtio_blk_drive {
 	const struct drive *drive; /* NULL: attached later */
 	const struct blocks
 		*frozen; /* DRIVE_OVERLAY: what its machine had written; NULL: nothing */
 	uint64_t
 		max_blocks; /* DRIVE_OVERLAY: of BLOCKS_SIZE, that the machine may write; 0: all */
-};
-
-/* The config of struct device_spec. */
-struct virtio_blk_spec {
-	struct virtio_blk_drive drive;
-	char serial[VIRTIO_BLK_ID_BYTES]; /* no NUL where all are used */
 	struct rate_limit bytes, ops;
+	/* Of a machine that boots; one that is loaded keeps its own. No NUL where all are used. */
+	char serial[VIRTIO_BLK_ID_BYTES];
 };
 
 struct virtio_blk_state {

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/virtio_blk.h"
 #include "engine/err.h"
 #include "engine/vm.h"
 #include "snapshot/file_digest.h"
@@ -29,21 +28,25 @@ static struct disk *next(struct disks *d, const char *id)
 	return disk;
 }
 
-int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode mode,
-	      struct err *err)
+int disks_add(struct disks *d, const struct disk_spec *spec, struct err *err)
 {
+	const char *serial = spec->serial ? spec->serial : spec->id;
 	struct disk *disk;
 
 	if (d->n == MANIFEST_MAX_DRIVES)
 		return err_set(err, E2BIG, "more than %u drives", MANIFEST_MAX_DRIVES);
-	disk = next(d, id);
-	disk->path = realpath(path, NULL);
+	disk = next(d, spec->id);
+	memcpy(disk->serial, serial, strnlen(serial, sizeof(disk->serial)));
+	disk->bytes = spec->bytes;
+	disk->ops = spec->ops;
+	disk->path = realpath(spec->path, NULL);
 	if (!disk->path)
-		return err_sys(err, "drive %s: %s", id, path);
+		return err_sys(err, "drive %s: %s", spec->id, spec->path);
 	if (strlen(disk->path) >= MANIFEST_PATH_SIZE)
 		return err_set(err, ENAMETOOLONG, "drive %s: %s has %zu bytes, at most %u fit",
-			       id, disk->path, strlen(disk->path), MANIFEST_PATH_SIZE - 1);
-	return drive_open(&disk->drive, disk->path, mode, err);
+			       spec->id, disk->path, strlen(disk->path),
+			       MANIFEST_PATH_SIZE - 1);
+	return drive_open(&disk->drive, disk->path, spec->mode, err);
 }
 
 /* Where @c speaks of a drive; its end: nowhere. */
@@ -73,37 +76,61 @@ static void choice_close(struct disk_choice *c)
 	c->fd = -1;
 }
 
-/* There are no more than drives: each is in the list once. */
-static struct disk_choice *choice_of(struct disk_choices *c, const char *id)
+/* What is said of @img's drive @id. There are no more than drives: each is in the list once. NULL, with
+ * a sentence: there is none of that name. */
+static struct disk_choice *choice_of(struct disk_choices *c, const struct image *img,
+				     const char *id, struct err *err)
 {
 	struct disk_choice *choice = &c->choice[find_choice(c, id)];
 
-	if (choice < &c->choice[c->n]) {
-		choice_close(choice);
-		return choice;
+	if (!has_drive(&img->manifest, id)) {
+		err_set(err, EINVAL, "%s has no drive '%s'", img->name, id);
+		return NULL;
 	}
-	c->n++;
-	choice->fd = -1;
-	snprintf(choice->id, sizeof(choice->id), "%s", id);
+	if (choice == &c->choice[c->n]) {
+		c->n++;
+		*choice = (struct disk_choice){ .fd = -1 };
+		snprintf(choice->id, sizeof(choice->id), "%s", id);
+	}
 	return choice;
 }
 
 int disks_choose(struct disk_choices *c, const struct image *img, const char *id,
 		 const char *path, int fd, struct err *err)
 {
-	struct disk_choice *choice;
+	struct disk_choice *choice = choice_of(c, img, id, err);
 
-	if (!has_drive(&img->manifest, id))
-		return err_set(err, EINVAL, "%s has no drive '%s'", img->name, id);
+	if (!choice)
+		return -EINVAL;
 	if (!path && fd < 0)
 		return err_set(err, EINVAL, "drive '%s': neither a path nor a descriptor", id);
-	choice = choice_of(c, id);
+	choice_close(choice);
 	if (path) {
 		choice->path = strdup(path);
 		return choice->path ? 0 : err_set(err, ENOMEM, "no memory for a path");
 	}
 	choice->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return choice->fd < 0 ? err_sys(err, "duplicate descriptor %d", fd) : 0;
+}
+
+int disks_limit(struct disk_choices *c, const struct image *img, const char *id,
+		const struct rate_limit *bytes, const struct rate_limit *ops, struct err *err)
+{
+	struct disk_choice *choice = choice_of(c, img, id, err);
+
+	if (!choice)
+		return -EINVAL;
+	if (bytes) {
+		choice->limits_bytes = true;
+		choice->bytes = *bytes;
+		choice->bytes.is_new = true;
+	}
+	if (ops) {
+		choice->limits_ops = true;
+		choice->ops = *ops;
+		choice->ops.is_new = true;
+	}
+	return 0;
 }
 
 void disk_choices_close(struct disk_choices *c)
@@ -119,12 +146,12 @@ static int open_file(struct disk *disk, const struct manifest_drive *m,
 	enum drive_mode mode = m->read_only ? DRIVE_RO : DRIVE_OVERLAY;
 	int fd;
 
-	if (choice && !choice->path) {
+	if (choice && choice->fd >= 0) {
 		fd = fcntl(choice->fd, F_DUPFD_CLOEXEC, 0);
 		return fd < 0 ? err_sys(err, "duplicate descriptor %d", choice->fd)
 			      : drive_adopt(&disk->drive, fd, mode, err);
 	}
-	disk->path = strdup(choice ? choice->path : m->path);
+	disk->path = strdup(choice && choice->path ? choice->path : m->path);
 	if (!disk->path)
 		return err_set(err, ENOMEM, "no memory for a path");
 	return drive_open(&disk->drive, disk->path, mode, err);
@@ -167,15 +194,24 @@ static int check_file(const struct disk *disk, const struct manifest_drive *m, s
 	return 0;
 }
 
+static void set_limits(struct disk *disk, const struct manifest_drive *m,
+		       const struct disk_choice *choice)
+{
+	disk->bytes = choice && choice->limits_bytes ? choice->bytes : m->bytes;
+	disk->ops = choice && choice->limits_ops ? choice->ops : m->ops;
+}
+
 static int open_disk(struct disks *d, const struct image *img, uint32_t i,
 		     const struct disk_choices *choices, struct err *err)
 {
 	const struct manifest_drive *m = &img->manifest.drives[i];
 	uint32_t chosen = choices ? find_choice(choices, m->id) : 0;
-	bool is_chosen = choices && chosen < choices->n;
+	const struct disk_choice *choice =
+		choices && chosen < choices->n ? &choices->choice[chosen] : NULL;
 	struct disk *disk = next(d, m->id);
-	int ret = open_file(disk, m, is_chosen ? &choices->choice[chosen] : NULL, err);
+	int ret = open_file(disk, m, choice, err);
 
+	set_limits(disk, m, choice);
 	if (ret == 0)
 		ret = check_file(disk, m, err);
 	if (ret < 0)
@@ -183,8 +219,9 @@ static int open_disk(struct disks *d, const struct image *img, uint32_t i,
 				disk->path ? disk->path : "its descriptor");
 	if (img->disk_fds[i] < 0)
 		return 0;
-	ret = overlay_file_load(img->disk_fds[i], m->size, &disk->frozen, &disk->frozen_fd,
-				err);
+	ret = overlay_file_load(img->disk_fds[i], m->size,
+				&img->manifest.files[MANIFEST_DISK + i].sha256, &disk->frozen,
+				&disk->frozen_fd, err);
 	return ret < 0 ? image_wrap(img, (enum manifest_member)(MANIFEST_DISK + i), ret, err)
 		       : 0;
 }
@@ -210,8 +247,8 @@ static int clone_disk(struct disk *to, const struct disk *from, int file, struct
 	if (to->drive.fd < 0)
 		return err_sys(err, "duplicate a drive's descriptor");
 	return file < 0 ? 0
-			: overlay_file_load(file, to->drive.size, &to->frozen, &to->frozen_fd,
-					    err);
+			: overlay_file_load(file, to->drive.size, NULL, &to->frozen,
+					    &to->frozen_fd, err);
 }
 
 int disks_clone(struct disks *out, const struct disks *d, const int *files, struct err *err)
@@ -314,6 +351,8 @@ int disks_describe(const struct disks *d, struct manifest *m, struct err *err)
 		snprintf(drives[i].path, sizeof(drives[i].path), "%s", disk->path);
 		drives[i].size = disk->drive.size;
 		drives[i].read_only = disk->drive.mode == DRIVE_RO;
+		drives[i].bytes = disk->bytes;
+		drives[i].ops = disk->ops;
 		ret = digest(disk, &drives[i].sha256, err);
 		if (ret < 0)
 			err_wrap(err, ret, "drive %s", disk->id);
@@ -340,15 +379,18 @@ int disks_attach(const struct disks *d, struct vm *vm, struct err *err)
 
 	for (uint32_t i = 0; i < d->n && ret == 0; i++) {
 		const struct disk *disk = &d->disk[i];
-		const struct virtio_blk_drive drive = {
+		struct virtio_blk_drive drive = {
 			.drive = &disk->drive,
 			.frozen = disk->frozen_fd >= 0 ? &disk->frozen : NULL,
+			.bytes = disk->bytes,
+			.ops = disk->ops,
 		};
 		struct device *dev = disk_of(vm, i);
 
 		if (!dev)
 			return err_set(err, EINVAL, "%u drives, the machine has %u disks", d->n,
 				       i);
+		memcpy(drive.serial, disk->serial, sizeof(drive.serial));
 		ret = virtio_blk_attach(dev, &drive, err);
 		if (ret < 0)
 			err_wrap(err, ret, "drive %s", disk->id);

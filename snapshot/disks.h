@@ -7,6 +7,7 @@
 
 #include "devices/blocks.h"
 #include "devices/drive.h"
+#include "devices/virtio_blk.h"
 #include "snapshot/manifest.h"
 
 struct err;
@@ -19,7 +20,9 @@ struct disk {
 	char *path; /* owned; NULL: it was handed over as a descriptor */
 	struct drive drive;
 	struct blocks frozen;
-	int frozen_fd; /* behind @frozen; -1: nothing had been written */
+	int frozen_fd;			  /* behind @frozen; -1: nothing had been written */
+	char serial[VIRTIO_BLK_ID_BYTES]; /* of a machine that boots */
+	struct rate_limit bytes, ops;
 };
 
 struct disks {
@@ -27,11 +30,21 @@ struct disks {
 	struct disk disk[MANIFEST_MAX_DRIVES];
 };
 
-/* What a start says of a drive: another file than the manifest's. */
+/* One of a machine that is to be booted. */
+struct disk_spec {
+	const char *id, *path;
+	enum drive_mode mode;
+	const char *serial; /* as many bytes of it as there may be; NULL: of @id */
+	struct rate_limit bytes, ops;
+};
+
+/* What a start says of a drive, in place of what the manifest does. */
 struct disk_choice {
 	char id[sizeof(((struct manifest_drive *)NULL)->id)];
 	char *path; /* owned; NULL: @fd */
-	int fd;	    /* owned; -1: @path */
+	int fd;	    /* owned; -1: @path, or where that is NULL, the manifest's file */
+	bool limits_bytes, limits_ops;
+	struct rate_limit bytes, ops;
 };
 
 struct disk_choices {
@@ -43,11 +56,15 @@ struct disk_choices {
  * there is no such drive, or neither is given; -ENOMEM; what fcntl says. */
 int disks_choose(struct disk_choices *c, const struct image *img, const char *id,
 		 const char *path, int fd, struct err *err) must_check;
+
+/* From here on, @img's drive @id has these limits; NULL: its own. Errors: -EINVAL there is no such drive. */
+int disks_limit(struct disk_choices *c, const struct image *img, const char *id,
+		const struct rate_limit *bytes, const struct rate_limit *ops,
+		struct err *err) must_check;
 void disk_choices_close(struct disk_choices *c);
 
-/* One more, of a machine that is to be booted. Errors: as drive_open; -E2BIG. */
-int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode mode,
-	      struct err *err) must_check;
+/* Errors: as drive_open; -E2BIG. */
+int disks_add(struct disks *d, const struct disk_spec *spec, struct err *err) must_check;
 
 /*
  * disks_open - the drives of @img's machines. What a guest writes there stays in its machine.
@@ -58,8 +75,8 @@ int disks_add(struct disks *d, const char *id, const char *path, enum drive_mode
 int disks_open(struct disks *d, const struct image *img, const struct disk_choices *choices,
 	       struct err *err) must_check;
 
-/* As they are for clones of a machine that is at rest: @files as of disk_files_take. @d and @files
- * outlive nothing of @out. Errors: as disks_open. */
+/* As they are for clones of a machine that is at rest, without limits: @files as of disk_files_take. @d and
+ * @files outlive nothing of @out. Errors: as disks_open. */
 int disks_clone(struct disks *out, const struct disks *d, const int *files,
 		struct err *err) must_check;
 void disks_close(struct disks *d); /* a zeroed one, too */

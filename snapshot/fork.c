@@ -228,9 +228,20 @@ static int describe_guest(struct manifest *man, const struct manifest *parent, s
 	memcpy(man->guest_kind, parent->guest_kind, sizeof(man->guest_kind));
 	memcpy(man->guest_program, parent->guest_program, sizeof(man->guest_program));
 	snprintf(man->thaw_version, sizeof(man->thaw_version), "%s", THAW_VERSION);
-	if (manifest_set_drives(man, parent->ndrives, parent->drives, err) < 0)
-		return -ENOMEM;
 	return manifest_set_args(man, parent->nargs, args, err);
+}
+
+/* On the same files, with the limits that the machine has: its start may have said others. */
+static int describe_drives(struct manifest *man, const struct template *t, struct err *err)
+{
+	const struct manifest *parent = &t->image->manifest;
+	int ret = manifest_set_drives(man, parent->ndrives, parent->drives, err);
+
+	for (uint32_t i = 0; i < t->disks.n && ret == 0; i++) {
+		man->drives[i].bytes = t->disks.disk[i].bytes;
+		man->drives[i].ops = t->disks.disk[i].ops;
+	}
+	return ret;
 }
 
 static int describe(struct manifest *man, const struct fork *f, struct err *err)
@@ -245,6 +256,8 @@ static int describe(struct manifest *man, const struct fork *f, struct err *err)
 		ret = manifest_content_digest(parent, &man->parent_sha256, err);
 	if (ret == 0)
 		ret = compat_describe(man, f->kvm, &shape, err);
+	if (ret == 0)
+		ret = describe_drives(man, f->template, err);
 	return ret < 0 ? ret : describe_guest(man, parent, err);
 }
 

@@ -278,7 +278,7 @@ static int check_disk(int file, uint64_t drive_size, struct err *err)
 {
 	auto_close int memfd = -1;
 	struct blocks blocks;
-	int ret = overlay_file_load(file, drive_size, &blocks, &memfd, err);
+	int ret = overlay_file_load(file, drive_size, NULL, &blocks, &memfd, err);
 
 	blocks_close(&blocks);
 	return ret;

@@ -31,6 +31,7 @@ struct flat {
 		uint64_t size;
 		uint32_t mode; /* enum drive_mode */
 		uint32_t has_frozen;
+		struct rate_limit bytes, ops;
 	} drives[MANIFEST_MAX_DRIVES];
 	struct vm_state vm;
 	char name[sizeof(((struct image *)NULL)->name)];
@@ -99,6 +100,8 @@ static void flat_fill(struct flat *f, const struct template *t)
 		f->drives[i].size = disk->drive.size;
 		f->drives[i].mode = disk->drive.mode;
 		f->drives[i].has_frozen = disk->frozen_fd >= 0;
+		f->drives[i].bytes = disk->bytes;
+		f->drives[i].ops = disk->ops;
 	}
 	memcpy(f->name, t->name, strnlen(t->name, sizeof(f->name) - 1));
 }
@@ -179,6 +182,8 @@ static void flat_read(struct template *t, uint8_t *map, const struct device_list
 					      .size = f->drives[i].size,
 					      .mode = (enum drive_mode)f->drives[i].mode };
 		disk->frozen_fd = f->drives[i].has_frozen ? 0 : -1;
+		disk->bytes = f->drives[i].bytes;
+		disk->ops = f->drives[i].ops;
 	}
 	for (uint32_t i = 0; i < f->nregions; i++)
 		t->shape.mem.regions[i] = (struct mem_region){ .gpa = f->regions[i].gpa,

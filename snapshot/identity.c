@@ -13,7 +13,7 @@
 
 static const char *file_name(unsigned int i)
 {
-	return i < MANIFEST_NMEMBERS ? manifest_member_name((enum manifest_member)i)
+	return i < IDENTITY_MANIFEST ? manifest_member_name((enum manifest_member)i)
 				     : MANIFEST_NAME;
 }
 
@@ -46,7 +46,7 @@ static bool same_file(const struct identity_file *a, const struct identity_file 
 	       same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
 }
 
-int identity_take(struct identity *id, int dirfd, struct err *err)
+int identity_init(struct identity *id, int dirfd, struct err *err)
 {
 	char link[32], dir[PATH_MAX] = { 0 };
 
@@ -57,9 +57,12 @@ int identity_take(struct identity *id, int dirfd, struct err *err)
 	*id = (struct identity){ .dir = strdup(dir) };
 	if (!id->dir)
 		return err_set(err, ENOMEM, "no memory for a path");
-	for (unsigned int i = 0; i < IDENTITY_FILES; i++)
-		id->files[i] = look(dirfd, i);
 	return 0;
+}
+
+void identity_note(struct identity *id, unsigned int file, const struct stat *st)
+{
+	id->files[file] = file_of(st);
 }
 
 void identity_fini(struct identity *id)
@@ -99,8 +102,11 @@ int identity_check(const struct identity *id, struct err *err)
 	if (dirfd < 0)
 		return err_set(err, ESTALE, "%s is gone since the image was opened", id->dir);
 	for (unsigned int i = 0; i < IDENTITY_FILES && ret == 0; i++) {
-		struct identity_file is = look(dirfd, i);
+		struct identity_file is;
 
+		if (id->files[i].ino == 0)
+			continue;
+		is = look(dirfd, i);
 		ret = check_file(id, i, &is, err);
 	}
 	return ret;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * identity.h - which files an image was when it was opened: device, inode, size, mtime and
- * ctime of each. Whoever makes something from an open image later (a template, a pool) is told
+ * ctime of each that it has. Whoever makes something from an open image later (a template, a pool) is told
  * when there are other files at its path by then, or other bytes in them.
  */
 #pragma once
@@ -15,19 +15,26 @@
 
 struct err;
 
-#define IDENTITY_FILES (MANIFEST_NMEMBERS + 1) /* and the manifest itself */
+struct stat;
+
+/* Its files: enum manifest_member, and the manifest itself. */
+#define IDENTITY_MANIFEST ((unsigned int)MANIFEST_NMEMBERS)
+#define IDENTITY_FILES	  (IDENTITY_MANIFEST + 1)
 
 struct identity {
 	char *dir; /* absolute path; owned */
 	struct identity_file {
-		uint64_t dev, ino; /* 0: there is no such file */
+		uint64_t dev, ino; /* 0: the image has no such file */
 		int64_t size;
 		struct timespec mtime, ctime;
 	} files[IDENTITY_FILES];
 };
 
-/* Take note of the files in the directory @dirfd. Errors: -ENOMEM, what readlink says. */
-int identity_take(struct identity *id, int dirfd, struct err *err) must_check;
+/* Of an image in the directory @dirfd, no file yet. Errors: -ENOMEM, what readlink says. */
+int identity_init(struct identity *id, int dirfd, struct err *err) must_check;
+
+/* It has this @file, which is open: @st is of that, from before it was read. */
+void identity_note(struct identity *id, unsigned int file, const struct stat *st);
 void identity_fini(struct identity *id);
 
 /* The same files with the same bytes, whatever their paths? */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * image.h - reading an image: a directory that holds one frozen machine. Opening checks all
- * that can be checked without reading the memory itself: that every member is a regular file
- * of the size and digest that the manifest gives, that state.bin is well formed, and that
- * every frame of memory.lz4 lies where it may. What is checked is a private copy, so a file
- * that changes afterwards changes nothing, except frames, which carry their own CRCs.
+ * that can be checked without reading memory and disks: that every member is a regular file
+ * of the size that the manifest gives, and but for those of the digest, that state.bin is well
+ * formed, and that every frame of memory.lz4 lies where it may. What is checked is a private
+ * copy, so a file that changes afterwards changes nothing, except frames, which carry their own
+ * CRCs, and what is read later: memory.raw (image_check_raw), drives' blocks (disks_open).
  * The directory is never written.
  *
  * The image of a layer owns its parent's, and so on to a whole image.
@@ -84,8 +85,8 @@ uint64_t image_stored_pages(const struct image *img);
 uint32_t image_layers(const struct image *img);
 
 /*
- * image_verify - after image_open: check also every frame and memory.raw, by their SHA-256,
- * and those of the images below.
+ * image_verify - after image_open: check also every frame, memory.raw and drives' blocks, by
+ * their SHA-256, and those of the images below.
  * @progress: may be NULL; begins again with every file. @out: of @img alone; may be NULL.
  * Errors: -ERR_DAMAGED; -ENOMEM; what pread says.
  */

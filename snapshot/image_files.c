@@ -45,11 +45,10 @@ static int open_directory(struct image *img, int at_fd, const char *dir, struct 
 }
 
 /*
- * Open a member, which must be a regular file and no way out of the directory. O_NONBLOCK: a
- * FIFO of that name must not keep us waiting. Returns the descriptor, with @size.
+ * Open a file of the image, which must be a regular one and no way out of the directory, and take note
+ * which it is. O_NONBLOCK: a FIFO of that name must not keep us waiting. Returns the descriptor.
  */
-static int open_member(const struct image *img, const char *name, uint64_t *size,
-		       struct err *err)
+static int open_file(struct image *img, unsigned int file, const char *name, struct err *err)
 {
 	auto_close int fd =
 		openat(img->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -65,22 +64,23 @@ static int open_member(const struct image *img, const char *name, uint64_t *size
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_DAMAGED, "%s/%s: is not a regular file", img->name,
 			       name);
-	*size = (uint64_t)st.st_size;
+	identity_note(&img->identity, file, &st);
 	return fd_take(&fd);
 }
 
 /* The same for a member that the manifest describes: it must be there, and of that size. */
-static int open_described(const struct image *img, enum manifest_member member, struct err *err)
+static int open_described(struct image *img, enum manifest_member member, struct err *err)
 {
 	const struct manifest_file *file = &img->manifest.files[member];
-	uint64_t size = 0;
-	auto_close int fd = open_member(img, manifest_member_name(member), &size, err);
+	auto_close int fd = open_file(img, member, manifest_member_name(member), err);
+	uint64_t size;
 
 	if (fd == -ENOENT)
 		return image_wrap(img, member,
 				  err_set(err, ERR_DAMAGED, "is missing from the image"), err);
 	if (fd < 0)
 		return fd;
+	size = (uint64_t)img->identity.files[member].size;
 	if (size != file->size)
 		return image_wrap(img, member,
 				  err_set(err, ERR_DAMAGED,
@@ -93,8 +93,8 @@ static int open_described(const struct image *img, enum manifest_member member, 
 static int read_manifest(struct image *img, struct err *err)
 {
 	auto_free char *text = NULL;
-	uint64_t size = 0;
-	auto_close int fd = open_member(img, MANIFEST_NAME, &size, err);
+	auto_close int fd = open_file(img, IDENTITY_MANIFEST, MANIFEST_NAME, err);
+	uint64_t size;
 	int ret;
 
 	if (fd == -ENOENT)
@@ -103,7 +103,8 @@ static int read_manifest(struct image *img, struct err *err)
 	if (fd < 0)
 		return fd;
 	/* manifest_parse refuses larger ones; reading a byte more lets it say so. */
-	size = MIN(size, MANIFEST_MAX_SIZE + 1);
+	size = MIN((uint64_t)img->identity.files[IDENTITY_MANIFEST].size,
+		   MANIFEST_MAX_SIZE + 1);
 	text = malloc(size + 1);
 	if (!text)
 		return err_set(err, ENOMEM, "manifest of %" PRIu64 " bytes: out of memory",
@@ -133,8 +134,8 @@ static int read_checked(int fd, const struct manifest_file *file, void **buf, st
 }
 
 /* A whole member into memory for free(3), also after an error. */
-static int read_member(const struct image *img, enum manifest_member member, uint64_t max,
-		       void **buf, struct err *err)
+static int read_member(struct image *img, enum manifest_member member, uint64_t max, void **buf,
+		       struct err *err)
 {
 	const struct manifest_file *file = &img->manifest.files[member];
 	auto_close int fd = open_described(img, member, err);
@@ -218,16 +219,13 @@ static int open_raw(struct image *img, struct err *err)
 	return MIN(img->raw_fd, 0);
 }
 
-/* Small enough to be read as a whole: what is in there is checked before it is decoded. */
+/* What is in there is checked by who reads it (overlay_file_load): it may be as large as the drives. */
 static int open_disks(struct image *img, struct err *err)
 {
 	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES; i++) {
 		enum manifest_member member = (enum manifest_member)(MANIFEST_DISK + i);
-		const struct manifest_file *file = &img->manifest.files[member];
-		struct digest is;
-		int ret;
 
-		if (file->size == 0)
+		if (img->manifest.files[member].size == 0)
 			continue;
 		if (i >= img->manifest.ndrives)
 			return image_wrap(img, member,
@@ -236,11 +234,6 @@ static int open_disks(struct image *img, struct err *err)
 		img->disk_fds[i] = open_described(img, member, err);
 		if (img->disk_fds[i] < 0)
 			return img->disk_fds[i];
-		ret = digest_file(&is, img->disk_fds[i], file->size, NULL, err);
-		if (ret == 0)
-			ret = digest_check(&is, &file->sha256, err);
-		if (ret < 0)
-			return image_wrap(img, member, ret, err);
 	}
 	return 0;
 }
@@ -250,7 +243,7 @@ int image_files_open(struct image *img, int at_fd, const char *dir, struct err *
 	int ret = open_directory(img, at_fd, dir, err);
 
 	if (ret == 0)
-		ret = identity_take(&img->identity, img->dirfd, err);
+		ret = identity_init(&img->identity, img->dirfd, err);
 	if (ret == 0)
 		ret = read_manifest(img, err);
 	if (ret == 0)

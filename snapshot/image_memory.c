@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_memory.c - from an open image, and those below it, to guest memory; and the check of all
- * that is stored of it. */
+ * that opening it does not read. */
 #include "engine/err.h"
+#include "snapshot/digest.h"
 #include "snapshot/image.h"
 #include "snapshot/raw.h"
 
@@ -12,6 +13,21 @@ uint64_t image_stored_pages(const struct image *img)
 	for (; img; img = img->parent)
 		n += img->manifest.stored_pages;
 	return n;
+}
+
+static int verify_disk(const struct image *img, uint32_t i, struct err *err)
+{
+	const struct manifest_file *file = &img->manifest.files[MANIFEST_DISK + i];
+	struct digest is;
+	int ret;
+
+	if (img->disk_fds[i] < 0)
+		return 0;
+	ret = digest_file(&is, img->disk_fds[i], file->size, NULL, err);
+	if (ret == 0)
+		ret = digest_check(&is, &file->sha256, err);
+	return ret < 0 ? image_wrap(img, (enum manifest_member)(MANIFEST_DISK + i), ret, err)
+		       : 0;
 }
 
 static int verify_one(const struct image *img, const struct io_progress *progress,
@@ -25,7 +41,11 @@ static int verify_one(const struct image *img, const struct io_progress *progres
 	if (img->raw_fd >= 0)
 		ret = raw_verify(img->raw_fd, files[MANIFEST_RAW].size,
 				 &files[MANIFEST_RAW].sha256, progress, err);
-	return ret < 0 ? image_wrap(img, MANIFEST_RAW, ret, err) : 0;
+	if (ret < 0)
+		return image_wrap(img, MANIFEST_RAW, ret, err);
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES && ret == 0; i++)
+		ret = verify_disk(img, i, err);
+	return ret;
 }
 
 int image_verify(const struct image *img, const struct io_progress *progress,

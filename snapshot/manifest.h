@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/rate.h"
 #include "engine/mem.h"
 #include "engine/util.h"
 #include "snapshot/digest.h"
@@ -54,6 +55,7 @@ struct manifest_drive {
 	uint64_t size;		       /* bytes */
 	struct digest sha256;	       /* of all of it */
 	uint32_t read_only;
+	struct rate_limit bytes, ops; /* .size 0: none; .is_new is not kept */
 };
 
 /* One word of the CPUID leaves that the machine needs: its bits are the features. */

@@ -59,6 +59,8 @@ static const struct value_key drive_keys[] = {
 	{ NULL, "size_bytes", &value_number, DRIVE(size),      512, INT64_MAX },
 	{ NULL, "sha256",     &value_digest, DRIVE(sha256),    0, 0 },
 	{ NULL, "read_only",  &value_flag,   DRIVE(read_only), 0, 0 },
+	{ NULL, "bytes_limit", &value_limit, DRIVE(bytes),     0, 0 },
+	{ NULL, "ops_limit",  &value_limit,  DRIVE(ops),       0, 0 },
 };
 
 #define FILE_DIGEST(name) \
@@ -86,15 +88,13 @@ const char *manifest_member_name(enum manifest_member member)
 	return members[member].name;
 }
 
-#define PATH_SIZE 96 /* ours: "files.memory.raw.size_bytes" and longer */
-
 /* ---- reading ---- */
 
 /* The value of @k in @obj into its member of the struct at @base. @prefix: "shape." */
 static int read_key(const struct value_key *k, const char *prefix, const json_t *obj,
 		    void *base, struct err *err)
 {
-	char path[PATH_SIZE];
+	char path[VALUE_PATH_SIZE];
 
 	snprintf(path, sizeof(path), "%s%s", prefix, k->name);
 	return k->kind->read(k, path, json_object_get(obj, k->name), (char *)base + k->off,
@@ -103,7 +103,7 @@ static int read_key(const struct value_key *k, const char *prefix, const json_t 
 
 static int read_simple(struct manifest *m, const json_t *doc, struct err *err)
 {
-	char prefix[PATH_SIZE];
+	char prefix[VALUE_PATH_SIZE];
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(keys); i++) {
@@ -151,7 +151,7 @@ static int read_regions(struct manifest *m, const json_t *doc, struct err *err)
 
 	for (uint32_t i = 0; ret == 0 && i < m->nregions; i++) {
 		const json_t *region = json_array_get(list, i);
-		char prefix[PATH_SIZE];
+		char prefix[VALUE_PATH_SIZE];
 
 		snprintf(prefix, sizeof(prefix), "shape.regions[%u].", i);
 		ret = read_key(&region_gpa, prefix, region, &m->regions[i], err);
@@ -170,7 +170,7 @@ static int read_devices(struct manifest *m, const json_t *doc, struct err *err)
 	int ret = list_of("devices", list, MANIFEST_MAX_DEVICES, &m->ndevices, err);
 
 	for (uint32_t i = 0; ret == 0 && i < m->ndevices; i++) {
-		char path[PATH_SIZE];
+		char path[VALUE_PATH_SIZE];
 
 		snprintf(path, sizeof(path), "devices[%u]", i);
 		ret = value_text.read(&device_name, path, json_array_get(list, i),
@@ -191,7 +191,7 @@ static int read_drives(struct manifest *m, const json_t *doc, struct err *err)
 	if (!m->drives)
 		return err_set(err, ENOMEM, "%u drives: out of memory", m->ndrives);
 	for (uint32_t i = 0; ret == 0 && i < m->ndrives; i++) {
-		char prefix[PATH_SIZE];
+		char prefix[VALUE_PATH_SIZE];
 
 		snprintf(prefix, sizeof(prefix), "drives[%u].", i);
 		for (size_t k = 0; ret == 0 && k < ARRAY_SIZE(drive_keys); k++)
@@ -231,7 +231,7 @@ static int read_features(struct manifest *m, json_t *doc, struct err *err)
 	json_object_foreach(object, name, value)
 	{
 		struct manifest_feature *f = &m->features[m->nfeatures++];
-		char path[PATH_SIZE];
+		char path[VALUE_PATH_SIZE];
 		int ret;
 
 		if (strlen(name) >= sizeof(f->name))
@@ -253,7 +253,7 @@ static int read_files(struct manifest *m, const json_t *doc, struct err *err)
 
 	for (size_t i = 0; ret == 0 && i < MANIFEST_NMEMBERS; i++) {
 		const json_t *file = json_object_get(files, members[i].name);
-		char prefix[PATH_SIZE];
+		char prefix[VALUE_PATH_SIZE];
 
 		if (!file && members[i].optional)
 			continue;
@@ -306,6 +306,8 @@ static int put(json_t *obj, const char *name, json_t *value, struct err *err)
 
 static int write_key(const struct value_key *k, json_t *obj, const void *base, struct err *err)
 {
+	if (k->kind->is_missing && k->kind->is_missing((const char *)base + k->off))
+		return 0;
 	return put(obj, k->name, k->kind->write(k, (const char *)base + k->off), err);
 }
 

@@ -3,9 +3,11 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/rate.h"
 #include "engine/err.h"
 #include "snapshot/digest.h"
 
@@ -192,12 +194,59 @@ static int time_read(const struct value_key *k, const char *path, const json_t *
 	return text_read(k, path, v, to, err);
 }
 
-const struct value_kind value_text = { text_read, text_write };
-const struct value_kind value_number = { number_read, number_write };
-const struct value_kind value_mask = { mask_read, mask_write };
-const struct value_kind value_flag = { flag_read, flag_write };
-const struct value_kind value_digest = { digest_read, digest_write };
-const struct value_kind value_id = { id_read, text_write };
-const struct value_kind value_parent = { parent_read, parent_write };
-const struct value_kind value_parent_digest = { parent_digest_read, parent_digest_write };
-const struct value_kind value_time = { time_read, text_write };
+#define LIMIT(m) offsetof(struct rate_limit, m), sizeof(((struct rate_limit *)NULL)->m)
+static const struct value_key limit_keys[] = {
+	{ NULL, "size", &value_number, LIMIT(size), 1, INT64_MAX },
+	{ NULL, "burst", &value_number, LIMIT(burst), 0, INT64_MAX },
+	{ NULL, "refill_ms", &value_number, LIMIT(refill_ms), 1, UINT32_MAX },
+};
+
+static int limit_read(const struct value_key *k, const char *path, const json_t *v, void *to,
+		      struct err *err)
+{
+	struct rate_limit limit = { 0 };
+	int ret = 0;
+
+	(void)k;
+	if (v && !json_is_object(v))
+		return value_missing(path, v, "an object", err);
+	for (size_t i = 0; v && ret == 0 && i < ARRAY_SIZE(limit_keys); i++) {
+		const struct value_key *key = &limit_keys[i];
+		char name[VALUE_PATH_SIZE];
+
+		snprintf(name, sizeof(name), "%s.%s", path, key->name);
+		ret = number_read(key, name, json_object_get(v, key->name),
+				  (char *)&limit + key->off, err);
+	}
+	if (ret == 0)
+		memcpy(to, &limit, sizeof(limit));
+	return ret;
+}
+
+static json_t *limit_write(const struct value_key *k, const void *from)
+{
+	json_t *limit = json_object();
+
+	(void)k;
+	for (size_t i = 0; i < ARRAY_SIZE(limit_keys); i++)
+		json_object_set_new(
+			limit, limit_keys[i].name,
+			number_write(&limit_keys[i], (const char *)from + limit_keys[i].off));
+	return limit;
+}
+
+static bool limit_is_missing(const void *from)
+{
+	return ((const struct rate_limit *)from)->size == 0;
+}
+
+const struct value_kind value_text = { text_read, text_write, NULL };
+const struct value_kind value_number = { number_read, number_write, NULL };
+const struct value_kind value_mask = { mask_read, mask_write, NULL };
+const struct value_kind value_flag = { flag_read, flag_write, NULL };
+const struct value_kind value_digest = { digest_read, digest_write, NULL };
+const struct value_kind value_id = { id_read, text_write, NULL };
+const struct value_kind value_parent = { parent_read, parent_write, NULL };
+const struct value_kind value_parent_digest = { parent_digest_read, parent_digest_write, NULL };
+const struct value_kind value_time = { time_read, text_write, NULL };
+const struct value_kind value_limit = { limit_read, limit_write, limit_is_missing };

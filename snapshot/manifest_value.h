@@ -6,11 +6,14 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct err;
 struct value_key;
+
+#define VALUE_PATH_SIZE 96 /* ours: "files.memory.raw.size_bytes" and longer */
 
 struct value_kind {
 	/* Check @v (NULL: missing), then copy it to @to. @path names it for a person.
@@ -19,6 +22,7 @@ struct value_kind {
 		    struct err *err);
 	/* A new reference, or NULL: no memory, or text that is not UTF-8. */
 	json_t *(*write)(const struct value_key *k, const void *from);
+	bool (*is_missing)(const void *from); /* nothing is written of it; NULL: never */
 };
 
 struct value_key {
@@ -39,6 +43,8 @@ extern const struct value_kind value_id;	    /* char[33]: 32 hex digits */
 extern const struct value_kind value_parent;	    /* the same, or "" for null */
 extern const struct value_kind value_parent_digest; /* digest, or zero for null or missing */
 extern const struct value_kind value_time;	    /* char[]: "2026-01-31T12:00:00Z" */
+extern const struct value_kind
+	value_limit; /* struct rate_limit: an object, or missing for none */
 
 /* The error for a value that is not there or of another type. Returns -ERR_DAMAGED. */
 int value_missing(const char *path, const json_t *v, const char *expected, struct err *err);

@@ -123,11 +123,25 @@ int overlay_file_write(int fd, uint64_t at, const struct overlay *o, uint64_t *s
 
 /* ---- reading ---- */
 
-static int read_header(int fd, struct overlay_file_header *h, uint64_t drive_size,
+struct source {
+	int fd;
+	uint64_t off;		  /* of what comes next */
+	struct digest_stream sum; /* of what came; .ctx NULL: nobody asks */
+};
+
+static int take(struct source *s, void *to, size_t len, struct err *err)
+{
+	int ret = io_read(s->fd, to, len, s->off, err);
+
+	s->off += len;
+	return ret < 0 || !s->sum.ctx ? ret : digest_add(&s->sum, to, len, err);
+}
+
+static int read_header(struct source *s, struct overlay_file_header *h, uint64_t drive_size,
 		       struct err *err)
 {
 	static const uint8_t none[sizeof(h->reserved)];
-	int ret = io_read(fd, h, sizeof(*h), 0, err);
+	int ret = take(s, h, sizeof(*h), err);
 
 	if (ret < 0)
 		return ret;
@@ -190,31 +204,34 @@ static int check_table(const struct overlay_file_header *h,
 	return 0;
 }
 
-static int read_table(int fd, const struct overlay_file_header *h,
+/* With what lies between it and the blocks. */
+static int read_table(struct source *s, const struct overlay_file_header *h,
 		      struct overlay_file_entry **table, struct err *err)
 {
 	uint64_t len = h->nblocks * sizeof(**table), nstored = 0;
-	int ret = check_size(fd, sizeof(*h) + len, false, err);
+	uint8_t gap[BLOCKS_SIZE];
+	int ret = check_size(s->fd, sizeof(*h) + len, false, err);
 
 	if (ret < 0)
 		return ret;
 	*table = make_table(h->nblocks, err);
 	if (!*table)
 		return -ENOMEM;
-	ret = io_read(fd, *table, len, sizeof(*h), err);
+	ret = take(s, *table, len, err);
 	if (ret == 0)
 		ret = check_table(h, *table, &nstored, err);
 	if (ret < 0)
 		return ret;
-	len = nstored ? data_offset(h->nblocks) + nstored * BLOCKS_SIZE : sizeof(*h) + len;
-	return check_size(fd, len, true, err);
+	if (nstored == 0)
+		return check_size(s->fd, s->off, true, err);
+	ret = check_size(s->fd, data_offset(h->nblocks) + nstored * BLOCKS_SIZE, true, err);
+	return ret < 0 ? ret : take(s, gap, data_offset(h->nblocks) - s->off, err);
 }
 
-static int read_blocks(int fd, const struct overlay_file_header *h,
+static int read_blocks(struct source *s, const struct overlay_file_header *h,
 		       const struct overlay_file_entry *table, struct blocks *to,
 		       struct err *err)
 {
-	uint64_t off = data_offset(h->nblocks);
 	int ret;
 
 	for (uint64_t i = 0; i < h->nblocks; i++) {
@@ -224,28 +241,40 @@ static int read_blocks(int fd, const struct overlay_file_header *h,
 		pages_set(to->has, e->block);
 		if (e->flags & OVERLAY_FILE_ZERO)
 			continue;
-		ret = io_read(fd, at, BLOCKS_SIZE, off, err);
+		ret = take(s, at, BLOCKS_SIZE, err);
 		if (ret < 0)
 			return ret;
 		if (digest_crc32c(0, at, BLOCKS_SIZE) != e->crc32c)
 			return err_set(err, ERR_DAMAGED, "block %" PRIu64 ": wrong crc32c",
 				       e->block);
-		off += BLOCKS_SIZE;
 	}
 	return 0;
 }
 
-static int load(int fd, const struct overlay_file_header *h, struct blocks *frozen, int *memfd,
-		struct err *err)
+static int check_digest(struct source *s, const struct digest *sha256, struct err *err)
+{
+	struct digest is;
+	int ret = sha256 ? digest_end(&s->sum, &is, err) : 0;
+
+	return ret < 0 || !sha256 ? ret : digest_check(&is, sha256, err);
+}
+
+static int load(struct source *s, uint64_t drive_size, const struct digest *sha256,
+		struct blocks *frozen, int *memfd, struct err *err)
 {
 	auto_free struct overlay_file_entry *table = NULL;
 	auto_close int made = -1;
-	int ret = read_table(fd, h, &table, err);
+	struct overlay_file_header h;
+	int ret = read_header(s, &h, drive_size, err);
 
 	if (ret == 0)
-		ret = blocks_create_shared(frozen, h->drive_size, &made, err);
+		ret = read_table(s, &h, &table, err);
 	if (ret == 0)
-		ret = read_blocks(fd, h, table, frozen, err);
+		ret = blocks_create_shared(frozen, drive_size, &made, err);
+	if (ret == 0)
+		ret = read_blocks(s, &h, table, frozen, err);
+	if (ret == 0)
+		ret = check_digest(s, sha256, err);
 	if (ret == 0)
 		ret = blocks_freeze(frozen, made, err);
 	if (ret == 0)
@@ -253,16 +282,17 @@ static int load(int fd, const struct overlay_file_header *h, struct blocks *froz
 	return ret;
 }
 
-int overlay_file_load(int fd, uint64_t drive_size, struct blocks *frozen, int *memfd,
-		      struct err *err)
+int overlay_file_load(int fd, uint64_t drive_size, const struct digest *sha256,
+		      struct blocks *frozen, int *memfd, struct err *err)
 {
-	struct overlay_file_header h;
-	int ret = read_header(fd, &h, drive_size, err);
+	struct source s = { .fd = fd };
+	int ret = sha256 ? digest_begin(&s.sum, err) : 0;
 
 	*frozen = (struct blocks){ 0 };
 	*memfd = -1;
 	if (ret == 0)
-		ret = load(fd, &h, frozen, memfd, err);
+		ret = load(&s, drive_size, sha256, frozen, memfd, err);
+	digest_drop(&s.sum);
 	if (ret < 0)
 		blocks_close(frozen);
 	return ret < 0 ? err_wrap(err, ret, "blocks of a drive") : 0;

@@ -12,6 +12,7 @@
 #include "devices/overlay.h"
 #include "engine/util.h"
 
+struct digest;
 struct err;
 
 #define OVERLAY_FILE_MAGIC   "THAWBLKS"
@@ -55,9 +56,11 @@ int overlay_file_write(int fd, uint64_t at, const struct overlay *o, uint64_t *s
 		       struct err *err) must_check;
 
 /*
- * overlay_file_load - the blocks of the file @fd, frozen, for a drive of @drive_size bytes.
- * @frozen, @memfd: get them and their descriptor, the caller's: blocks_close and close.
+ * overlay_file_load - the blocks of the file @fd, frozen, for a drive of @drive_size bytes. It is read
+ * once, from its beginning to its end.
+ * @sha256: of all of it; NULL: nobody knows. @frozen, @memfd: get the blocks and their descriptor, the
+ * caller's: blocks_close and close.
  * Errors: -ERR_DAMAGED not what was written; -ERR_UNFIT of another version, or of another drive.
  */
-int overlay_file_load(int fd, uint64_t drive_size, struct blocks *frozen, int *memfd,
-		      struct err *err) must_check;
+int overlay_file_load(int fd, uint64_t drive_size, const struct digest *sha256,
+		      struct blocks *frozen, int *memfd, struct err *err) must_check;

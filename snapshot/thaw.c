@@ -80,6 +80,37 @@ int thaw_image_set_drive(struct thaw_image *image, const char *id, const char *p
 	return disks_choose(&image->choices, &image->image, id, path, fd, handle_err(err));
 }
 
+/* @from: NULL: nothing is said of it. */
+static int take_limit(struct rate_limit *to, const struct thaw_limit *from, const char *id,
+		      struct err *err)
+{
+	if (!from)
+		return 0;
+	if (from->size > 0 && from->refill_ms == 0)
+		return err_set(err, EINVAL, "drive '%s': a limit without its refill_ms", id);
+	if (from->size > INT64_MAX || from->burst > INT64_MAX)
+		return err_set(err, EINVAL, "drive '%s': a limit of 2^63 or more", id);
+	*to = (struct rate_limit){ .size = from->size,
+				   .burst = from->burst,
+				   .refill_ms = from->refill_ms };
+	return 0;
+}
+
+int thaw_image_limit_drive(struct thaw_image *image, const char *id,
+			   const struct thaw_limit *bytes, const struct thaw_limit *ops,
+			   struct thaw_err *err)
+{
+	struct rate_limit of_bytes = { 0 }, of_ops = { 0 };
+	int ret = take_limit(&of_bytes, bytes, id, handle_err(err));
+
+	if (ret == 0)
+		ret = take_limit(&of_ops, ops, id, handle_err(err));
+	return ret < 0 ? ret
+		       : disks_limit(&image->choices, &image->image, id,
+				     bytes ? &of_bytes : NULL, ops ? &of_ops : NULL,
+				     handle_err(err));
+}
+
 void thaw_image_close(struct thaw_image *image)
 {
 	if (!image || !handle_drop(&image->uses))

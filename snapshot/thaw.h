@@ -88,6 +88,22 @@ THAW_PUBLIC void thaw_image_close(struct thaw_image *image);
 THAW_CHECK int thaw_image_set_drive(struct thaw_image *image, const char *id, const char *path,
 				    int fd, struct thaw_err *err);
 
+/* What a machine may take: at first @size and @burst, then as much as comes in, @size each @refill_ms. */
+struct thaw_limit {
+	uint64_t size;	    /* 0: no limit */
+	uint64_t burst;	    /* once */
+	uint32_t refill_ms; /* 1000: @size is by the second */
+};
+
+/*
+ * thaw_image_limit_drive - machines of templates opened from here on read and write at most @bytes of
+ * the drive @id, in at most @ops requests. NULL: as the image says.
+ * Errors: -EINVAL the image has no such drive, or .refill_ms is missing, or a number is above INT64_MAX.
+ */
+THAW_CHECK int thaw_image_limit_drive(struct thaw_image *image, const char *id,
+				      const struct thaw_limit *bytes,
+				      const struct thaw_limit *ops, struct thaw_err *err);
+
 /* 32 hex digits; lives as long as @image. */
 THAW_PUBLIC const char *thaw_image_id(const struct thaw_image *image);
 

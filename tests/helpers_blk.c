@@ -29,9 +29,9 @@ void rig_begin(enum drive_mode mode)
 		     drive_open(&rig.drive, scratch_path(rig.scratch, "disk"), mode, &rig.err),
 		     0),
 		  "%s", rig.err.text);
-	rig.spec.drive.drive = &rig.drive;
-	memcpy(rig.spec.serial, "disk-of-twenty-bytes", sizeof(rig.spec.serial));
-	driver_init(&rig.driver, &virtio_blk_type, &rig.spec);
+	rig.config.drive = &rig.drive;
+	memcpy(rig.config.serial, "disk-of-twenty-bytes", sizeof(rig.config.serial));
+	driver_init(&rig.driver, &virtio_blk_type, &rig.config);
 	driver_start(&rig.driver, DRIVER_ALL);
 }
 

@@ -20,7 +20,7 @@
 struct rig {
 	struct driver driver;
 	struct drive drive;
-	struct virtio_blk_spec spec; /* of the next rig_begin, but for its drive */
+	struct virtio_blk_drive config; /* of the next rig_begin, but for its drive */
 	struct err err;
 	char scratch[256]; /* with the file, "disk" */
 	uint8_t model[RIG_SIZE];

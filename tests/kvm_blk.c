@@ -39,13 +39,15 @@ static int file(void)
 
 static void begin(enum drive_mode mode)
 {
+	struct disk_spec spec = { .id = "data", .mode = mode };
 	const char *path;
 
 	scratch_make(scratch);
 	path = scratch_path(scratch, "disk");
 	bytes_write(path, NULL, 0);
 	cr_assert(eq(int, truncate(path, (off_t)REQUESTS * BLK_REQUEST), 0));
-	cr_assert(eq(int, disks_add(&disks, "data", path, mode, &err), 0), "%s", err.text);
+	spec.path = path;
+	cr_assert(eq(int, disks_add(&disks, &spec, &err), 0), "%s", err.text);
 	booted_kind(&kind_linux);
 	booted_disks(&disks);
 	booted_kernel(&b, "tests/blk.elf", "");

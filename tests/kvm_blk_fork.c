@@ -31,14 +31,15 @@ static struct err err;
 
 static void begin(void)
 {
+	struct disk_spec spec = { .id = "data", .mode = DRIVE_OVERLAY };
 	const char *path;
 
 	scratch_make(scratch);
 	path = scratch_path(scratch, "disk");
 	bytes_write(path, NULL, 0);
 	cr_assert(eq(int, truncate(path, DRIVE_SIZE), 0));
-	cr_assert(eq(int, disks_add(&disks, "data", path, DRIVE_OVERLAY, &err), 0), "%s",
-		  err.text);
+	spec.path = path;
+	cr_assert(eq(int, disks_add(&disks, &spec, &err), 0), "%s", err.text);
 	booted_kind(&kind_linux);
 	booted_disks(&disks);
 	booted_kernel(&b, "tests/blk.elf", "");

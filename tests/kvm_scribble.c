@@ -90,7 +90,12 @@ static void add_drive(const char *id, enum drive_mode mode)
 
 	fill(bytes);
 	bytes_write(path, bytes, DRIVE_SIZE);
-	cr_assert(eq(int, disks_add(&disks, id, path, mode, &err), 0), "%s", err.text);
+	cr_assert(
+		eq(int,
+		   disks_add(&disks,
+			     &(struct disk_spec){ .id = id, .path = path, .mode = mode }, &err),
+		   0),
+		"%s", err.text);
 }
 
 static void check_drive(uint32_t i)

@@ -72,3 +72,11 @@ linux_stop() {
 ask() { # SOCKET EVENT: of a machine that stays
 	"$THAW" run --connect "$1" --payload "$2"
 }
+
+expect_time() { # NAME MILLISECONDS GOT: that many at least
+	if [ "${3:-0}" -ge "$2" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "${3:-?} ms, expected at least $2"
+	fi
+}

@@ -38,9 +38,10 @@ static void freeze_some(struct disk *disk)
 	cr_assert(eq(int, overlay_zero(&o, 300 * BLOCKS_SIZE, 9 * BLOCKS_SIZE), 0));
 	memset(wanted + 300 * BLOCKS_SIZE, 0, 9 * BLOCKS_SIZE);
 	cr_assert(eq(int, overlay_file_write(fd, 0, &o, &size, &err), 0), "%s", err.text);
-	cr_assert(
-		eq(int, overlay_file_load(fd, SIZE, &disk->frozen, &disk->frozen_fd, &err), 0),
-		"%s", err.text);
+	cr_assert(eq(int,
+		     overlay_file_load(fd, SIZE, NULL, &disk->frozen, &disk->frozen_fd, &err),
+		     0),
+		  "%s", err.text);
 	overlay_fini(&o);
 	close(fd);
 }

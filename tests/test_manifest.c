@@ -24,7 +24,12 @@ static void format(void)
 
 static const struct manifest_drive drives[] = {
 	{ .id = "root", .path = "/srv/root.erofs", .size = 4096, .read_only = 1 },
-	{ .id = "data", .path = "/srv/data.ext4", .size = 1 << 30, .sha256 = { { 1, 2, 3 } } },
+	{ .id = "data",
+	  .path = "/srv/data.ext4",
+	  .size = 1 << 30,
+	  .sha256 = { { 1, 2, 3 } },
+	  .bytes = { .size = 1 << 20, .burst = 5, .refill_ms = 1000 },
+	  .ops = { .size = INT64_MAX, .refill_ms = UINT32_MAX } },
 };
 
 static void setup(void)
@@ -212,6 +217,14 @@ Test(manifest, another_format_version_is_unfit_if_it_is_intact)
 	cr_assert(eq(int, parse(), -ERR_DAMAGED));
 }
 
+#define A_LIMIT(size, burst, refill)                                                           \
+	"{\"size\": " size ", \"burst\": " burst ", \"refill_ms\": " refill "}"
+#define A_DRIVE(key, value)                                                                    \
+	"[{\"id\": \"a\", \"path\": \"/a\", \"size_bytes\": 512, \"read_only\": true, "        \
+	"\"sha256\": "                                                                         \
+	"\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\", "               \
+	"\"" key "\": " value "}]"
+
 static const struct {
 	const char *group, *key, *value, *says;
 } lies[] = {
@@ -264,6 +277,23 @@ static const struct {
 	{ "", "drives", "[{}]", "drives[0].id is missing, expected a string" },
 	{ "", "drives", "[{\"id\": \"a\", \"path\": \"/a\", \"size_bytes\": 511}]",
 	  "drives[0].size_bytes is 511, expected 512..9223372036854775807" },
+	{ "", "drives", A_DRIVE("bytes_limit", "null"),
+	  "drives[0].bytes_limit is of another type, expected an object" },
+	{ "", "drives", A_DRIVE("ops_limit", "5"),
+	  "drives[0].ops_limit is of another type, expected an object" },
+	{ "", "drives", A_DRIVE("bytes_limit", "{}"),
+	  "drives[0].bytes_limit.size is missing, expected a whole number" },
+	{ "", "drives", A_DRIVE("bytes_limit", A_LIMIT("0", "0", "1000")),
+	  "drives[0].bytes_limit.size is 0, expected 1..9223372036854775807" },
+	{ "", "drives", A_DRIVE("bytes_limit", A_LIMIT("-1", "0", "1000")), NULL },
+	{ "", "drives", A_DRIVE("bytes_limit", A_LIMIT("1", "-1", "1000")), NULL },
+	{ "", "drives", A_DRIVE("ops_limit", A_LIMIT("1.5", "0", "1000")),
+	  "drives[0].ops_limit.size is of another type, expected a whole number" },
+	{ "", "drives", A_DRIVE("ops_limit", A_LIMIT("1", "0", "0")),
+	  "drives[0].ops_limit.refill_ms is 0, expected 1..4294967295" },
+	{ "", "drives", A_DRIVE("ops_limit", A_LIMIT("1", "0", "4294967296")), NULL },
+	{ "", "drives", A_DRIVE("ops_limit", "{\"size\": 1, \"refill_ms\": 1}"),
+	  "drives[0].ops_limit.burst is missing, expected a whole number" },
 	{ "cpu", "features", "[]", "cpu.features is of another type, expected an object" },
 	{ "cpu", "features", "{\"1.ecx\": \"0x100000000\"}", NULL },
 	{ "cpu", "features", "{\"a name that is too long\": \"0x1\"}",
@@ -300,6 +330,22 @@ Test(manifest, lies_are_damage_and_name_the_key)
 		len = was_len;
 	}
 	free(was);
+}
+
+/* As those of images that were made before there were limits. */
+Test(manifest, a_drive_without_limits_says_nothing_of_them)
+{
+	static const struct rate_limit none;
+
+	lie("", "drives", A_DRIVE("later", "1"));
+	cr_assert(eq(int, manifest_parse(&again, text, len, &err), 0), "%s", err.text);
+	cr_expect(eq(int, memcmp(&again.drives[0].bytes, &none, sizeof(none)), 0));
+	cr_expect(eq(int, memcmp(&again.drives[0].ops, &none, sizeof(none)), 0));
+	free(text);
+	cr_assert(eq(int, manifest_format(&again, &text, &len, &err), 0), "%s", err.text);
+	text[len - 1] = '\0';
+	cr_expect(eq(ptr, strstr(text, "_limit"), NULL));
+	manifest_fini(&again);
 }
 
 Test(manifest, text_that_is_not_one_object_is_damaged)

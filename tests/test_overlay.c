@@ -120,7 +120,7 @@ static void freeze(const struct overlay *o, struct blocks *frozen)
 	uint64_t size;
 
 	cr_assert(eq(int, overlay_file_write(fd, 0, o, &size, &err), 0), "%s", err.text);
-	cr_assert(eq(int, overlay_file_load(fd, SIZE, frozen, &memfd, &err), 0), "%s",
+	cr_assert(eq(int, overlay_file_load(fd, SIZE, NULL, frozen, &memfd, &err), 0), "%s",
 		  err.text);
 	close(memfd);
 	close(fd);
@@ -320,12 +320,14 @@ static void seal(void)
 	h->crc32c = overlay_file_header_crc(h);
 }
 
+static struct digest *sha256; /* that the file is to have; NULL: nobody knows */
+
 static int load(void)
 {
 	int fd = bytes_memfd(file, file_len), memfd, ret;
 	struct blocks b;
 
-	ret = overlay_file_load(fd, SIZE, &b, &memfd, &err);
+	ret = overlay_file_load(fd, SIZE, sha256, &b, &memfd, &err);
 	if (ret == 0)
 		close(memfd);
 	else
@@ -340,6 +342,27 @@ Test(overlay_file, of_few_blocks_is_small, .init = make_file)
 	cr_expect(eq(int, load(), 0), "%s", err.text);
 	cr_expect(eq(u64, header()->nblocks, 6));
 	cr_expect(eq(sz, file_len, BLOCKS_SIZE + 5 * BLOCKS_SIZE), "zeros are not stored");
+}
+
+/* Also of the bytes between table and blocks, which have no CRC. */
+Test(overlay_file, with_a_digest_every_byte_counts, .init = make_file)
+{
+	struct digest is;
+
+	sha256 = &is;
+	cr_assert(eq(int, digest_of(&is, file, file_len, &err), 0));
+	cr_expect(eq(int, load(), 0), "%s", err.text);
+	for (size_t at = 0; at < file_len; at += 97) {
+		file[at] ^= 1;
+		cr_expect(eq(int, load(), -ERR_DAMAGED), "byte %zu", at);
+		file[at] ^= 1;
+	}
+	header()->nblocks = 0;
+	seal();
+	file_len = sizeof(*header());
+	cr_expect(eq(int, load(), -ERR_DAMAGED), "an empty one has another");
+	cr_assert(eq(int, digest_of(&is, file, file_len, &err), 0));
+	cr_expect(eq(int, load(), 0), "%s", err.text);
 }
 
 static void bad_magic(void)

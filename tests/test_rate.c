@@ -88,6 +88,16 @@ Test(rate, a_loaded_state_owes_a_full_bucket_at_most)
 	cr_expect(le(u64, rate_wait(&rate, &s, T0), 100 * NSEC_PER_MSEC + 1));
 }
 
+Test(rate, a_new_limit_has_a_full_bucket_whatever_was_loaded)
+{
+	begin(10, 2, 1000);
+	rate.limit.is_new = true;
+	s = (struct rate_state){ .used = 7 };
+	rate_load(&rate, &s, T0);
+	cr_expect(eq(u64, s.used, 0));
+	cr_expect(eq(u64, s.burst_left, 2));
+}
+
 Test(rate, the_largest_numbers_do_not_wrap)
 {
 	begin(UINT64_MAX, UINT64_MAX, UINT32_MAX);

@@ -268,7 +268,7 @@ Test(virtio_blk, a_limit_of_requests_is_kept)
 {
 	nsec_t from, took;
 
-	rig.spec.ops = (struct rate_limit){ .size = 5, .refill_ms = 100 };
+	rig.config.ops = (struct rate_limit){ .size = 5, .refill_ms = 100 };
 	rig_begin(DRIVE_RO);
 	driver_connect(&rig.driver);
 	from = clock_monotonic();
@@ -284,7 +284,7 @@ Test(virtio_blk, a_limit_of_bytes_is_kept)
 {
 	nsec_t from, took;
 
-	rig.spec.bytes =
+	rig.config.bytes =
 		(struct rate_limit){ .size = 100 << 10, .burst = 64 << 10, .refill_ms = 100 };
 	rig_begin(DRIVE_OVERLAY);
 	driver_connect(&rig.driver);

@@ -87,18 +87,17 @@ Test(virtio_blk_freeze, a_clone_goes_on_where_its_machine_stopped)
 	rig_expect_model();
 	s = saved();
 	queue = rig.driver.queues[0];
-	memset(rig.spec.serial, 'x', sizeof(rig.spec.serial));
+	memset(rig.config.serial, 'x', sizeof(rig.config.serial));
 	driver_fini(&rig.driver);
 	/* It has a disk before it knows which. */
-	rig.spec.drive.drive = NULL;
-	driver_init(&rig.driver, &virtio_blk_type, &rig.spec);
+	rig.config.drive = NULL;
+	driver_init(&rig.driver, &virtio_blk_type, &rig.config);
 	driver_connect(&rig.driver);
 	cr_expect(eq(int, load(&s), -EINVAL));
 	cr_expect(ne(ptr, strstr(rig.err.text, "none was given"), NULL), "%s", rig.err.text);
-	rig.spec.drive.drive = &rig.drive;
-	cr_assert(
-		eq(int, virtio_blk_attach(&rig.driver.dev->dev, &rig.spec.drive, &rig.err), 0),
-		"%s", rig.err.text);
+	rig.config.drive = &rig.drive;
+	cr_assert(eq(int, virtio_blk_attach(&rig.driver.dev->dev, &rig.config, &rig.err), 0),
+		  "%s", rig.err.text);
 	/* The rings, as the guest's memory has them. */
 	driver_avail(&rig.driver, 0)->idx = driver_used(&rig.driver, 0)->idx = queue.next;
 	cr_assert(eq(int, load(&s), 0), "%s", rig.err.text);
@@ -109,6 +108,29 @@ Test(virtio_blk_freeze, a_clone_goes_on_where_its_machine_stopped)
 		     memcmp(driver_at(&rig.driver, RIG_DATA, 20), "disk-of-twenty-bytes", 20),
 		     0),
 		  "the guest knows it by that");
+	rig_end();
+}
+
+/* What was taken before the freeze counts, unless a start has brought a limit of its own. */
+Test(virtio_blk_freeze, a_clone_has_what_was_left_of_its_limits)
+{
+	struct virtio_blk_state s;
+
+	rig.config.ops = (struct rate_limit){ .size = 10, .burst = 5, .refill_ms = 1000000 };
+	rig_begin(DRIVE_RO);
+	for (int i = 0; i < 8; i++)
+		cr_assert(eq(int, rig_ask(VIRTIO_BLK_T_IN, 0, 512), VIRTIO_BLK_S_OK));
+	s = saved();
+	cr_expect(eq(u64, s.ops.burst_left, 0));
+	cr_expect(eq(u64, s.ops.used, 3));
+	cr_assert(eq(int, virtio_blk_attach(&rig.driver.dev->dev, &rig.config, &rig.err), 0));
+	cr_assert(eq(int, load(&s), 0), "%s", rig.err.text);
+	cr_expect(eq(u64, saved().ops.used, 3));
+	rig.config.ops.is_new = true;
+	cr_assert(eq(int, virtio_blk_attach(&rig.driver.dev->dev, &rig.config, &rig.err), 0));
+	cr_assert(eq(int, load(&s), 0), "%s", rig.err.text);
+	cr_expect(eq(u64, saved().ops.used, 0));
+	cr_expect(eq(u64, saved().ops.burst_left, 5));
 	rig_end();
 }
 

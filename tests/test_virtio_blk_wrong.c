@@ -166,7 +166,7 @@ Test(virtio_blk_wrong, a_file_that_was_cut_is_an_error_of_the_disk)
 
 Test(virtio_blk_wrong, a_full_overlay_is_an_error_of_the_disk)
 {
-	rig.spec.drive.max_blocks = 2;
+	rig.config.max_blocks = 2;
 	rig_begin(DRIVE_OVERLAY);
 	rig_write(0, 16, 1);
 	cr_expect(eq(int, rig_ask(VIRTIO_BLK_T_OUT, 16, 512), VIRTIO_BLK_S_IOERR));

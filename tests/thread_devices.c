@@ -181,11 +181,11 @@ static void load_again(void)
 
 static void run(enum drive_mode mode)
 {
-	const struct virtio_blk_spec spec = { .drive.drive = &drive };
+	const struct virtio_blk_drive config = { .drive = &drive };
 	pthread_t operator;
 
 	drive.mode = mode;
-	driver_init(&d, &virtio_blk_type, &spec);
+	driver_init(&d, &virtio_blk_type, &config);
 	add_device(&ioapic_type);
 	add_device(&serial_type);
 	add_device(&ged_type);

@@ -66,7 +66,7 @@ static void write_again(const struct blocks *frozen)
 	assert(ret == 0);
 	ret = overlay_file_write(fd, 0, &o, &size, NULL);
 	assert(ret == 0);
-	ret = overlay_file_load(fd, SIZE, &again, &memfd, NULL);
+	ret = overlay_file_load(fd, SIZE, NULL, &again, &memfd, NULL);
 	assert(ret == 0);
 	for (uint64_t i = 0; i < frozen->nblocks; i++) {
 		assert(blocks_have(frozen, i) == blocks_have(&again, i));
@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		memcpy(buf, data, len);
 	seal(buf, len);
 	fd = file_of(buf, len);
-	if (overlay_file_load(fd, SIZE, &frozen, &memfd, NULL) == 0) {
+	if (overlay_file_load(fd, SIZE, NULL, &frozen, &memfd, NULL) == 0) {
 		write_again(&frozen);
 		blocks_close(&frozen);
 		close(memfd);

@@ -29,7 +29,7 @@ struct wish {
 static struct {
 	struct driver driver;
 	struct drive drive;
-	struct virtio_blk_spec spec;
+	struct virtio_blk_drive config;
 } disks[3];
 
 static void make(enum drive_mode mode)
@@ -42,9 +42,9 @@ static void make(enum drive_mode mode)
 				 .mode = mode };
 	ret = ftruncate(drive->fd, (off_t)drive->size);
 	assert(ret == 0);
-	disks[mode].spec.drive =
+	disks[mode].config =
 		(struct virtio_blk_drive){ .drive = drive, .max_blocks = MAX_BLOCKS };
-	driver_init(&disks[mode].driver, &virtio_blk_type, &disks[mode].spec);
+	driver_init(&disks[mode].driver, &virtio_blk_type, &disks[mode].config);
 }
 
 /* Nobody else waits for the disk here. Its file stays as long as it is, its overlay within its limit,

@@ -10,12 +10,12 @@
 need_linux initramfs.cpio
 need_program curl
 
-truncate -s 1M "$WORK/disk"
+truncate -s 3M "$WORK/disk"
 printf 'from the file' | dd of="$WORK/disk" conv=notrunc status=none
 linux_build echo --record-runs 0 "$GUEST/echo"
 linux_build moody --record-runs 0 "$GUEST/tests/moody"
 linux_build counter --record-runs 0 "$GUEST/tests/counter"
-linux_build drives --record-runs 0 --drive "b=$WORK/disk" "$GUEST/tests/drives"
+linux_build drives --record-runs 0 --drive "b=$WORK/disk,bytes=512K" "$GUEST/tests/drives"
 linux_built echo moody counter drives
 thawd_start --slots 16 || not_ok "it starts" "$(cat "$WORK/thawd.log")"
 
@@ -54,6 +54,9 @@ expect_equal "one for each that is fresh" "$(metric machines_used_total fresh)" 
 expect_status 0 "one with a disk is put" put drives drives "$limit"
 expect_equal "it writes to it" "$(invoke drives '/dev/vda write 0 of another')" written
 expect_equal "for itself alone" "$(invoke drives '/dev/vda read 0')" "from the file"
+from=$(date +%s%3N)
+expect_match "it reads it from end to end" "$(invoke drives '/dev/vda sum')" '^[0-9a-f]{16}$'
+expect_time "as slowly as it may" 3000 $(($(date +%s%3N) - from))
 expect_status 0 "the disk is as it was" sh -c "head -c 13 '$WORK/disk' | grep -qx 'from the file'"
 
 # ---- functions that fail ----

@@ -32,6 +32,7 @@ stock_devices() {
 	# shellcheck disable=SC2016 # for the guest
 	clone 'dmesg; cat /proc/interrupts; for d in /sys/bus/virtio/devices/*; do readlink $d/driver; done
 		cat /sys/class/misc/hw_random/rng_available; ls /sys/bus/acpi/devices
+		echo "vda is number $(cat /sys/block/vda/serial)"
 		ls -d /sys/bus/platform/drivers/*/*:00 /sys/bus/acpi/drivers/*/*:00' >"$WORK/devices"
 	while read -r name pattern; do
 		[ -n "$name" ] || continue
@@ -45,6 +46,7 @@ stock_devices() {
 		GED		IO-APIC +5-edge +ACPI:Ged
 		virtio-blk	^[^ ]*/drivers/virtio_blk
 		disk		\[vda\] 8192 512-byte logical blocks
+		serial number	^vda is number disk$
 		virtio-rng	^virtio_rng.0
 		virtio-console	^[^ ]*/drivers/virtio_console
 		VMGenID		^THAW0001:00

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/virtio_blk.h"
 #include "engine/util.h"
 #include "snapshot/image.h"
 #include "tools/thaw/cmd.h"
@@ -22,12 +23,17 @@ static const struct option options[] = {
 	{ 0 },
 };
 
-/* A string of the document by its path of keys, "" where there is none. */
-static const char *text_at(const json_t *doc, const char *key, const char *inner)
+/* A string of the document by its key, or path of keys; "" where there is none. */
+static const char *text_of(const json_t *obj, const char *key)
 {
-	const char *text = json_string_value(json_object_get(json_object_get(doc, key), inner));
+	const char *text = json_string_value(json_object_get(obj, key));
 
 	return text ? text : "";
+}
+
+static const char *text_at(const json_t *doc, const char *key, const char *inner)
+{
+	return text_of(json_object_get(doc, key), inner);
 }
 
 static long long int_of(const json_t *obj, const char *key)
@@ -122,6 +128,66 @@ static void print_parents(const json_t *parents)
 		       json_integer_value(json_object_get(p, "pages")));
 }
 
+static void print_limit(const json_t *limit, const char *of)
+{
+	long long burst = int_of(limit, "burst");
+
+	if (!limit)
+		return;
+	printf(", %lld %s", int_of(limit, "size"), of);
+	if (burst > 0)
+		printf(" (and %lld once)", burst);
+	printf(" each %lld ms", int_of(limit, "refill_ms"));
+}
+
+/* The serial number of the @n-th disk is in its state, here as hex; "" for one that is not there. */
+static const char *serial_of(const json_t *sections, size_t n)
+{
+	const json_t *s;
+	size_t i;
+
+	json_array_foreach(sections, i, s)
+	{
+		if (strcmp(text_of(s, "name"), virtio_blk_type.state.name) == 0 &&
+		    int_of(s, "instance") == (long long)n)
+			return text_of(json_array_get(json_object_get(s, "elements"), 0),
+				       "serial");
+	}
+	return "";
+}
+
+/* An image must not write on people's terminals. */
+static void print_serial(const char *hex)
+{
+	char byte[3] = "";
+
+	for (const char *at = hex; *at && strncmp(at, "00", 2) != 0; at += 2) {
+		unsigned long c;
+
+		memcpy(byte, at, 2);
+		c = strtoul(byte, NULL, 16);
+		printf("%s%c", at == hex ? ", serial " : "",
+		       c >= 0x20 && c <= 0x7e ? (int)c : '?');
+	}
+}
+
+static void print_drives(const json_t *drives, const json_t *sections)
+{
+	const json_t *d;
+	size_t i;
+
+	json_array_foreach(drives, i, d)
+	{
+		printf("drive     %s, %lld KiB, %s", text_of(d, "id"),
+		       int_of(d, "size_bytes") >> 10,
+		       json_is_true(json_object_get(d, "read_only")) ? "read-only" : "overlay");
+		print_serial(serial_of(sections, i));
+		print_limit(json_object_get(d, "bytes_limit"), "bytes");
+		print_limit(json_object_get(d, "ops_limit"), "requests");
+		printf("; %s\n", text_of(d, "path"));
+	}
+}
+
 static void print_text(const json_t *doc, bool fields)
 {
 	const json_t *m = json_object_get(doc, "manifest");
@@ -145,6 +211,7 @@ static void print_text(const json_t *doc, bool fields)
 	       int_at(doc, "memory", "frames"), int_at(files, "memory.lz4", "size_bytes") >> 10,
 	       json_object_get(files, "memory.raw") ? ", and as memory.raw" : "");
 	print_wset(json_object_get(doc, "working_set"));
+	print_drives(json_object_get(m, "drives"), sections);
 	printf("state     %zu sections, %lld bytes\n", json_array_size(sections),
 	       int_at(files, "state.bin", "size_bytes"));
 	print_sections(sections, fields);

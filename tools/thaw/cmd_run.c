@@ -57,14 +57,10 @@ static int take_tier(struct run *r, const char *value)
 
 static int add_drive(struct run *r, const char *value)
 {
-	const char *eq = strchr(value, '=');
-
-	if (!eq || eq == value || eq[1] == '\0')
-		return cmd_usage(&cmd_run, "--drive is '%s', expected ID=FILE", value);
 	if (r->ndrives == MANIFEST_MAX_DRIVES)
 		return cmd_usage(&cmd_run, "more than %u drives", MANIFEST_MAX_DRIVES);
-	r->drives[r->ndrives++] = value;
-	return 0;
+	return drive_option_parse(&r->drives[r->ndrives++], &cmd_run, value,
+				  DRIVE_OPTION_START);
 }
 
 static int take_option(struct run *r, int opt, const char *value)
@@ -212,8 +208,10 @@ const struct cmd cmd_run = {
 		"  --timeout MS       give up when there is no reply by then\n"
 		"  --timeline[=FILE]  every stamp, as text, or as a Chrome trace (FILE.json)\n"
 		"  --json             latencies as one JSON object on stderr\n"
-		"  --drive ID=FILE    another file for a drive than the image names; "
-		"repeatable\n"
+		"  --drive ID=[FILE][,bytes=SIZE[+BURST]][,ops=N[+BURST]]\n"
+		"                     another file for a drive than the image names, or other "
+		"limits;\n"
+		"                     repeatable\n"
 		"  --parent DIR       where the parent of a layer is, when not beside it\n"
 		"  --listen SOCK      keep the machine, answer events that come to the socket\n"
 		"  --connect SOCK     hand the event to a machine that listens there\n",

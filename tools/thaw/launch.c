@@ -87,8 +87,7 @@ static int open_host(struct launch *l, struct err *err)
 	int ret = kvm_open(&l->kvm, err);
 
 	for (uint32_t i = 0; i < g->ndrives && ret == 0; i++)
-		ret = disks_add(&l->disks, g->drives[i].id, g->drives[i].path,
-				g->drives[i].mode, err);
+		ret = disks_add(&l->disks, &g->drives[i].spec, err);
 	if (ret < 0)
 		return ret;
 	l->mailbox_fd = mailbox_memfd(err);

@@ -16,64 +16,38 @@
 
 /* ---- options ---- */
 
-static int is_id(const char *id, size_t len)
+static const struct drive_option *find_drive(const struct linux_guest *g, const char *id)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789_-";
-
-	return len > 0 && len < sizeof(((struct manifest_drive *)NULL)->id) &&
-	       strspn(id, allowed) >= len;
+	for (uint32_t i = 0; i < g->ndrives; i++) {
+		if (strcmp(g->drives[i].spec.id, id) == 0)
+			return &g->drives[i];
+	}
+	return NULL;
 }
 
-static const struct {
-	const char *suffix;
-	enum drive_mode mode;
-} modes[] = { { ",ro", DRIVE_RO }, { ",rw", DRIVE_RW }, { ",overlay", DRIVE_OVERLAY } };
-
-/* Cut the mode from the end of @path. */
-static enum drive_mode take_mode(char *path, enum drive_mode none)
+static int take_drive(struct linux_guest *g, const struct cmd *cmd,
+		      const struct drive_option *d)
 {
-	size_t len = strlen(path);
-
-	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		size_t n = strlen(modes[i].suffix);
-
-		if (len > n && strcmp(path + len - n, modes[i].suffix) == 0) {
-			path[len - n] = '\0';
-			return modes[i].mode;
-		}
-	}
-	return none;
+	if (find_drive(g, d->spec.id))
+		return cmd_usage(cmd, "two drives are named %s", d->spec.id);
+	g->drives[g->ndrives++] = *d;
+	return 0;
 }
 
 static int add_drive(struct linux_guest *g, const struct cmd *cmd, const char *value,
 		     enum drive_mode writable)
 {
-	const char *eq = strchr(value, '=');
-	struct linux_drive *d = &g->drives[g->ndrives];
-	char *text;
+	struct drive_option d = { .spec.mode = writable };
+	int code;
 
 	if (g->ndrives == MANIFEST_MAX_DRIVES)
 		return cmd_usage(cmd, "more than %u drives", MANIFEST_MAX_DRIVES);
-	if (!eq || !is_id(value, (size_t)(eq - value)) || eq[1] == '\0')
-		return cmd_usage(cmd, "--drive is '%s', expected ID=FILE[,ro|,rw|,overlay]",
-				 value);
-	text = strdup(value);
-	if (!text)
-		return cmd_usage(cmd, "no memory for --drive");
-	text[eq - value] = '\0';
-	d->id = text;
-	d->path = text + (eq - value) + 1;
-	d->mode = take_mode(text + (eq - value) + 1, writable);
-	for (uint32_t i = 0; i < g->ndrives; i++) {
-		if (strcmp(g->drives[i].id, d->id) == 0) {
-			free(text);
-			return cmd_usage(cmd, "two drives are named %.*s", (int)(eq - value),
-					 value);
-		}
-	}
-	g->ndrives++;
-	return 0;
+	code = drive_option_parse(&d, cmd, value, DRIVE_OPTION_BOOT);
+	if (code == 0)
+		code = take_drive(g, cmd, &d);
+	if (code != 0)
+		drive_option_free(&d);
+	return code;
 }
 
 static int set_rootfs(struct linux_guest *g, const struct cmd *cmd, const char *path)
@@ -129,7 +103,7 @@ int linux_guest_option(struct linux_guest *g, const struct cmd *cmd, int opt, co
 void linux_guest_fini(struct linux_guest *g)
 {
 	for (uint32_t i = 0; i < g->ndrives; i++)
-		free((char *)(uintptr_t)g->drives[i].id); /* the path, too: one string */
+		drive_option_free(&g->drives[i]);
 	*g = (struct linux_guest){ 0 };
 }
 
@@ -171,15 +145,6 @@ static int read_kernel(const struct linux_guest *g, bool slow, struct blob *out,
 	return ret < 0 ? ret : blob_read(out, path, FILE_MAX, err);
 }
 
-static const struct linux_drive *find_drive(const struct linux_guest *g, const char *id)
-{
-	for (uint32_t i = 0; i < g->ndrives; i++) {
-		if (strcmp(g->drives[i].id, id) == 0)
-			return &g->drives[i];
-	}
-	return NULL;
-}
-
 static int make_initrd(const struct linux_guest *g, const struct linux_program *p,
 		       struct blob *out, struct err *err)
 {
@@ -215,7 +180,7 @@ static void put_drives(FILE *out, const struct linux_guest *g)
 	static const char *const known[] = { "root", "upper", "data" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		const struct linux_drive *d = find_drive(g, known[i]);
+		const struct drive_option *d = find_drive(g, known[i]);
 
 		if (d)
 			fprintf(out, " thaw.%s=/dev/vd%c", known[i],

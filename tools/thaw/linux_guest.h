@@ -11,17 +11,11 @@
 #include <getopt.h>
 #include <stdbool.h>
 
-#include "devices/drive.h"
 #include "engine/boot_linux.h"
 #include "snapshot/manifest.h"
 #include "tools/thaw/blob.h"
 #include "tools/thaw/cmd.h"
-
-struct linux_drive {
-	const char *id; /* not longer than a manifest's */
-	const char *path;
-	enum drive_mode mode;
-};
+#include "tools/thaw/drive_option.h"
 
 struct linux_guest {
 	bool wanted;		     /* --linux, or any of the others */
@@ -29,7 +23,7 @@ struct linux_guest {
 	const char *cmdline;	     /* more of it; NULL: none */
 	enum linux_entry entry;
 	uint32_t ndrives;
-	struct linux_drive drives[MANIFEST_MAX_DRIVES];
+	struct drive_option drives[MANIFEST_MAX_DRIVES];
 };
 
 enum { OPT_LINUX = 512, OPT_KERNEL, OPT_INITRD, OPT_ROOTFS, OPT_CMDLINE, OPT_DRIVE, OPT_ENTRY };
@@ -50,7 +44,10 @@ enum { OPT_LINUX = 512, OPT_KERNEL, OPT_INITRD, OPT_ROOTFS, OPT_CMDLINE, OPT_DRI
 	"  --kernel FILE      its kernel, vmlinux or bzImage (ours)\n"                         \
 	"  --initrd FILE      its initrd (ours, with PROGRAM)\n"                               \
 	"  --rootfs FILE      its root file system: PROGRAM is in it\n"                        \
-	"  --drive ID=FILE[,ro|,rw|,overlay]  a disk; repeatable\n"                            \
+	"  --drive ID=FILE[,ro|,rw|,overlay][,serial=TEXT][,bytes=SIZE[+BURST]]"               \
+	"[,ops=N[+BURST]]\n"                                                                   \
+	"                     a disk, and what a machine may take of it in a second; "         \
+	"repeatable\n"                                                                         \
 	"  --cmdline TEXT     more of the kernel's command line\n"                             \
 	"  --entry pvh|64     how the kernel is entered\n"
 

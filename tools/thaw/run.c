@@ -24,17 +24,32 @@ static int open_pool(struct run *r, struct thaw_err *err)
 			      r->slot_memory, err);
 }
 
+static struct thaw_limit limit_of(const struct rate_limit *l)
+{
+	return (struct thaw_limit){ .size = l->size,
+				    .burst = l->burst,
+				    .refill_ms = l->refill_ms };
+}
+
+static int set_drive(struct run *r, const struct drive_option *d, struct thaw_err *err)
+{
+	const struct thaw_limit bytes = limit_of(&d->spec.bytes), ops = limit_of(&d->spec.ops);
+	int ret = 0;
+
+	if (*d->spec.path)
+		ret = thaw_image_set_drive(r->image, d->spec.id, d->spec.path, -1, err);
+	return ret < 0 ? ret
+		       : thaw_image_limit_drive(r->image, d->spec.id,
+						d->has_bytes ? &bytes : NULL,
+						d->has_ops ? &ops : NULL, err);
+}
+
 static int open_image(struct run *r, struct thaw_err *err)
 {
 	int ret = thaw_image_open_layer(&r->image, r->dir, r->parent, err);
 
-	for (uint32_t i = 0; i < r->ndrives && ret == 0; i++) {
-		const char *eq = strchr(r->drives[i], '=');
-		char id[64];
-
-		snprintf(id, sizeof(id), "%.*s", (int)(eq - r->drives[i]), r->drives[i]);
-		ret = thaw_image_set_drive(r->image, id, eq + 1, -1, err);
-	}
+	for (uint32_t i = 0; i < r->ndrives && ret == 0; i++)
+		ret = set_drive(r, &r->drives[i], err);
 	return ret;
 }
 
@@ -79,6 +94,8 @@ void run_fini(struct run *r)
 	thaw_image_close(r->image);
 	thaw_host_close(r->host);
 	thaw_zygote_close(r->zygote);
+	for (uint32_t i = 0; i < r->ndrives; i++)
+		drive_option_free(&r->drives[i]);
 	samples_fini(&r->samples);
 	blob_free(&r->event);
 	free(r->emulated);

@@ -8,13 +8,15 @@
 #include "engine/clock.h"
 #include "snapshot/manifest.h"
 #include "tools/thaw/blob.h"
+#include "tools/thaw/drive_option.h"
 #include "tools/thaw/samples.h"
 #include "tools/thaw/start.h"
 
 struct run {
 	const char *dir;
-	const char *parent;			 /* directory of a layer's parent */
-	const char *drives[MANIFEST_MAX_DRIVES]; /* ID=FILE: other files than the image's */
+	const char *parent; /* directory of a layer's parent */
+	struct drive_option
+		drives[MANIFEST_MAX_DRIVES]; /* in place of what the image says of them */
 	uint32_t ndrives;
 	const char *listen;  /* socket: stay, and answer the events that come there */
 	const char *connect; /* socket: of a machine that does so */
