@@ -57,8 +57,8 @@ static nsec_t throttle(struct virtio_blk *blk)
 	if (blk->bytes.limit.size == 0 && blk->ops.limit.size == 0)
 		return 0;
 	now = clock_monotonic();
-	bytes = rate_wait(&blk->bytes, &blk->s.bytes, now);
-	ops = rate_wait(&blk->ops, &blk->s.ops, now);
+	bytes = rate_wait(&blk->bytes, &blk->bytes_now, now);
+	ops = rate_wait(&blk->ops, &blk->ops_now, now);
 	return MAX(bytes, ops);
 }
 
@@ -95,8 +95,9 @@ static int begin_one(struct virtio_blk *blk)
 		return (int)moves;
 	}
 	blk->begun += (uint64_t)moves;
-	rate_take(&blk->bytes, &blk->s.bytes, (uint64_t)moves);
-	rate_take(&blk->ops, &blk->s.ops, 1);
+	rate_take(&blk->bytes, &blk->bytes_now, (uint64_t)moves);
+	rate_take(&blk->ops, &blk->ops_now, 1);
+	blk->is_rewound = false;
 	return 1;
 }
 
@@ -275,8 +276,9 @@ int virtio_blk_attach(struct device *dev, const struct virtio_blk_drive *drive, 
 		return ret;
 	blk->drive = *drive;
 	memcpy(blk->s.serial, drive->serial, sizeof(blk->s.serial));
-	rate_init(&blk->bytes, &blk->s.bytes, &drive->bytes, now);
-	rate_init(&blk->ops, &blk->s.ops, &drive->ops, now);
+	rate_init(&blk->bytes, &blk->bytes_now, &drive->bytes, now);
+	rate_init(&blk->ops, &blk->ops_now, &drive->ops, now);
+	blk->has_buckets = blk->is_rewound = false;
 	set_drive(blk);
 	return 0;
 }
@@ -363,20 +365,45 @@ static int check_drive(const struct virtio_blk *blk, struct err *err)
 	return 0;
 }
 
+/* A machine that was rewound, and left alone, is as it was loaded. */
+static int blk_save(struct device *dev, struct err *err)
+{
+	struct virtio_blk *blk = blk_of(dev);
+
+	(void)err;
+	if (!blk->is_rewound) {
+		blk->s.bytes = blk->bytes_now;
+		blk->s.ops = blk->ops_now;
+	}
+	return 0;
+}
+
+/* Of a machine that is new here; one that is rewound owes what it owed. */
+static void load_buckets(struct virtio_blk *blk)
+{
+	bool limited = blk->bytes.limit.size || blk->ops.limit.size;
+	nsec_t now = limited ? clock_monotonic() : 0;
+
+	blk->bytes_now = blk->s.bytes;
+	blk->ops_now = blk->s.ops;
+	rate_load(&blk->bytes, &blk->bytes_now, now);
+	rate_load(&blk->ops, &blk->ops_now, now);
+	blk->has_buckets = true;
+}
+
 /* Of a machine that ran before, vm_drain came first: nothing is in flight. */
 static int blk_load(struct device *dev, struct err *err)
 {
 	struct virtio_blk *blk = blk_of(dev);
-	bool limited = blk->bytes.limit.size || blk->ops.limit.size;
-	nsec_t now = limited ? clock_monotonic() : 0;
 	int ret = check_drive(blk, err);
 
 	if (blk->drive.drive)
 		set_drive(blk);
 	if (ret < 0)
 		return ret;
-	rate_load(&blk->bytes, &blk->s.bytes, now);
-	rate_load(&blk->ops, &blk->s.ops, now);
+	blk->is_rewound = blk->has_buckets;
+	if (!blk->has_buckets)
+		load_buckets(blk);
 	if (blk->drive.drive->mode == DRIVE_OVERLAY)
 		overlay_reset(&blk->overlay);
 	return virtio_load(dev, err);
@@ -416,6 +443,7 @@ const struct device_type virtio_blk_type = {
 	.init = blk_init,
 	.connect = blk_connect,
 	.drain = blk_drain,
+	.save = blk_save,
 	.load = blk_load,
 	.fini = blk_fini,
 	.counters = counters,

@@ -8,7 +8,8 @@
  *
  * A machine is frozen with nothing in flight, and what it wrote to a file is on the disk (drain). Of
  * an overlay the image holds the blocks (virtio_blk_overlay; snapshot/overlay_file.h); loading the
- * state empties it, so a rewind takes back what was written. What was written to a file stays.
+ * state empties it, so a rewind takes back what was written. What was written to a file stays, and so
+ * does what was taken of the limits: they are for the host's good, whatever the machine is rewound to.
  */
 #pragma once
 
@@ -37,7 +38,7 @@ struct virtio_blk_drive {
 struct virtio_blk_state {
 	struct virtio_state virtio;
 	uint64_t sectors;
-	struct rate_state bytes, ops;
+	struct rate_state bytes, ops; /* as they were saved or loaded last */
 	uint8_t serial[VIRTIO_BLK_ID_BYTES];
 	uint32_t read_only; /* 0 or 1 */
 };
@@ -58,6 +59,9 @@ struct virtio_blk {
 	struct virtio_blk_drive drive;
 	struct overlay overlay; /* of DRIVE_OVERLAY */
 	struct rate bytes, ops;
+	struct rate_state bytes_now, ops_now;
+	bool has_buckets; /* they are this machine's, not those of a full start */
+	bool is_rewound;  /* and nothing was taken since */
 	struct block_io io;
 	struct loop_watch io_watch;
 	struct loop_watch again; /* a timerfd: look at the queue once more; -1: not connected */
