@@ -362,3 +362,20 @@ Test(pc_memory, lies_below_the_hole_and_above_it)
 			cr_expect(eq(u64, map[3].gpa, 4096 * MIB));
 	}
 }
+
+/* ---- how it ended ---- */
+
+/* Linux writes the flag before it resets: native_machine_emergency_restart(). */
+Test(boot_linux, a_panic_asks_the_bios_for_a_warm_boot)
+{
+	static const struct {
+		uint16_t flag;
+		bool is_panic;
+	} cases[] = { { 0, false }, { 0x1234, true }, { 0x1200, false }, { 0x0034, false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		memcpy(mem_at(&vm->mem, 0x472, 2), &cases[i].flag, 2);
+		cr_expect(eq(int, boot_linux_panicked(&vm->mem), cases[i].is_panic), "0x%x",
+			  cases[i].flag);
+	}
+}

@@ -72,13 +72,15 @@ done
 # ---- other ends ----
 
 expect_status 0 "a guest that reboots" boot --rootfs "$LINUX/tiny.erofs" /bin/reboot -f
-expect_status 0 "one that panics, which is a reboot to us" \
-	boot --cmdline rdinit=/none "$GUEST/tests/moody" exit 0
-expect_match "and says so" "$(cat "$E2E_OUT")" 'Kernel panic'
+expect_status 5 "one that panics" boot --cmdline rdinit=/none "$GUEST/tests/moody" exit 0
+expect_match "says so" "$(cat "$E2E_OUT")" 'Kernel panic'
+one_line "and so do we" '^thaw: the guest panicked$'
+expect_status 139 "a program that dies of a signal" boot --rootfs "$LINUX/tiny.erofs" /bin/sh -c 'kill -SEGV $$'
 expect_status 127 "a program that is not there" boot --rootfs "$LINUX/tiny.erofs" /bin/none
 expect_match "is named" "$(cat "$E2E_OUT" "$E2E_ERR")" 'cannot start /bin/none'
 expect_status 5 "in an image, a panic is a crash" \
 	"$THAW" build --linux --cmdline rdinit=/none -o "$WORK/no" "$GUEST/echo"
+expect_match "with the same words" "$(cat "$E2E_ERR")" '^thaw: the guest panicked$'
 expect_status 6 "a boot that takes too long" "$THAW" build --linux --timeout 100 -o "$WORK/no" "$GUEST/echo"
 expect_status 1 "of which nothing is left" test -e "$WORK/no"
 finish

@@ -13,6 +13,11 @@ static const struct option options[] = { LAUNCH_OPTIONS, { 0 } };
 /* Beside what machine_run returns: Linux has ended its machine, or the user has. */
 #define BOOT_ENDED (MAILBOX_EXIT + 1)
 
+static bool has_ended(const struct launch *l)
+{
+	return l->machine.vm.end == VM_RESET || l->machine.vm.end == VM_POWERED_OFF;
+}
+
 static int run_guest(struct launch *l, struct err *err)
 {
 	const struct mailbox_ops ops = { .log = guest_terminal, .input = guest_input };
@@ -23,7 +28,7 @@ static int run_guest(struct launch *l, struct err *err)
 	if (ret == 0)
 		ret = machine_run(&l->machine, 0, err);
 	tty_leave();
-	if (ret < 0 && (l->serial.has_quit || l->machine.vm.end != VM_GOES_ON))
+	if (ret < 0 && (l->serial.has_quit || has_ended(l)))
 		return BOOT_ENDED;
 	return ret == MAILBOX_CRASH ? machine_ended(&l->machine, err) : ret;
 }

@@ -240,7 +240,7 @@ static int make_cmdline(const struct linux_guest *g, const struct linux_program 
 	if (!out)
 		return err_set(err, ENOMEM, "no memory for a command line");
 	/* Our kernel's own words go to the mailbox: a line is one exit, not one for each byte. */
-	fprintf(out, "console=%s reboot=k panic=-1%s%s%s",
+	fprintf(out, "console=%s " LINUX_RESETS "%s%s%s",
 		p->terminal || g->kernel ? "ttyS0" : "thaw", p->terminal ? "" : " quiet",
 		*host->quirks ? " " : "", host->quirks);
 	if (!g->kernel && host->is_slow)
