@@ -31,6 +31,7 @@
 
 #define STRINGS_MAX  256     /* ours: arguments, or variables */
 #define BYTES_MAX    0x10000 /* ours: of /thaw/argv or /thaw/env */
+#define PATIENCE_S   5	     /* ours: with processes that are to end */
 #define POWER_BUTTON 38	     /* the kernel's CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
 #define NO_AVX                                                                                 \
 	"GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,"   \
@@ -43,14 +44,61 @@ struct options {
 
 static struct options options;
 static char *strings[STRINGS_MAX + 1], *variables[STRINGS_MAX + 1];
+static int upper = -1; /* the disk above the root, to which no path leads any more */
 
-/* Ends the machine; the host sees a reset where there is no event device. */
+/* ---- the end ---- */
+
+/* Reap until no process is left, or for so long. */
+static void processes_reap(void)
+{
+	sigset_t signals;
+	pid_t ended;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGALRM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	alarm(PATIENCE_S);
+	do {
+		do
+			ended = waitpid(-1, NULL, WNOHANG);
+		while (ended > 0);
+	} while (ended == 0 && sigwaitinfo(&signals, NULL) != SIGALRM);
+	alarm(0);
+}
+
+/* An interactive shell minds only SIGHUP, and one that is stopped nothing. */
+static void processes_end(void)
+{
+	kill(-1, SIGTERM);
+	kill(-1, SIGHUP);
+	kill(-1, SIGCONT);
+	processes_reap();
+	kill(-1, SIGKILL);
+	processes_reap();
+}
+
+/* Disks have all that was written, and a file system that says so. */
+static void unmount(void)
+{
+	char path[32];
+
+	sync();
+	umount("/data");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", upper);
+	if (upper >= 0)
+		mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL);
+}
+
+/* Ends the machine. Where there is no event device the host sees a reset: without ACPI a kernel that is
+ * to power off only stands still. */
 static _Noreturn void end(int status)
 {
 	char digits[12];
 	int fd = open("/dev/thaw-exit", O_WRONLY | O_CLOEXEC);
 
-	sync();
+	processes_end();
+	unmount();
 	if (fd >= 0 && write(fd, digits, (size_t)sprintf(digits, "%d", status)) < 0)
 		fprintf(stderr, "init: the host cannot be told of the end: %s\n",
 			strerror(errno));
@@ -216,6 +264,16 @@ static void mount_lower(const char *device)
 		fail("%s holds neither erofs nor ext4", device);
 }
 
+static void mount_upper(void)
+{
+	if (!options.upper) {
+		must_mount("tmpfs", "/upper", "tmpfs", "mode=0755");
+		return;
+	}
+	must_mount(options.upper, "/upper", "ext4", NULL);
+	upper = open("/upper", O_PATH | O_CLOEXEC);
+}
+
 /* The read-only root with an overlay above it becomes /, and has the kernel's file systems. */
 static void mount_root(void)
 {
@@ -225,10 +283,7 @@ static void mount_root(void)
 	if (!options.root)
 		return;
 	mount_lower(options.root);
-	if (options.upper)
-		must_mount(options.upper, "/upper", "ext4", NULL);
-	else
-		must_mount("tmpfs", "/upper", "tmpfs", "mode=0755");
+	mount_upper();
 	mkdir("/upper/files", 0755);
 	mkdir("/upper/work", 0755);
 	must_mount("overlay", "/root", "overlay",
@@ -280,8 +335,9 @@ static void open_log(void)
 	open_as(2, err, O_WRONLY);
 }
 
-static _Noreturn void program_start(void)
+static _Noreturn void program_start(const sigset_t *unblocked)
 {
+	sigprocmask(SIG_SETMASK, unblocked, NULL);
 	setsid();
 	if (options.terminal) {
 		ioctl(0, TIOCSCTTY, 0);
@@ -294,26 +350,50 @@ static _Noreturn void program_start(void)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-static void power_off(int signal)
+/* What says that it is time to end: the power button; and BusyBox's reboot, halt and poweroff. */
+static const int ends[] = { POWER_BUTTON, SIGTERM, SIGUSR1, SIGUSR2 };
+
+/* They and the end of a child are waited for (program_wait): to the first process no signal comes
+ * that it neither handles nor blocks. */
+static sigset_t signals_block(sigset_t *before)
 {
-	(void)signal;
-	end(0);
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaddset(&set, ends[i]);
+	sigprocmask(SIG_BLOCK, &set, before);
+	return set;
 }
 
-/* Returns the exit status of @program as a shell tells it. */
-static int program_wait(pid_t program)
+/* As a shell tells it. */
+static int exit_status(int status)
 {
-	int status = 0;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Returns the exit status of @program; 0 when the machine is to end before. */
+static int program_wait(pid_t program, const sigset_t *signals)
+{
+	int status;
 	pid_t ended;
 
-	do {
-		ended = wait(&status);
-	} while (ended != program && (ended > 0 || errno == EINTR));
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	for (;;) {
+		int signal = sigwaitinfo(signals, NULL);
+
+		if (signal > 0 && signal != SIGCHLD)
+			return 0;
+		while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (ended == program)
+				return exit_status(status);
+		}
+	}
 }
 
 int main(void)
 {
+	sigset_t before, signals = signals_block(&before);
 	pid_t program;
 
 	mount_base();
@@ -327,11 +407,10 @@ int main(void)
 		errno = EINVAL;
 		fail("no program is named");
 	}
-	signal(POWER_BUTTON, power_off);
 	program = fork();
 	if (program < 0)
 		fail("cannot fork");
 	if (program == 0)
-		program_start();
-	end(program_wait(program));
+		program_start(&before);
+	end(program_wait(program, &signals));
 }

@@ -6,6 +6,7 @@
 
 #include "tools/thaw/guest_io.h"
 #include "tools/thaw/launch.h"
+#include "tools/thaw/power.h"
 #include "tools/thaw/tty.h"
 
 static const struct option options[] = { LAUNCH_OPTIONS, { 0 } };
@@ -25,8 +26,11 @@ static int run_guest(struct launch *l, struct err *err)
 
 	if (ret == 0)
 		ret = launch_boot(l, ABI_MODE_TERMINAL, &ops, err);
+	if (ret == 0 && l->linux_guest.wanted)
+		ret = power_listen(&l->machine.vm, POWER_PATIENCE_S, err);
 	if (ret == 0)
 		ret = machine_run(&l->machine, 0, err);
+	power_leave();
 	tty_leave();
 	if (ret < 0 && (l->serial.has_quit || has_ended(l)))
 		return BOOT_ENDED;
