@@ -13,10 +13,12 @@
  *	-- PROGRAM ARGS...	the program: words without spaces
  *
  * An initramfs may bring the files /thaw/argv, in place of what follows the dashes, and /thaw/env:
- * strings that end with NUL.
+ * strings that end with NUL. What else it brings is also to be found in the program's root.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,6 +35,7 @@
 #define BYTES_MAX    0x10000 /* ours: of /thaw/argv or /thaw/env */
 #define PATIENCE_S   5	     /* ours: with processes that are to end */
 #define POWER_BUTTON 38	     /* the kernel's CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
+#define FILES	     "/thaw/files"
 #define NO_AVX                                                                                 \
 	"GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,"   \
 	"-AVX512CD,-FMA,-FMA4,-AVX_Fast_Unaligned_Load,-XSAVE,-XSAVEC"
@@ -274,20 +277,65 @@ static void mount_upper(void)
 	upper = open("/upper", O_PATH | O_CLOEXEC);
 }
 
+static int is_ours(const char *name)
+{
+	static const char *const ours[] = { ".", "..", "init", "thaw" };
+	size_t i = 0;
+
+	while (i < sizeof(ours) / sizeof(ours[0]) && strcmp(name, ours[i]) != 0)
+		i++;
+	return i < sizeof(ours) / sizeof(ours[0]);
+}
+
+/*
+ * Files that came beside us go to a folder of their own, to be seen above the root. Those below
+ * mount points stay where they are. Returns how many there were.
+ */
+static int files_gather(void)
+{
+	char from[2 + NAME_MAX], to[sizeof(FILES) + 1 + NAME_MAX];
+	DIR *dir = opendir("/");
+	struct dirent *e;
+	int count = 0;
+
+	mkdir("/thaw", 0755);
+	mkdir(FILES, 0755);
+	rmdir("/root"); /* the kernel's, which is empty */
+	while (dir && (e = readdir(dir)) != NULL) {
+		snprintf(from, sizeof(from), "/%s", e->d_name);
+		snprintf(to, sizeof(to), FILES "/%s", e->d_name);
+		if (!is_ours(e->d_name))
+			count += rename(from, to) == 0;
+	}
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static void mount_overlay(const char *lower)
+{
+	char data[128];
+
+	mkdir("/upper/files", 0755);
+	mkdir("/upper/work", 0755);
+	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=/upper/files,workdir=/upper/work",
+		 lower);
+	must_mount("overlay", "/root", "overlay", data);
+}
+
 /* The read-only root with an overlay above it becomes /, and has the kernel's file systems. */
 static void mount_root(void)
 {
 	static const char *const kept[] = { "/dev", "/proc", "/sys" };
 	char there[32];
+	int files;
 
 	if (!options.root)
 		return;
+	files = files_gather();
 	mount_lower(options.root);
 	mount_upper();
-	mkdir("/upper/files", 0755);
-	mkdir("/upper/work", 0755);
-	must_mount("overlay", "/root", "overlay",
-		   "lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work");
+	mount_overlay(files > 0 ? FILES ":/lower" : "/lower");
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		snprintf(there, sizeof(there), "/root%s", kept[i]);
 		mkdir(there, 0755);
