@@ -12,6 +12,7 @@ files() {
 	(cd "$root" && find . -type f -o -type l | sort | tr '\n' ' ')
 }
 
+# shellcheck disable=SC2317 # expect_status calls it
 install() { # [VARIABLE=VALUE]...
 	make -s install DESTDIR="$root" PREFIX=/usr "$@"
 }
