@@ -268,6 +268,10 @@ incdir     = $(DESTDIR)$(PREFIX)/include
 installed  = $(bindir)/thaw $(bindir)/thawd $(mandir)/man1/thaw.1 $(mandir)/man8/thawd.8 \
 	$(unitdir)/thawd.service $(bashdir)/thaw $(incdir)/thaw.h \
 	$(libdir)/libthaw.a $(libdir)/$(soname) $(libdir)/libthaw.so $(libdir)/pkgconfig/thaw.pc
+# Of Linux guests, what `make linux-guest` made: all of it or nothing, and nothing is made for them here.
+linuxdir   = $(libdir)/thaw/linux
+linux_data = vmlinux-minimal vmlinux-full initramfs.cpio
+linux_less = $(filter-out $(notdir $(wildcard $L/*)),$(linux_data) thaw-device)
 install: all
 	install -D -m 755 $(thaw) $(bindir)/thaw
 	install -D -m 755 $(thawd) $(bindir)/thawd
@@ -283,8 +287,16 @@ install: all
 	install -d $(unitdir)
 	sed 's|@PREFIX@|$(PREFIX)|' tools/thawd.service.in >$(unitdir)/thawd.service
 	install -D -m 644 tools/thaw.bash $(bashdir)/thaw
+ifeq ($(linux_less),)
+	install -d $(linuxdir)
+	install -m 644 $(addprefix $L/,$(linux_data)) $(linuxdir)
+	install -m 755 $L/thaw-device $(linuxdir)
+else
+	@echo "Linux guests are left out, for want of $(linux_less): run 'make linux-guest' before"
+endif
 uninstall:
-	rm -f $(installed)
+	rm -f $(installed) $(addprefix $(linuxdir)/,$(linux_data) thaw-device)
+	rmdir $(linuxdir) $(libdir)/thaw 2>/dev/null || true
 
 clean:
 	rm -rf $B bin

@@ -361,7 +361,13 @@ const struct device_type ioapic_type = {
 uint8_t ioapic_vector(const struct vm *vm, uint32_t pin)
 {
 	struct device *dev = vm_device(vm, &ioapic_type);
-	uint64_t entry = dev ? ioapic_of(dev)->s.redirection[pin] : IOAPIC_MASKED;
+	struct ioapic *io = dev ? ioapic_of(dev) : NULL;
+	uint64_t entry;
 
+	if (!io)
+		return 0;
+	pthread_mutex_lock(&io->lock);
+	entry = io->s.redirection[pin];
+	pthread_mutex_unlock(&io->lock);
 	return entry & IOAPIC_MASKED ? 0 : (uint8_t)(entry & IOAPIC_VECTOR);
 }

@@ -60,6 +60,6 @@ struct ioapic {
 
 extern const struct device_type ioapic_type;
 
-/* The vector that an interrupt at @pin comes with; 0: none comes, or @vm has no IOAPIC. While no
- * vCPU runs. */
+/* The vector that an interrupt at @pin comes with; 0: none comes, or @vm has no IOAPIC. From any
+ * thread. */
 uint8_t ioapic_vector(const struct vm *vm, uint32_t pin);

@@ -8,6 +8,10 @@
 #include "engine/err.h"
 #include "engine/pc_memory.h"
 
+/* Where the BIOS looks for how to boot: IBM PC/AT Technical Reference, 40:72. */
+#define RESET_FLAG_GPA	0x472u
+#define RESET_FLAG_WARM 0x1234u
+
 static int check_memory(const struct mem *mem, struct err *err)
 {
 	if (mem->nregions > 0 && mem->regions[0].gpa == 0 &&
@@ -72,4 +76,14 @@ int boot_linux(struct vm *vm, const struct linux_boot *boot, struct err *err)
 		return ret;
 	return kernel.is_pvh ? linux_start_pvh(vm, &start, err)
 			     : linux_start_64(vm, &start, err);
+}
+
+bool boot_linux_panicked(const struct mem *mem)
+{
+	const void *flag = mem_at(mem, RESET_FLAG_GPA, sizeof(uint16_t));
+	uint16_t how = 0;
+
+	if (flag)
+		memcpy(&how, flag, sizeof(how));
+	return how == RESET_FLAG_WARM;
 }

@@ -22,6 +22,16 @@ struct linux_boot {
  */
 int boot_linux(struct vm *vm, const struct linux_boot *boot, struct err *err) must_check;
 
+/*
+ * On the command line, Linux resets the machine by the keyboard controller, also when it panics. It tells
+ * the BIOS whether that is to be a warm or a cold boot, the latter where nobody asks for the other;
+ * since 5.2 a panic can have its own (Documentation/admin-guide/kernel-parameters.txt, reboot=).
+ */
+#define LINUX_RESETS "panic=-1 reboot=panic_warm,k"
+
+/* The machine was reset: did the kernel panic? One with LINUX_RESETS on its command line. */
+bool boot_linux_panicked(const struct mem *mem);
+
 /* What a kernel finds when it is entered. */
 struct linux_start {
 	const struct linux_kernel *kernel;

@@ -39,6 +39,7 @@ enum vm_end {
 	VM_GOES_ON,
 	VM_RESET,	/* the guest asked to be booted again */
 	VM_POWERED_OFF, /* or not */
+	VM_PANICKED,	/* its kernel could not go on, and reset it */
 };
 
 struct vm {

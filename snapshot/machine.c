@@ -181,11 +181,17 @@ static bool was_deadline(const struct machine *m, nsec_t deadline)
 	       clock_monotonic() >= deadline;
 }
 
-static int said_end(const struct machine *m, struct err *err)
+static int said_end(struct machine *m, struct err *err)
 {
-	return err_set(err, ERR_CRASHED, "the guest %s",
-		       m->vm.end == VM_RESET ? "reset its machine"
-					     : "switched its machine off");
+	static const char *const said[] = {
+		[VM_RESET] = "reset its machine",
+		[VM_POWERED_OFF] = "switched its machine off",
+		[VM_PANICKED] = "panicked",
+	};
+
+	if (m->vm.end == VM_RESET && boot_linux_panicked(&m->vm.mem))
+		m->vm.end = VM_PANICKED;
+	return err_set(err, ERR_CRASHED, "the guest %s", said[m->vm.end]);
 }
 
 int machine_run(struct machine *m, nsec_t deadline, struct err *err)

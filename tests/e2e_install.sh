@@ -12,12 +12,32 @@ files() {
 	(cd "$root" && find . -type f -o -type l | sort | tr '\n' ' ')
 }
 
-expect_status 0 "make install" make -s install DESTDIR="$root" PREFIX=/usr
+# shellcheck disable=SC2317 # expect_status calls it
+install() { # [VARIABLE=VALUE]...
+	make -s install DESTDIR="$root" PREFIX=/usr "$@"
+}
+
+# Files of Linux guests are installed as they are: any will do.
+mkdir "$WORK/linux"
+for name in vmlinux-minimal vmlinux-full initramfs.cpio; do
+	echo "$name" >"$WORK/linux/$name"
+done
+expect_status 0 "make install without all of a Linux guest" install L="$WORK/linux"
+expect_match "says what is not there" "$(cat "$E2E_OUT")" "^Linux .* want of thaw-device: run 'make linux-guest' before\$"
+expect_equal "and leaves it out" "$(files | grep -c linux)" 0
+echo thaw-device >"$WORK/linux/thaw-device"
+expect_status 0 "make install" install L="$WORK/linux"
+expect_equal "says nothing" "$(cat "$E2E_OUT")" ""
 expect_equal "install adds its files" "$(files)" \
 	"./usr/bin/thaw ./usr/bin/thawd ./usr/bin/thawing ./usr/include/thaw.h ./usr/lib/libthaw.a ./usr/lib/libthaw.so \
-./usr/lib/libthaw.so.0 ./usr/lib/pkgconfig/thaw.pc ./usr/lib/systemd/system/thawd.service \
+./usr/lib/libthaw.so.0 ./usr/lib/pkgconfig/thaw.pc ./usr/lib/systemd/system/thawd.service ./usr/lib/thaw/linux/initramfs.cpio \
+./usr/lib/thaw/linux/thaw-device ./usr/lib/thaw/linux/vmlinux-full ./usr/lib/thaw/linux/vmlinux-minimal \
 ./usr/share/bash-completion/completions/thaw ./usr/share/man/man1/thaw.1 ./usr/share/man/man8/thawd.8 "
 expect_status 0 "the installed program runs" "$root/usr/bin/thaw" version
+have_kvm && {
+	expect_status 1 "it looks for a Linux guest there" env -u THAW_LINUX "$root/usr/bin/thaw" boot --linux bin/thaw
+	expect_match "and finds that of the installation" "$(cat "$E2E_ERR")" '/lib/thaw/linux/initramfs.cpio: neither'
+}
 expect_status 0 "the completion is valid bash" \
 	bash -n "$root/usr/share/bash-completion/completions/thaw"
 expect_status 0 "so does the installed daemon" "$root/usr/bin/thawd" --help
@@ -32,4 +52,5 @@ else
 fi
 expect_status 0 "make uninstall" make -s uninstall DESTDIR="$root" PREFIX=/usr
 expect_equal "uninstall removes them and nothing else" "$(files)" "./usr/bin/thawing "
+expect_status 1 "nor its folder" test -e "$root/usr/lib/thaw"
 finish

@@ -3,7 +3,6 @@
 #include <asm/bootparam.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +12,9 @@
 #include "engine/pc_memory.h"
 #include "engine/x86.h"
 #include "tests/helpers_kvm.h"
+#include "tests/helpers_linux.h"
 
-#define MIB  (1ull << 20)
-#define BASE (2 * MIB)
+#define MIB (1ull << 20)
 
 /* Ports of the payloads: 4 bytes to tell, and the end. */
 #define TELL_PORT 0xf0u
@@ -97,23 +96,6 @@ __asm__(
 extern const uint8_t pvh_code[], pvh_end[], long_code[], long_end[], assist_code[],
 	assist_end[], popcnt_code[], popcnt_end[];
 
-/* A vmlinux with one of them in it. */
-struct vmlinux {
-	Elf64_Ehdr eh;
-	Elf64_Phdr ph[2];
-	Elf64_Nhdr note;
-	char name[4];
-	uint64_t pvh_entry;
-	uint8_t code[512];
-};
-
-struct bzimage {
-	uint8_t before[offsetof(struct boot_params, hdr)];
-	struct setup_header hdr;
-	uint8_t after[1024 - offsetof(struct boot_params, hdr) - sizeof(struct setup_header)];
-	uint8_t payload[1024];
-};
-
 static struct kvm kvm;
 static struct vm vm;
 static struct err err;
@@ -160,29 +142,12 @@ static void teardown(void)
 
 TestSuite(boot_linux, .fini = teardown, .timeout = 60);
 
+/* A vmlinux with one of them in it. */
 static struct vmlinux vmlinux_of(const uint8_t *code, const uint8_t *end)
 {
-	struct vmlinux elf = {
-		.eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_entry = BASE,
-			.e_phoff = offsetof(struct vmlinux, ph),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2 },
-		.ph = { { .p_type = PT_LOAD,
-			  .p_offset = offsetof(struct vmlinux, code),
-			  .p_paddr = BASE,
-			  .p_filesz = sizeof(elf.code),
-			  .p_memsz = MIB },
-			{ .p_type = PT_NOTE,
-			  .p_offset = offsetof(struct vmlinux, note),
-			  .p_filesz = sizeof(Elf64_Nhdr) + 12 } },
-		.note = { 4, 8, 18 },
-		.name = "Xen",
-		.pvh_entry = BASE,
-	};
+	struct vmlinux elf;
 
+	vmlinux_make(&elf, 0);
 	memcpy(elf.code, code, (size_t)(end - code));
 	return elf;
 }
@@ -284,18 +249,9 @@ Test(boot_linux, a_kernel_is_entered_in_64_bits)
 
 Test(boot_linux, a_bzimage_is_entered_in_64_bits)
 {
-	static struct bzimage bz = { .hdr = { .setup_sects = 1,
-					      .syssize = sizeof(bz.payload) / 16,
-					      .boot_flag = 0xaa55,
-					      .jump = 0x66eb,
-					      .header = 0x53726448,
-					      .version = 0x20f,
-					      .initrd_addr_max = 0x7fffffff,
-					      .xloadflags = XLF_KERNEL_64,
-					      .cmdline_size = 255,
-					      .pref_address = BASE,
-					      .init_size = MIB } };
+	static struct bzimage bz;
 
+	bzimage_make(&bz);
 	memcpy(bz.payload + 0x200, long_code, (size_t)(long_end - long_code));
 	make_vm(3072 * MIB + 4 * MIB);
 	boot(&bz, sizeof(bz), LINUX_ENTRY_ANY);

@@ -45,6 +45,13 @@ boot() { # [OPTION]... PROGRAM [ARG]...
 	timeout -k 2 $((BOOT_MS / 1000)) "$THAW" boot --linux "$@"
 }
 
+wait_for() { # FILE TEXT: that it has it
+	for _ in $(seq $((BOOT_MS / 200))); do
+		grep -q "$2" "$1" && return
+		sleep 0.2
+	done
+}
+
 run() { # NAME EVENT [OPTION]...: the reply of a new machine
 	run_image=$WORK/$1 run_event=$2
 	shift 2

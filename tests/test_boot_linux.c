@@ -1,41 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_boot_linux.c - kernel files, built in memory, and all that can be wrong with them. */
-#include <asm/bootparam.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <elf.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/boot_linux.h"
 #include "engine/err.h"
 #include "engine/pc_memory.h"
+#include "tests/helpers_linux.h"
 
-#define MIB  (1ull << 20)
-#define RAM  (8 * MIB)
-#define BASE (2 * MIB)
-
-/* A vmlinux: one segment and a PVH note. */
-struct vmlinux {
-	Elf64_Ehdr eh;
-	Elf64_Phdr ph[2];
-	struct {
-		Elf64_Nhdr nh;
-		char name[4];
-		uint64_t entry;
-	} notes[2];
-	uint8_t code[64];
-};
-
-/* A bzImage: boot sector, one sector of setup code, and the kernel. */
-#define PAYLOAD 4096u
-struct bzimage {
-	uint8_t before[offsetof(struct boot_params, hdr)];
-	struct setup_header hdr;
-	uint8_t after[1024 - offsetof(struct boot_params, hdr) - sizeof(struct setup_header)];
-	uint8_t payload[PAYLOAD];
-};
+#define MIB (1ull << 20)
+#define RAM (8 * MIB)
 
 static struct vmlinux elf;
 static struct bzimage bz;
@@ -43,56 +19,14 @@ static struct vm *vm;
 static struct linux_kernel kernel;
 static struct err err;
 
-static void make_elf(void)
-{
-	elf = (struct vmlinux){
-		.eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_entry = BASE,
-			.e_phoff = offsetof(struct vmlinux, ph),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2 },
-		.ph = { { .p_type = PT_LOAD,
-			  .p_offset = offsetof(struct vmlinux, code),
-			  .p_vaddr = 0xffffffff81000000,
-			  .p_paddr = BASE,
-			  .p_filesz = sizeof(elf.code),
-			  .p_memsz = MIB },
-			{ .p_type = PT_NOTE,
-			  .p_offset = offsetof(struct vmlinux, notes),
-			  .p_filesz = sizeof(elf.notes) } },
-		.notes = { { { 4, 8, 6 }, "Xen", 1 }, { { 4, 8, 18 }, "Xen", BASE + 16 } },
-	};
-}
-
-static void make_bzimage(void)
-{
-	bz = (struct bzimage){ .hdr = { .setup_sects = 1,
-					.syssize = PAYLOAD / 16,
-					.boot_flag = 0xaa55,
-					.jump = 0x66eb,
-					.header = 0x53726448,
-					.version = 0x20f,
-					.loadflags = LOADED_HIGH,
-					.initrd_addr_max = 0x7fffffff,
-					.kernel_alignment = 2 * MIB,
-					.relocatable_kernel = 1,
-					.xloadflags = XLF_KERNEL_64,
-					.cmdline_size = 255,
-					.pref_address = BASE,
-					.init_size = 3 * MIB } };
-	memset(bz.payload, 0x5a, sizeof(bz.payload));
-}
-
 static void setup(void)
 {
 	vm = calloc(1, sizeof(*vm));
 	vm->vcpus[0].fd = -1;
 	vm->mem = pc_memory_layout(RAM);
 	cr_assert(eq(int, mem_map(&vm->mem, &err), 0), "%s", err.text);
-	make_elf();
-	make_bzimage();
+	vmlinux_make(&elf, 16);
+	bzimage_make(&bz);
 }
 
 static void teardown(void)
@@ -125,8 +59,9 @@ Test(boot_linux, a_vmlinux_is_entered_by_its_note_or_in_64_bits)
 		elf.notes[1].nh.n_type = cases[i].has_note ? 18 : 17;
 		cr_assert(eq(int, load(&elf, sizeof(elf), cases[i].entry), 0), "%s", err.text);
 		cr_expect(eq(int, kernel.is_pvh, cases[i].is_pvh), "case %zu", i);
-		cr_expect(eq(u64, kernel.entry, cases[i].is_pvh ? BASE + 16 : BASE));
-		cr_expect(eq(u64, kernel.end, BASE + MIB));
+		cr_expect(
+			eq(u64, kernel.entry, cases[i].is_pvh ? KERNEL_GPA + 16 : KERNEL_GPA));
+		cr_expect(eq(u64, kernel.end, KERNEL_GPA + KERNEL_SIZE));
 		cr_expect(eq(u64, kernel.cmdline_max, 2047));
 		cr_expect(eq(sz, kernel.setup_size, 0));
 	}
@@ -137,19 +72,22 @@ Test(boot_linux, a_note_may_have_four_bytes)
 	elf.notes[1].nh.n_descsz = 4;
 	elf.ph[1].p_filesz -= 4;
 	cr_assert(eq(int, load(&elf, sizeof(elf), LINUX_ENTRY_PVH), 0), "%s", err.text);
-	cr_expect(eq(u64, kernel.entry, BASE + 16));
+	cr_expect(eq(u64, kernel.entry, KERNEL_GPA + 16));
 }
 
 Test(boot_linux, a_bzimage_goes_where_it_prefers_to_be)
 {
 	cr_assert(eq(int, load(&bz, sizeof(bz), LINUX_ENTRY_ANY), 0), "%s", err.text);
-	cr_expect(eq(u64, kernel.entry, BASE + 0x200));
-	cr_expect(eq(u64, kernel.end, BASE + 3 * MIB));
+	cr_expect(eq(u64, kernel.entry, KERNEL_GPA + 0x200));
+	cr_expect(eq(u64, kernel.end, KERNEL_GPA + 3 * MIB));
 	cr_expect(eq(u64, kernel.cmdline_max, 255));
 	cr_expect(eq(u64, kernel.initrd_end, 0x80000000));
 	cr_expect(eq(sz, kernel.setup_size, 0x202 + 0x66 - 0x1f1));
 	cr_expect(eq(int, memcmp(kernel.setup, &bz.hdr, kernel.setup_size), 0));
-	cr_expect(eq(int, memcmp(mem_at(&vm->mem, BASE, PAYLOAD), bz.payload, PAYLOAD), 0));
+	cr_expect(eq(int,
+		     memcmp(mem_at(&vm->mem, KERNEL_GPA, sizeof(bz.payload)), bz.payload,
+			    sizeof(bz.payload)),
+		     0));
 }
 
 /* One change of one member each. */
@@ -190,15 +128,15 @@ Test(boot_linux, bad_vmlinux_files_are_refused_with_what_is_wrong)
 		  "ELF type 1, expected 2 (ET_EXEC)" },
 		{ "where firmware is", LOAD(p_paddr), MIB - 1, LINUX_ENTRY_ANY, -ENOEXEC,
 		  "entry point 0x200000 is in no segment" },
-		{ "over firmware", LOAD(p_paddr), BASE - MIB - 4096 * 16, LINUX_ENTRY_ANY,
+		{ "over firmware", LOAD(p_paddr), KERNEL_GPA - MIB - 4096 * 16, LINUX_ENTRY_ANY,
 		  -ENOEXEC, "entry point 0x200000 is in no segment" },
 		{ "larger than memory", LOAD(p_memsz), RAM, LINUX_ENTRY_ANY, -ENOEXEC,
 		  "segment at 0x200000, 0x800000 bytes, is outside guest memory" },
 		{ "notes outside the file", NOTE(p_offset), 1 << 20, LINUX_ENTRY_ANY, -ENOEXEC,
-		  "notes at file offset 1048576, 48 bytes, do not fit the file's 288 bytes" },
+		  "notes at file offset 1048576, 48 bytes, do not fit the file's 736 bytes" },
 		{ "endless notes", NOTE(p_filesz), UINT64_MAX, LINUX_ENTRY_ANY, -ENOEXEC,
 		  "notes at file offset 176, 18446744073709551615 bytes, do not fit the file's "
-		  "288 bytes" },
+		  "736 bytes" },
 		{ "no notes", NOTE(p_type), PT_NULL, LINUX_ENTRY_PVH, -ENOEXEC, NO_PVH },
 		{ "another note", XEN(nh.n_type), 17, LINUX_ENTRY_PVH, -ENOEXEC, NO_PVH },
 		{ "another name", XEN(name[0]), 'x', LINUX_ENTRY_PVH, -ENOEXEC, NO_PVH },
@@ -247,10 +185,11 @@ Test(boot_linux, bad_bzimages_are_refused_with_what_is_wrong)
 		{ "high", HDR(pref_address), UINT64_MAX, LINUX_ENTRY_ANY, -E2BIG,
 		  "kernel needs 3145728 bytes of memory at 0xffffffffffffffff, which ends at "
 		  "0x800000" },
-		{ "larger than memory", HDR(init_size), RAM - BASE + 1, LINUX_ENTRY_ANY, -E2BIG,
+		{ "larger than memory", HDR(init_size), RAM - KERNEL_GPA + 1, LINUX_ENTRY_ANY,
+		  -E2BIG,
 		  "kernel needs 6291457 bytes of memory at 0x200000, which ends at 0x800000" },
-		{ "truncated", HDR(syssize), PAYLOAD / 16 + 1, LINUX_ENTRY_ANY, -ENOEXEC,
-		  "file of 5120 bytes, expected 5136" },
+		{ "truncated", HDR(syssize), sizeof(bz.payload) / 16 + 1, LINUX_ENTRY_ANY,
+		  -ENOEXEC, "file of 5120 bytes, expected 5136" },
 		{ "endless", HDR(syssize), UINT32_MAX, LINUX_ENTRY_ANY, -ENOEXEC,
 		  "file of 5120 bytes, expected 68719477744" },
 		{ "nothing in it", HDR(syssize), 32, LINUX_ENTRY_ANY, -ENOEXEC,
@@ -306,7 +245,7 @@ Test(boot_linux, what_does_not_fit_is_told_with_both_numbers)
 	cr_expect(eq(int, boot(1, 3 * MIB + 1), -E2BIG));
 	cr_expect(eq(str, err.text,
 		     "initrd has 3145729 bytes, guest memory has room for 3145728"));
-	bz.hdr.initrd_addr_max = BASE - 1;
+	bz.hdr.initrd_addr_max = KERNEL_GPA - 1;
 	cr_expect(eq(int, boot(1, 1), -E2BIG));
 	cr_expect(eq(str, err.text, "initrd has 1 bytes, guest memory has room for 0"));
 	bz.hdr.cmdline_size = UINT32_MAX;
@@ -360,5 +299,22 @@ Test(pc_memory, lies_below_the_hole_and_above_it)
 		cr_expect(eq(u64, map[2].gpa + map[2].size, cases[i].low));
 		if (cases[i].high)
 			cr_expect(eq(u64, map[3].gpa, 4096 * MIB));
+	}
+}
+
+/* ---- how it ended ---- */
+
+/* Linux writes the flag before it resets: native_machine_emergency_restart(). */
+Test(boot_linux, a_panic_asks_the_bios_for_a_warm_boot)
+{
+	static const struct {
+		uint16_t flag;
+		bool is_panic;
+	} cases[] = { { 0, false }, { 0x1234, true }, { 0x1200, false }, { 0x0034, false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		memcpy(mem_at(&vm->mem, 0x472, 2), &cases[i].flag, 2);
+		cr_expect(eq(int, boot_linux_panicked(&vm->mem), cases[i].is_panic), "0x%x",
+			  cases[i].flag);
 	}
 }

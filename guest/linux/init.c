@@ -13,10 +13,12 @@
  *	-- PROGRAM ARGS...	the program: words without spaces
  *
  * An initramfs may bring the files /thaw/argv, in place of what follows the dashes, and /thaw/env:
- * strings that end with NUL.
+ * strings that end with NUL. What else it brings is also to be found in the program's root.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,7 +33,9 @@
 
 #define STRINGS_MAX  256     /* ours: arguments, or variables */
 #define BYTES_MAX    0x10000 /* ours: of /thaw/argv or /thaw/env */
+#define PATIENCE_S   5	     /* ours: with processes that are to end */
 #define POWER_BUTTON 38	     /* the kernel's CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
+#define FILES	     "/thaw/files"
 #define NO_AVX                                                                                 \
 	"GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,"   \
 	"-AVX512CD,-FMA,-FMA4,-AVX_Fast_Unaligned_Load,-XSAVE,-XSAVEC"
@@ -43,14 +47,61 @@ struct options {
 
 static struct options options;
 static char *strings[STRINGS_MAX + 1], *variables[STRINGS_MAX + 1];
+static int upper = -1; /* the disk above the root, to which no path leads any more */
 
-/* Ends the machine; the host sees a reset where there is no event device. */
+/* ---- the end ---- */
+
+/* Reap until no process is left, or for so long. */
+static void processes_reap(void)
+{
+	sigset_t signals;
+	pid_t ended;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGALRM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	alarm(PATIENCE_S);
+	do {
+		do
+			ended = waitpid(-1, NULL, WNOHANG);
+		while (ended > 0);
+	} while (ended == 0 && sigwaitinfo(&signals, NULL) != SIGALRM);
+	alarm(0);
+}
+
+/* An interactive shell minds only SIGHUP, and one that is stopped nothing. */
+static void processes_end(void)
+{
+	kill(-1, SIGTERM);
+	kill(-1, SIGHUP);
+	kill(-1, SIGCONT);
+	processes_reap();
+	kill(-1, SIGKILL);
+	processes_reap();
+}
+
+/* Disks have all that was written, and a file system that says so. */
+static void unmount(void)
+{
+	char path[32];
+
+	sync();
+	umount("/data");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", upper);
+	if (upper >= 0)
+		mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL);
+}
+
+/* Ends the machine. Where there is no event device the host sees a reset: without ACPI a kernel that is
+ * to power off only stands still. */
 static _Noreturn void end(int status)
 {
 	char digits[12];
 	int fd = open("/dev/thaw-exit", O_WRONLY | O_CLOEXEC);
 
-	sync();
+	processes_end();
+	unmount();
 	if (fd >= 0 && write(fd, digits, (size_t)sprintf(digits, "%d", status)) < 0)
 		fprintf(stderr, "init: the host cannot be told of the end: %s\n",
 			strerror(errno));
@@ -216,23 +267,75 @@ static void mount_lower(const char *device)
 		fail("%s holds neither erofs nor ext4", device);
 }
 
+static void mount_upper(void)
+{
+	if (!options.upper) {
+		must_mount("tmpfs", "/upper", "tmpfs", "mode=0755");
+		return;
+	}
+	must_mount(options.upper, "/upper", "ext4", NULL);
+	upper = open("/upper", O_PATH | O_CLOEXEC);
+}
+
+static int is_ours(const char *name)
+{
+	static const char *const ours[] = { ".", "..", "init", "thaw" };
+	size_t i = 0;
+
+	while (i < sizeof(ours) / sizeof(ours[0]) && strcmp(name, ours[i]) != 0)
+		i++;
+	return i < sizeof(ours) / sizeof(ours[0]);
+}
+
+/*
+ * Files that came beside us go to a folder of their own, to be seen above the root. Those below
+ * mount points stay where they are. Returns how many there were.
+ */
+static int files_gather(void)
+{
+	char from[2 + NAME_MAX], to[sizeof(FILES) + 1 + NAME_MAX];
+	DIR *dir = opendir("/");
+	struct dirent *e;
+	int count = 0;
+
+	mkdir("/thaw", 0755);
+	mkdir(FILES, 0755);
+	rmdir("/root"); /* the kernel's, which is empty */
+	while (dir && (e = readdir(dir)) != NULL) {
+		snprintf(from, sizeof(from), "/%s", e->d_name);
+		snprintf(to, sizeof(to), FILES "/%s", e->d_name);
+		if (!is_ours(e->d_name))
+			count += rename(from, to) == 0;
+	}
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static void mount_overlay(const char *lower)
+{
+	char data[128];
+
+	mkdir("/upper/files", 0755);
+	mkdir("/upper/work", 0755);
+	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=/upper/files,workdir=/upper/work",
+		 lower);
+	must_mount("overlay", "/root", "overlay", data);
+}
+
 /* The read-only root with an overlay above it becomes /, and has the kernel's file systems. */
 static void mount_root(void)
 {
 	static const char *const kept[] = { "/dev", "/proc", "/sys" };
 	char there[32];
+	int files;
 
 	if (!options.root)
 		return;
+	files = files_gather();
 	mount_lower(options.root);
-	if (options.upper)
-		must_mount(options.upper, "/upper", "ext4", NULL);
-	else
-		must_mount("tmpfs", "/upper", "tmpfs", "mode=0755");
-	mkdir("/upper/files", 0755);
-	mkdir("/upper/work", 0755);
-	must_mount("overlay", "/root", "overlay",
-		   "lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work");
+	mount_upper();
+	mount_overlay(files > 0 ? FILES ":/lower" : "/lower");
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		snprintf(there, sizeof(there), "/root%s", kept[i]);
 		mkdir(there, 0755);
@@ -280,8 +383,9 @@ static void open_log(void)
 	open_as(2, err, O_WRONLY);
 }
 
-static _Noreturn void program_start(void)
+static _Noreturn void program_start(const sigset_t *unblocked)
 {
+	sigprocmask(SIG_SETMASK, unblocked, NULL);
 	setsid();
 	if (options.terminal) {
 		ioctl(0, TIOCSCTTY, 0);
@@ -294,26 +398,50 @@ static _Noreturn void program_start(void)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-static void power_off(int signal)
+/* What says that it is time to end: the power button; and BusyBox's reboot, halt and poweroff. */
+static const int ends[] = { POWER_BUTTON, SIGTERM, SIGUSR1, SIGUSR2 };
+
+/* They and the end of a child are waited for (program_wait): to the first process no signal comes
+ * that it neither handles nor blocks. */
+static sigset_t signals_block(sigset_t *before)
 {
-	(void)signal;
-	end(0);
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaddset(&set, ends[i]);
+	sigprocmask(SIG_BLOCK, &set, before);
+	return set;
 }
 
-/* Returns the exit status of @program as a shell tells it. */
-static int program_wait(pid_t program)
+/* As a shell tells it. */
+static int exit_status(int status)
 {
-	int status = 0;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Returns the exit status of @program; 0 when the machine is to end before. */
+static int program_wait(pid_t program, const sigset_t *signals)
+{
+	int status;
 	pid_t ended;
 
-	do {
-		ended = wait(&status);
-	} while (ended != program && (ended > 0 || errno == EINTR));
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	for (;;) {
+		int signal = sigwaitinfo(signals, NULL);
+
+		if (signal > 0 && signal != SIGCHLD)
+			return 0;
+		while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (ended == program)
+				return exit_status(status);
+		}
+	}
 }
 
 int main(void)
 {
+	sigset_t before, signals = signals_block(&before);
 	pid_t program;
 
 	mount_base();
@@ -327,11 +455,10 @@ int main(void)
 		errno = EINVAL;
 		fail("no program is named");
 	}
-	signal(POWER_BUTTON, power_off);
 	program = fork();
 	if (program < 0)
 		fail("cannot fork");
 	if (program == 0)
-		program_start();
-	end(program_wait(program));
+		program_start(&before);
+	end(program_wait(program, &signals));
 }

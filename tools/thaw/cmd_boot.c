@@ -6,12 +6,18 @@
 
 #include "tools/thaw/guest_io.h"
 #include "tools/thaw/launch.h"
+#include "tools/thaw/power.h"
 #include "tools/thaw/tty.h"
 
 static const struct option options[] = { LAUNCH_OPTIONS, { 0 } };
 
 /* Beside what machine_run returns: Linux has ended its machine, or the user has. */
 #define BOOT_ENDED (MAILBOX_EXIT + 1)
+
+static bool has_ended(const struct launch *l)
+{
+	return l->machine.vm.end == VM_RESET || l->machine.vm.end == VM_POWERED_OFF;
+}
 
 static int run_guest(struct launch *l, struct err *err)
 {
@@ -20,10 +26,13 @@ static int run_guest(struct launch *l, struct err *err)
 
 	if (ret == 0)
 		ret = launch_boot(l, ABI_MODE_TERMINAL, &ops, err);
+	if (ret == 0 && l->linux_guest.wanted)
+		ret = power_listen(&l->machine.vm, POWER_PATIENCE_S, err);
 	if (ret == 0)
 		ret = machine_run(&l->machine, 0, err);
+	power_leave();
 	tty_leave();
-	if (ret < 0 && (l->serial.has_quit || l->machine.vm.end != VM_GOES_ON))
+	if (ret < 0 && (l->serial.has_quit || has_ended(l)))
 		return BOOT_ENDED;
 	return ret == MAILBOX_CRASH ? machine_ended(&l->machine, err) : ret;
 }

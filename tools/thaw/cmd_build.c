@@ -232,7 +232,7 @@ static int run_build(int argc, char **argv)
 	}
 	if (!b.dir)
 		return cmd_usage(&cmd_build, "-o DIR is missing");
-	if (optind == argc)
+	if (optind == argc && !b.launch.linux_guest.initrd)
 		return cmd_usage(&cmd_build, "which program?");
 	b.launch.argv = argv + optind;
 	code = launch_check(&b.launch, &cmd_build);
@@ -252,7 +252,7 @@ static int run_build(int argc, char **argv)
 const struct cmd cmd_build = {
 	.name = "build",
 	.run = run_build,
-	.usage = "-o DIR [OPTION]... PROGRAM [ARG]...",
+	.usage = "-o DIR [OPTION]... [PROGRAM [ARG]...]",
 	.summary = "boot a program, wait until it is ready, freeze it into an image",
 	.options = "  -o, --output DIR   the image; an image that is there is "
 		   "replaced\n" LAUNCH_HELP

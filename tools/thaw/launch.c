@@ -43,6 +43,9 @@ int launch_check(struct launch *l, const struct cmd *cmd)
 {
 	const struct kind *k = kind_of(l);
 
+	if (l->linux_guest.initrd && (l->files || l->nenv > 0))
+		return cmd_usage(cmd, "%s is for our init, and --initrd has its own",
+				 l->files ? "--files" : "--env");
 	if (!l->mem_text)
 		l->mem_size = k->ram_default;
 	if (l->mem_size < k->ram_min || l->mem_size > k->ram_max ||
@@ -76,9 +79,10 @@ int launch_option(struct launch *l, const struct cmd *cmd, int opt, const char *
 
 const char *launch_name(const struct launch *l)
 {
-	const char *slash = strrchr(l->argv[0], '/');
+	const char *path = l->argv[0] ? l->argv[0] : l->linux_guest.initrd;
+	const char *slash = strrchr(path, '/');
 
-	return slash ? slash + 1 : l->argv[0];
+	return slash ? slash + 1 : path;
 }
 
 static int open_host(struct launch *l, struct err *err)

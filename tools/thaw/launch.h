@@ -65,7 +65,8 @@ int launch_boot(struct launch *l, uint32_t mode, const struct mailbox_ops *ops,
 /* For an image's manifest. */
 const char *launch_kind(const struct launch *l);
 
-/* The program's name as the guest sees it: without folders. */
+/* The program's name as the guest sees it, without folders; where none is given, that of the initrd
+ * which brings its own. */
 const char *launch_name(const struct launch *l);
 
 /* If the guest crashed, print its registers on stderr. */

@@ -174,6 +174,10 @@ static int make_initrd(const struct linux_guest *g, const struct linux_program *
 
 /* ---- the command line ---- */
 
+/* ptp_kvm asks by a hypercall whether it is of use. Where ring 0 is emulated, KVM patches the
+ * instruction for its CPU and emulates it again, for ever. */
+#define NO_HYPERCALL " initcall_blacklist=ptp_kvm_init"
+
 /* Drives that our init knows what to do with. */
 static void put_drives(FILE *out, const struct linux_guest *g)
 {
@@ -205,11 +209,13 @@ static int make_cmdline(const struct linux_guest *g, const struct linux_program 
 	if (!out)
 		return err_set(err, ENOMEM, "no memory for a command line");
 	/* Our kernel's own words go to the mailbox: a line is one exit, not one for each byte. */
-	fprintf(out, "console=%s reboot=k panic=-1%s%s%s",
+	fprintf(out, "console=%s " LINUX_RESETS "%s%s%s",
 		p->terminal || g->kernel ? "ttyS0" : "thaw", p->terminal ? "" : " quiet",
 		*host->quirks ? " " : "", host->quirks);
 	if (!g->kernel && host->is_slow)
 		put_virtio(out, host->nvirtio);
+	else if (host->is_slow)
+		fputs(NO_HYPERCALL, out);
 	if (!g->initrd) {
 		fputs(p->terminal ? " thaw.terminal" : "", out);
 		put_drives(out, g);

@@ -42,7 +42,7 @@ enum { OPT_LINUX = 512, OPT_KERNEL, OPT_INITRD, OPT_ROOTFS, OPT_CMDLINE, OPT_DRI
 #define LINUX_GUEST_HELP                                                                       \
 	"  --linux            a Linux guest, not kindling\n"                                   \
 	"  --kernel FILE      its kernel, vmlinux or bzImage (ours)\n"                         \
-	"  --initrd FILE      its initrd (ours, with PROGRAM)\n"                               \
+	"  --initrd FILE      its initrd, which brings its program (ours, with PROGRAM)\n"     \
 	"  --rootfs FILE      its root file system: PROGRAM is in it\n"                        \
 	"  --drive ID=FILE[,ro|,rw|,overlay][,serial=TEXT][,bytes=SIZE[+BURST]]"               \
 	"[,ops=N[+BURST]]\n"                                                                   \
