@@ -46,7 +46,7 @@ stock_devices() {
 		GED		IO-APIC +5-edge +ACPI:Ged
 		virtio-blk	^[^ ]*/drivers/virtio_blk
 		disk		\[vda\] 8192 512-byte logical blocks
-		serial number	^vda is number disk$
+		serial-number	^vda is number disk$
 		virtio-rng	^virtio_rng.0
 		virtio-console	^[^ ]*/drivers/virtio_console
 		VMGenID		^THAW0001:00
