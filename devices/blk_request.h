@@ -16,7 +16,7 @@ struct virtio_blk;
 #define BLK_SIZE_MAX  (64u << 10)
 #define BLK_SEG_MAX   (VIRTQ_MAX_SEGS - 2)
 #define BLK_DATA_MAX  ((uint64_t)BLK_SEG_MAX * BLK_SIZE_MAX)
-#define BLK_RANGE_MAX (1u << 21) /* sectors of one discard or write-zeroes; ours: 1 GiB */
+#define BLK_RANGE_MAX (1u << 17) /* sectors of one discard or write-zeroes: 64 MiB */
 
 struct blk_request {
 	struct virtio_blk *blk;

@@ -104,11 +104,16 @@ void worker_stop(struct worker *w)
 
 /* A mutex alone lets a thread that gives it back and wants it again pass those who wait: a guest that
  * keeps the device thread busy would keep everybody else from its devices. */
-void worker_lock(struct worker *w)
+void worker_lock_to_read(struct worker *w)
 {
 	pthread_mutex_lock(&w->next);
 	pthread_mutex_lock(&w->lock);
 	pthread_mutex_unlock(&w->next);
+}
+
+void worker_lock(struct worker *w)
+{
+	worker_lock_to_read(w);
 	w->turns++;
 }
 

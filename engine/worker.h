@@ -24,7 +24,7 @@ struct worker {
 	sem_t has_begun; /* the thread has */
 	pthread_mutex_t lock;
 	pthread_mutex_t next; /* held by who is to have the lock next, until it has */
-	uint64_t turns;	      /* times that somebody has had the lock; under it */
+	uint64_t turns;	      /* times that somebody has had the lock to work; under it */
 	bool has_loop, is_running;
 	int ret; /* what ended the thread, when it was not asked to; under the lock */
 };
@@ -49,3 +49,5 @@ void worker_stop(struct worker *w);
 
 void worker_lock(struct worker *w);
 void worker_unlock(struct worker *w);
+/* worker_lock for who only reads: it is no turn. */
+void worker_lock_to_read(struct worker *w);

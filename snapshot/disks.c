@@ -98,19 +98,24 @@ static struct disk_choice *choice_of(struct disk_choices *c, const struct image 
 int disks_choose(struct disk_choices *c, const struct image *img, const char *id,
 		 const char *path, int fd, struct err *err)
 {
-	struct disk_choice *choice = choice_of(c, img, id, err);
+	auto_free char *own_path = path ? strdup(path) : NULL;
+	auto_close int own_fd = path ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct disk_choice *choice;
 
-	if (!choice)
-		return -EINVAL;
 	if (!path && fd < 0)
 		return err_set(err, EINVAL, "drive '%s': neither a path nor a descriptor", id);
+	if (!path && own_fd < 0)
+		return err_sys(err, "duplicate descriptor %d", fd);
+	if (path && !own_path)
+		return err_set(err, ENOMEM, "no memory for a path");
+	choice = choice_of(c, img, id, err);
+	if (!choice)
+		return -EINVAL;
 	choice_close(choice);
-	if (path) {
-		choice->path = strdup(path);
-		return choice->path ? 0 : err_set(err, ENOMEM, "no memory for a path");
-	}
-	choice->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return choice->fd < 0 ? err_sys(err, "duplicate descriptor %d", fd) : 0;
+	choice->path = own_path;
+	own_path = NULL;
+	choice->fd = fd_take(&own_fd);
+	return 0;
 }
 
 int disks_limit(struct disk_choices *c, const struct image *img, const char *id,

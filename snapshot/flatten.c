@@ -55,6 +55,8 @@ int flatten(const struct image *img, const char *dir, const struct flatten_optio
 	if (!img->parent)
 		ret = err_set(err, EINVAL, "%s is no layer: it is whole already", img->name);
 	if (ret == 0)
+		ret = image_check_disks(img, err);
+	if (ret == 0)
 		ret = mem_map(&mem, err);
 	if (ret == 0) {
 		ret = image_decode_memory(img, &mem, err);

@@ -49,5 +49,6 @@ void handle_rewinds(const struct rewind_stats *s, struct thaw_rewinds *rewinds)
 		.pages_given_back = s->pages_given_back,
 		.flushes = s->flushes,
 		.full_loads = s->full_loads,
+		.searches = s->searches,
 	};
 }

@@ -84,6 +84,9 @@ uint64_t image_stored_pages(const struct image *img);
 /* How many layers there are in @img: 0 for a whole image. */
 uint32_t image_layers(const struct image *img);
 
+/* Read what was written to @img's drives: is it what the manifest says? Errors: as image_verify. */
+int image_check_disks(const struct image *img, struct err *err) must_check;
+
 /*
  * image_verify - after image_open: check also every frame, memory.raw and drives' blocks, by
  * their SHA-256, and those of the images below.

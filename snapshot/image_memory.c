@@ -15,7 +15,7 @@ uint64_t image_stored_pages(const struct image *img)
 	return n;
 }
 
-static int verify_disk(const struct image *img, uint32_t i, struct err *err)
+static int check_disk(const struct image *img, uint32_t i, struct err *err)
 {
 	const struct manifest_file *file = &img->manifest.files[MANIFEST_DISK + i];
 	struct digest is;
@@ -28,6 +28,15 @@ static int verify_disk(const struct image *img, uint32_t i, struct err *err)
 		ret = digest_check(&is, &file->sha256, err);
 	return ret < 0 ? image_wrap(img, (enum manifest_member)(MANIFEST_DISK + i), ret, err)
 		       : 0;
+}
+
+int image_check_disks(const struct image *img, struct err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES && ret == 0; i++)
+		ret = check_disk(img, i, err);
+	return ret;
 }
 
 static int verify_one(const struct image *img, const struct io_progress *progress,
@@ -43,9 +52,7 @@ static int verify_one(const struct image *img, const struct io_progress *progres
 				 &files[MANIFEST_RAW].sha256, progress, err);
 	if (ret < 0)
 		return image_wrap(img, MANIFEST_RAW, ret, err);
-	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES && ret == 0; i++)
-		ret = verify_disk(img, i, err);
-	return ret;
+	return image_check_disks(img, err);
 }
 
 int image_verify(const struct image *img, const struct io_progress *progress,

@@ -373,19 +373,14 @@ static int write_disks(struct image_writer *w, const struct image_content *c, st
 
 	for (uint32_t i = 0; i < MANIFEST_MAX_DRIVES && ret == 0; i++) {
 		enum manifest_member member = (enum manifest_member)(MANIFEST_DISK + i);
-		struct manifest_file *file = &c->manifest->files[member], was = *file;
 		auto_close int fd = -1;
 
-		*file = (struct manifest_file){ 0 };
+		c->manifest->files[member] = (struct manifest_file){ 0 };
 		if (i >= c->manifest->ndrives || !c->disk_fds || c->disk_fds[i] < 0)
 			continue;
 		fd = image_writer_create(w, manifest_member_name(member), err);
-		ret = fd < 0 ? fd : copy_disk(c->disk_fds[i], fd, file, err);
-		/* Of another image, whose manifest this was: nobody has read it yet. */
-		if (ret == 0 && was.size > 0)
-			ret = digest_check(&file->sha256, &was.sha256, err);
-		if (ret < 0 && fd >= 0)
-			err_wrap(err, ret, "%s/%s", w->tmp, manifest_member_name(member));
+		ret = fd < 0 ? fd
+			     : copy_disk(c->disk_fds[i], fd, &c->manifest->files[member], err);
 	}
 	return ret;
 }

@@ -207,6 +207,8 @@ struct thaw_rewinds {
 		pages_given_back; /* never different, or too many: the next use is a page fault */
 	uint64_t flushes;	  /* page tables had changed, or may have */
 	uint64_t full_loads; /* rewinds that could not take the short way to the registers */
+	uint64_t
+		searches; /* rewinds that looked at all of the memory for pages it has written */
 };
 THAW_PUBLIC void thaw_clone_rewinds(const struct thaw_clone *clone,
 				    struct thaw_rewinds *rewinds);

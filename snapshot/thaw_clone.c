@@ -254,7 +254,7 @@ size_t thaw_clone_counters(struct thaw_clone *clone, struct thaw_counter *counte
 	struct vm *vm = &clone->machine.vm;
 	size_t n = 0;
 
-	worker_lock(&vm->worker);
+	worker_lock_to_read(&vm->worker);
 	for (uint32_t i = 0; i < vm->ndevices; i++) {
 		const struct device *dev = vm->devices[i];
 		const struct device_counter *c = dev->type->counters;

@@ -94,6 +94,10 @@ expect_status 4 "a byte of it that is another" "$THAW" run --payload '/dev/vdb r
 one_line "a byte of it that is another" 'damaged/disk1.bin: blocks of a drive: sha256'
 expect_status 4 "is found by verify" "$THAW" verify "$WORK/damaged"
 one_line "is found by verify" 'damaged/disk1.bin: sha256'
+cp -r "$WORK/one" "$WORK/torn"
+printf x | dd of="$WORK/torn/disk1.bin" bs=1 seek=3000 conv=notrunc status=none
+expect_status 4 "a damaged layer is not made flat" "$THAW" flatten --no-sync -o "$WORK/no" "$WORK/torn"
+one_line "a damaged layer is not made flat" 'torn/disk1.bin: sha256'
 kill "$one" "$two"
 wait "$one" "$two"
 expect_status 0 "rewinds take back what was written" \

@@ -85,11 +85,12 @@ static json_t *rewinds_json(const struct thaw_clone *clone)
 	struct thaw_rewinds w;
 
 	thaw_clone_rewinds(clone, &w);
-	return json_pack("{sI sI sI sI sI sI}", "rewinds", (json_int_t)w.rewinds,
+	return json_pack("{sI sI sI sI sI sI sI}", "rewinds", (json_int_t)w.rewinds,
 			 "pages_compared", (json_int_t)w.pages_compared, "pages_copied",
 			 (json_int_t)w.pages_copied, "pages_given_back",
 			 (json_int_t)w.pages_given_back, "flushes", (json_int_t)w.flushes,
-			 "full_loads", (json_int_t)w.full_loads);
+			 "full_loads", (json_int_t)w.full_loads, "searches",
+			 (json_int_t)w.searches);
 }
 
 /* What the kernel of the guest did of its own accord, where KVM does it for it. */

@@ -89,6 +89,8 @@ static const struct {
 	  offsetof(struct thaw_rewinds, flushes) },
 	{ "rewind_full_loads", "Rewinds that loaded all of the state.",
 	  offsetof(struct thaw_rewinds, full_loads) },
+	{ "rewind_searches", "Rewinds that looked at all of the memory.",
+	  offsetof(struct thaw_rewinds, searches) },
 };
 
 /* Of slots that are there and of those that were. */

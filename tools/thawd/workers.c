@@ -317,6 +317,7 @@ void workers_rewinds(struct thaw_rewinds *sum, const struct thaw_slot *slot)
 	sum->pages_given_back += r.pages_given_back;
 	sum->flushes += r.flushes;
 	sum->full_loads += r.full_loads;
+	sum->searches += r.searches;
 }
 
 static void worker_close(struct worker *w)
