@@ -9,8 +9,8 @@
 #include "engine/util.h"
 #include "tools/thaw/drive_option.h"
 
-#define BOOT  DRIVE_OPTION_BOOT
-#define START DRIVE_OPTION_START
+#define BOOT  DRIVE_TO_BOOT
+#define START DRIVE_TO_START
 #define EACH_S(n, once)                                                                        \
 	{                                                                                      \
 		.size = (n), .burst = (once), .refill_ms = 1000                                \
@@ -22,7 +22,7 @@ TestSuite(drive_option, .timeout = 20);
 
 /* clang-format off */
 static const struct {
-	enum drive_options which;
+	enum drive_use which;
 	const char *value, *id, *path, *serial;
 	enum drive_mode mode; /* DRIVE_OVERLAY where nothing is said */
 	struct rate_limit bytes, ops;
@@ -63,7 +63,7 @@ static const struct {
 };
 
 static const struct {
-	enum drive_options which;
+	enum drive_use which;
 	const char *value;
 } refused[] = {
 	{ BOOT, "" }, { BOOT, "f" }, { BOOT, "=f" }, { BOOT, "a=" }, { BOOT, "a b=f" },

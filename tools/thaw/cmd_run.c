@@ -59,8 +59,7 @@ static int add_drive(struct run *r, const char *value)
 {
 	if (r->ndrives == MANIFEST_MAX_DRIVES)
 		return cmd_usage(&cmd_run, "more than %u drives", MANIFEST_MAX_DRIVES);
-	return drive_option_parse(&r->drives[r->ndrives++], &cmd_run, value,
-				  DRIVE_OPTION_START);
+	return drive_option_parse(&r->drives[r->ndrives++], &cmd_run, value, DRIVE_TO_START);
 }
 
 static int take_option(struct run *r, int opt, const char *value)

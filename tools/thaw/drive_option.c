@@ -9,7 +9,7 @@
 
 struct parse {
 	const struct cmd *cmd;
-	enum drive_options which;
+	enum drive_use which;
 	struct drive_option *out;
 	bool has_mode;
 };
@@ -106,7 +106,7 @@ static int take(struct parse *p, char *text)
 		out->has_ops = true;
 		return take_limit(p, "ops", ops, take_number, &out->spec.ops);
 	}
-	if (p->which == DRIVE_OPTION_START)
+	if (p->which == DRIVE_TO_START)
 		return NO_OPTION;
 	return serial && !out->spec.serial ? take_serial(p, serial) : take_mode(p, text);
 }
@@ -137,13 +137,13 @@ static int cut_options(struct parse *p, char *file)
 
 static int say_form(const struct parse *p, const char *value)
 {
-	return cmd_usage(
-		p->cmd, "--drive is '%s', expected ID=FILE%s[,bytes=SIZE][,ops=N]", value,
-		p->which == DRIVE_OPTION_BOOT ? "[,ro|,rw|,overlay][,serial=TEXT]" : "");
+	return cmd_usage(p->cmd, "--drive is '%s', expected ID=FILE%s[,bytes=SIZE][,ops=N]",
+			 value,
+			 p->which == DRIVE_TO_BOOT ? "[,ro|,rw|,overlay][,serial=TEXT]" : "");
 }
 
 int drive_option_parse(struct drive_option *out, const struct cmd *cmd, const char *value,
-		       enum drive_options which)
+		       enum drive_use which)
 {
 	struct parse p = { .cmd = cmd, .which = which, .out = out };
 	const char *eq = strchr(value, '=');
@@ -160,7 +160,7 @@ int drive_option_parse(struct drive_option *out, const struct cmd *cmd, const ch
 	out->spec.id = out->text;
 	out->spec.path = file;
 	code = cut_options(&p, file);
-	if (code == 0 && *file == '\0' && which == DRIVE_OPTION_BOOT)
+	if (code == 0 && *file == '\0' && which == DRIVE_TO_BOOT)
 		return say_form(&p, value);
 	return code;
 }

@@ -18,10 +18,10 @@
 #include "snapshot/disks.h"
 #include "tools/thaw/cmd.h"
 
-/* Which of them there may be. */
-enum drive_options {
-	DRIVE_OPTION_BOOT, /* all */
-	DRIVE_OPTION_START /* the limits; FILE may be empty: that of the image */
+/* What the drive is for, and so which options there may be. */
+enum drive_use {
+	DRIVE_TO_BOOT, /* all */
+	DRIVE_TO_START /* the limits; FILE may be empty: that of the image */
 };
 
 struct drive_option {
@@ -35,5 +35,5 @@ struct drive_option {
  * drive_option_free in every case. Returns 0, or EXIT_USAGE after saying what is wrong.
  */
 int drive_option_parse(struct drive_option *out, const struct cmd *cmd, const char *value,
-		       enum drive_options which);
+		       enum drive_use which);
 void drive_option_free(struct drive_option *d);

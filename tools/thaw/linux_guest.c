@@ -42,7 +42,7 @@ static int add_drive(struct linux_guest *g, const struct cmd *cmd, const char *v
 
 	if (g->ndrives == MANIFEST_MAX_DRIVES)
 		return cmd_usage(cmd, "more than %u drives", MANIFEST_MAX_DRIVES);
-	code = drive_option_parse(&d, cmd, value, DRIVE_OPTION_BOOT);
+	code = drive_option_parse(&d, cmd, value, DRIVE_TO_BOOT);
 	if (code == 0)
 		code = take_drive(g, cmd, &d);
 	if (code != 0)
