@@ -50,7 +50,7 @@ for entry in pvh 64; do
 done
 # Pressed when the shell is there: before, nobody keeps them.
 keys() { # FILE: what the terminal shows
-	wait_for "$1" '/ # '
+	wait_for "$1" '/ # ' || return
 	cat <<'END'
 echo "$GREETING"
 echo "the kernel is $(uname -s), its root has $(ls -d /functions)"
@@ -110,10 +110,10 @@ mkfifo "$WORK/line"
 "$THAW" boot --kernel "$kernel" "$GUEST/tests/moody" cat <"$WORK/line" >"$WORK/shown" 2>&1 &
 machine=$!
 exec 9>"$WORK/line"
-wait_for "$WORK/shown" 'Run /init as init process'
+expect_status 0 "one without a power button boots" wait_for "$WORK/shown" 'Run /init as init process'
 kill "$machine"
 wait "$machine"
-expect_equal "one without a power button ends at SIGTERM" "$?" 143
+expect_equal "and ends at SIGTERM" "$?" 143
 exec 9>&-
 expect_status 5 "one that panics" boot --cmdline rdinit=/none "$GUEST/tests/moody" exit 0
 expect_match "says so" "$(cat "$E2E_OUT")" 'Kernel panic'
