@@ -93,18 +93,35 @@ static void unmount(void)
 		mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL);
 }
 
-/* Ends the machine. Where there is no event device the host sees a reset: without ACPI a kernel that is
- * to power off only stands still. */
-static _Noreturn void end(int status)
+/* What ends late shows on the terminal, and unmounting waits for those that write. */
+static int must_wait(void)
+{
+	return options.terminal || options.upper || options.data;
+}
+
+/* Where there is an event device, that is the end of the machine. */
+static void host_tell(int fd, int status)
 {
 	char digits[12];
-	int fd = open("/dev/thaw-exit", O_WRONLY | O_CLOEXEC);
 
-	processes_end();
-	unmount();
 	if (fd >= 0 && write(fd, digits, (size_t)sprintf(digits, "%d", status)) < 0)
 		fprintf(stderr, "init: the host cannot be told of the end: %s\n",
 			strerror(errno));
+}
+
+/* Ends the machine, at once if it may be: somebody waits for what the host is told. Where there is no
+ * event device it sees a reset: without ACPI a kernel that is to power off only stands still. */
+static _Noreturn void end(int status)
+{
+	int fd = open("/dev/thaw-exit", O_WRONLY | O_CLOEXEC);
+
+	if (!must_wait()) {
+		sync();
+		host_tell(fd, status);
+	}
+	processes_end();
+	unmount();
+	host_tell(fd, status);
 	reboot(RB_AUTOBOOT);
 	for (;;)
 		pause();
