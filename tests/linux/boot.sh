@@ -56,12 +56,15 @@ echo "$GREETING"
 echo "the kernel is $(uname -s), its root has $(ls -d /functions)"
 cat /etc/.file /root/profile
 echo "$(grep -c root /etc/passwd) passwd, $(ls -d /thaw/files /lower/bin 2>/dev/null | wc -l) remains"
+echo "$(stat -c '%a %u' /bin /etc /root | uniq | wc -l) kind of folder, but $(stat -c %a /own)"
 echo "the disk is $(grep -o vda /proc/partitions)"
 exit 3
 END
 }
 : >"$WORK/shown"
 mkdir -p "$WORK/files/etc" "$WORK/files/root"
+chmod 700 "$WORK/files/etc" "$WORK/files/root"
+mkdir -m 750 "$WORK/files/own"
 echo 'a file from outside' >"$WORK/files/etc/.file"
 echo 'another one' >"$WORK/files/root/profile"
 # shellcheck disable=SC2094 # what it reads grows
@@ -77,6 +80,7 @@ the kernel is Linux, its root has /functions
 a file from outside
 another one
 1 passwd, 0 remains
+1 kind of folder, but 750
 the disk is vda
 END
 
