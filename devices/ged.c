@@ -127,10 +127,3 @@ void ged_post(const struct vm *vm, uint32_t events)
 	/* Also when others wait to be read: an edge at a pin that is masked is lost. */
 	irq_pulse(vm, BOARD_GED_GSI);
 }
-
-void ged_press_power(struct vm *vm)
-{
-	worker_lock(&vm->worker);
-	ged_post(vm, GED_POWER_BUTTON);
-	worker_unlock(&vm->worker);
-}

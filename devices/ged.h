@@ -52,9 +52,6 @@ extern const struct device_type ged_type;
 /* The event device of @vm, or NULL. */
 struct ged *ged_of(const struct vm *vm);
 
-/* Tell the guest of events; nothing where @vm has no such device. */
+/* Tell the guest of events; nothing where @vm has no such device. While @vm runs, with the worker's lock
+ * held: they come to no machine that is being saved or rewound. */
 void ged_post(const struct vm *vm, uint32_t events);
-
-/* Somebody pressed the power button: the guest's decision what comes of it. From any thread; takes the
- * worker's lock, so that it comes to no machine that is being saved or rewound. */
-void ged_press_power(struct vm *vm);

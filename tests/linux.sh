@@ -50,6 +50,8 @@ wait_for() { # FILE TEXT: that it has it
 		grep -q "$2" "$1" && return
 		sleep 0.2
 	done
+	echo "# no '$2' in $1" >&2
+	return 1
 }
 
 run() { # NAME EVENT [OPTION]...: the reply of a new machine

@@ -42,7 +42,7 @@ static int write_register(uint32_t off, uint64_t value)
 
 Test(ged, an_event_interrupts_and_is_read_once)
 {
-	ged_press_power(&board.vm);
+	ged_post(&board.vm, GED_POWER_BUTTON);
 	cr_expect(eq(u32, board.pulses[BOARD_GED_GSI], 1));
 	cr_expect(eq(int, board.lines[BOARD_GED_GSI], false));
 	ged_post(&board.vm, GED_VMCLOCK);
@@ -93,7 +93,7 @@ Test(ged, events_survive_a_freeze)
 	struct ged *g = ged_of(&board.vm);
 	struct ged_state frozen;
 
-	ged_press_power(&board.vm);
+	ged_post(&board.vm, GED_POWER_BUTTON);
 	cr_assert(eq(int, ged_type.save(&g->dev, &err), 0));
 	frozen = g->s;
 	read_register(GED_EVENTS, 4);
@@ -110,7 +110,7 @@ Test(ged, a_machine_without_one_is_left_alone)
 	static struct board bare;
 
 	board_make(&bare, NULL, 0);
-	ged_press_power(&bare.vm);
+	ged_post(&bare.vm, GED_POWER_BUTTON);
 	cr_expect(eq(int, generation_renew(&bare.vm, (struct vcpu_tsc_now){ 0 }, 1, &err), 0));
 	cr_expect(eq(u32, bare.pulses[BOARD_GED_GSI], 0));
 	board_drop(&bare);

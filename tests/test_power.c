@@ -2,9 +2,11 @@
 /* test_power.c - the power button of a machine without KVM: msi_send and its like are this file's. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,23 +141,51 @@ Test(power, a_guest_that_cannot_hear_is_ended_at_once)
 	}
 }
 
-Test(power, a_second_signal_ends_it)
+static void expect_alive(pid_t child)
 {
-	pid_t child = start(GUEST_IGNORES, 60);
-
-	kill(child, SIGTERM);
 	usleep(100000);
 	cr_expect(eq(int, waitpid(child, NULL, WNOHANG), 0));
-	kill(child, SIGHUP);
-	cr_expect(eq(int, end_of(child), SIGHUP));
+}
+
+/* As terminals, systemd and timeout(1) send them. */
+Test(power, a_pair_of_signals_is_one_press)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(signals); j++) {
+			pid_t child = start(GUEST_IGNORES, 60);
+
+			kill(child, signals[i]);
+			usleep(10000);
+			kill(child, signals[j]);
+			expect_alive(child);
+			kill(child, SIGKILL);
+			cr_expect(eq(int, end_of(child), SIGKILL));
+		}
+	}
+}
+
+Test(power, a_second_sigterm_ends_it)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		pid_t child = start(GUEST_IGNORES, 60);
+
+		kill(child, signals[i]);
+		usleep(1100000);
+		kill(child, SIGHUP);
+		expect_alive(child);
+		kill(child, SIGTERM);
+		cr_expect(eq(int, end_of(child), SIGTERM));
+	}
 }
 
 Test(power, a_guest_that_takes_too_long_is_ended)
 {
-	pid_t child = start(GUEST_IGNORES, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		pid_t child = start(GUEST_IGNORES, 1);
 
-	kill(child, SIGTERM);
-	cr_expect(eq(int, end_of(child), SIGTERM));
+		kill(child, signals[i]);
+		cr_expect(eq(int, end_of(child), signals[i]));
+	}
 }
 
 Test(power, it_is_nothing_to_a_machine_that_has_ended)
@@ -173,8 +203,58 @@ Test(power, what_was_ignored_stays_ignored)
 	signal(SIGHUP, SIG_IGN);
 	child = start(GUEST_IS_DEAF, 60);
 	kill(child, SIGHUP);
-	usleep(100000);
-	cr_expect(eq(int, waitpid(child, NULL, WNOHANG), 0));
+	expect_alive(child);
 	kill(child, SIGTERM);
 	cr_expect(eq(int, end_of(child), SIGTERM));
+}
+
+static void mine(int sig)
+{
+	(void)sig;
+}
+
+Test(power, all_that_was_is_given_back)
+{
+	static const int all[] = { SIGTERM, SIGHUP, SIGALRM };
+	struct sigaction now;
+
+	board_make(&board, NULL, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		signal(all[i], mine);
+	cr_assert(eq(int, power_listen(&board.vm, 60, NULL), 0));
+	raise(SIGTERM);
+	power_leave();
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		sigaction(all[i], NULL, &now);
+		cr_expect(now.sa_handler == mine, "signal %d", all[i]);
+	}
+	cr_expect(eq(u32, alarm(0), 0));
+	board_drop(&board);
+}
+
+static int next_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+Test(power, what_cannot_listen_leaves_nothing_behind)
+{
+	struct rlimit before, few;
+	struct err err;
+	int fd = next_fd();
+
+	board_make(&board, NULL, 0);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	/* One for the button, and none for the thread. */
+	few.rlim_cur = (rlim_t)fd + 1;
+	setrlimit(RLIMIT_NOFILE, &few);
+	cr_expect(eq(int, power_listen(&board.vm, 60, &err), -EMFILE));
+	setrlimit(RLIMIT_NOFILE, &before);
+	cr_expect(eq(int, next_fd(), fd));
+	power_leave();
+	board_drop(&board);
 }

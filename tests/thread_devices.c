@@ -71,11 +71,18 @@ int msi_is_held(const struct vm *vm, uint8_t vector, struct err *err)
 
 /* ---- the operator's thread ---- */
 
+static void press_power(void)
+{
+	worker_lock(&d.vm.worker);
+	ged_post(&d.vm, GED_POWER_BUTTON);
+	worker_unlock(&d.vm.worker);
+}
+
 static void *operate(void *arg)
 {
 	(void)arg;
 	while (!__atomic_load_n(&is_over, __ATOMIC_ACQUIRE)) {
-		ged_press_power(&d.vm);
+		press_power();
 		must(write(line[1], "x", 1) == 1 || errno == EAGAIN, "the line takes a byte");
 		sched_yield();
 	}

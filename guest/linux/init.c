@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,6 +36,7 @@
 #define BYTES_MAX    0x10000 /* ours: of /thaw/argv or /thaw/env */
 #define PATIENCE_S   5	     /* ours: with processes that are to end */
 #define POWER_BUTTON 38	     /* the kernel's CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
+#define FOLDERS_MAX  16	     /* ours: open at a time */
 #define FILES	     "/thaw/files"
 #define NO_AVX                                                                                 \
 	"GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,"   \
@@ -93,18 +95,35 @@ static void unmount(void)
 		mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL);
 }
 
-/* Ends the machine. Where there is no event device the host sees a reset: without ACPI a kernel that is
- * to power off only stands still. */
-static _Noreturn void end(int status)
+/* What ends late shows on the terminal, and unmounting waits for those that write. */
+static int must_wait(void)
+{
+	return options.terminal || options.upper || options.data;
+}
+
+/* Where there is an event device, that is the end of the machine. */
+static void host_tell(int fd, int status)
 {
 	char digits[12];
-	int fd = open("/dev/thaw-exit", O_WRONLY | O_CLOEXEC);
 
-	processes_end();
-	unmount();
 	if (fd >= 0 && write(fd, digits, (size_t)sprintf(digits, "%d", status)) < 0)
 		fprintf(stderr, "init: the host cannot be told of the end: %s\n",
 			strerror(errno));
+}
+
+/* Ends the machine, at once if it may be: somebody waits for what the host is told. Where there is no
+ * event device it sees a reset: without ACPI a kernel that is to power off only stands still. */
+static _Noreturn void end(int status)
+{
+	int fd = open("/dev/thaw-exit", O_WRONLY | O_CLOEXEC);
+
+	if (!must_wait()) {
+		sync();
+		host_tell(fd, status);
+	}
+	processes_end();
+	unmount();
+	host_tell(fd, status);
 	reboot(RB_AUTOBOOT);
 	for (;;)
 		pause();
@@ -312,6 +331,29 @@ static int files_gather(void)
 	return count;
 }
 
+/* A folder that both layers have would be as the upper one is, whose mode was never meant for a guest. */
+static int folder_adopt(const char *path, const struct stat *ours, int type, struct FTW *at)
+{
+	char below[PATH_MAX];
+	struct stat theirs;
+
+	(void)ours;
+	(void)at;
+	snprintf(below, sizeof(below), "/lower%s", path + sizeof(FILES) - 1);
+	if (type != FTW_D || lstat(below, &theirs) < 0 || !S_ISDIR(theirs.st_mode))
+		return 0;
+	if (chown(path, theirs.st_uid, theirs.st_gid) < 0 ||
+	    chmod(path, theirs.st_mode & 07777) < 0)
+		fail("cannot have %s as in the root", path);
+	return 0;
+}
+
+static void files_adopt(void)
+{
+	if (nftw(FILES, folder_adopt, FOLDERS_MAX, FTW_PHYS) < 0)
+		fail("cannot look through the files that came beside init");
+}
+
 static void mount_overlay(const char *lower)
 {
 	char data[128];
@@ -335,6 +377,8 @@ static void mount_root(void)
 	files = files_gather();
 	mount_lower(options.root);
 	mount_upper();
+	if (files > 0)
+		files_adopt();
 	mount_overlay(files > 0 ? FILES ":/lower" : "/lower");
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		snprintf(there, sizeof(there), "/root%s", kept[i]);

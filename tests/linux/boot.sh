@@ -50,18 +50,21 @@ for entry in pvh 64; do
 done
 # Pressed when the shell is there: before, nobody keeps them.
 keys() { # FILE: what the terminal shows
-	wait_for "$1" '/ # '
+	wait_for "$1" '/ # ' || return
 	cat <<'END'
 echo "$GREETING"
 echo "the kernel is $(uname -s), its root has $(ls -d /functions)"
 cat /etc/.file /root/profile
 echo "$(grep -c root /etc/passwd) passwd, $(ls -d /thaw/files /lower/bin 2>/dev/null | wc -l) remains"
+echo "$(stat -c '%a %u' /bin /etc /root | uniq | wc -l) kind of folder, but $(stat -c %a /own)"
 echo "the disk is $(grep -o vda /proc/partitions)"
 exit 3
 END
 }
 : >"$WORK/shown"
 mkdir -p "$WORK/files/etc" "$WORK/files/root"
+chmod 700 "$WORK/files/etc" "$WORK/files/root"
+mkdir -m 750 "$WORK/files/own"
 echo 'a file from outside' >"$WORK/files/etc/.file"
 echo 'another one' >"$WORK/files/root/profile"
 # shellcheck disable=SC2094 # what it reads grows
@@ -77,6 +80,7 @@ the kernel is Linux, its root has /functions
 a file from outside
 another one
 1 passwd, 0 remains
+1 kind of folder, but 750
 the disk is vda
 END
 
@@ -110,10 +114,10 @@ mkfifo "$WORK/line"
 "$THAW" boot --kernel "$kernel" "$GUEST/tests/moody" cat <"$WORK/line" >"$WORK/shown" 2>&1 &
 machine=$!
 exec 9>"$WORK/line"
-wait_for "$WORK/shown" 'Run /init as init process'
+expect_status 0 "one without a power button boots" wait_for "$WORK/shown" 'Run /init as init process'
 kill "$machine"
 wait "$machine"
-expect_equal "one without a power button ends at SIGTERM" "$?" 143
+expect_equal "and ends at SIGTERM" "$?" 143
 exec 9>&-
 expect_status 5 "one that panics" boot --cmdline rdinit=/none "$GUEST/tests/moody" exit 0
 expect_match "says so" "$(cat "$E2E_OUT")" 'Kernel panic'

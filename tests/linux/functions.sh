@@ -5,14 +5,16 @@
 . tests/e2e.sh
 # shellcheck source=tests/linux.sh
 . tests/linux.sh
-need_linux initramfs.cpio
+need_linux initramfs.cpio tiny.erofs
 
 linux_build echo --raw --env GREETING=hello "$GUEST/echo"
 linux_build moody --record-runs 0 "$GUEST/tests/moody"
 linux_build counter --record-runs 0 "$GUEST/tests/counter"
 linux_build contract --record-runs 0 "$GUEST/tests/contract" linux
 linux_build hooks --record-runs 0 "$GUEST/tests/hooks"
-linux_built echo moody counter contract hooks
+linux_build stubborn --record-runs 0 --rootfs "$LINUX/tiny.erofs" /bin/sh -c \
+	'(trap "" TERM HUP; while :; do sleep 1; done) & dd bs=64k count=1 <&3; exit 3'
+linux_built echo moody counter contract hooks stubborn
 
 # ---- tiers ----
 
@@ -123,4 +125,7 @@ exit|5|60000|exited with status 3
 hang|6|3000|did not answer in time
 END
 done
+expect_status 5 "nobody waits for what it leaves behind" "$THAW" run --timeout $((3000 * SLOW)) --payload x \
+	"$WORK/stubborn"
+expect_match "it is its end that is told" "$(cat "$E2E_ERR")" 'exited with status 3'
 finish

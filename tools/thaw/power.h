@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * power.h - SIGTERM and SIGHUP as the power button of a Linux machine: the guest shuts down by itself. A
- * second signal does what it did before power_listen, and so does the first one when the guest takes too
- * long, or when it has no ear for the button: no ACPI, or not yet.
+ * power.h - SIGTERM and SIGHUP as the power button of a Linux machine: the guest shuts down by itself.
+ * What SIGTERM did before power_listen it does when it comes again, a second or more later; SIGHUP presses
+ * once and is nothing afterwards, for signals come in pairs. The signal that pressed does what it did when
+ * the guest takes too long, or has no ear for the button: no ACPI, or not yet.
  */
 #pragma once
 
