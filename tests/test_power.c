@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_power.c - the power button of a machine without KVM: msi_send and its like are this file's. */
+/* test_power.c - the power button of a machine without KVM. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
@@ -14,35 +14,12 @@
 #include "devices/ged.h"
 #include "devices/ioapic.h"
 #include "engine/err.h"
-#include "engine/msi.h"
 #include "tests/helpers_board.h"
+#include "tests/helpers_no_msi.h"
 #include "tools/thaw/power.h"
 
 #define VECTOR	 0x41u
 #define LIMIT_MS 20000u
-
-bool msi_send(const struct vm *vm, struct msi msg)
-{
-	(void)vm;
-	(void)msg;
-	return true;
-}
-
-int msi_set_routes(const struct vm *vm, const struct msi pins[IRQ_PINS], struct err *err)
-{
-	(void)vm;
-	(void)pins;
-	(void)err;
-	return 0;
-}
-
-int msi_is_held(const struct vm *vm, uint8_t vector, struct err *err)
-{
-	(void)vm;
-	(void)vector;
-	(void)err;
-	return 0;
-}
 
 /* What the program does that has the machine. */
 enum life {

@@ -3,7 +3,7 @@
  * thread_devices.c - who may touch a machine's devices at the same time, for TSan (`make tsan`): a vCPU's
  * thread, the device thread with io_uring behind it, and somebody at the operator's end of the line; and
  * now and then the machine is drained and its devices are loaded again, as a rewind does.
- * KVM's part is this file's. A plain main: exit status 0 is a pass.
+ * There is no KVM. A plain main: exit status 0 is a pass.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include "devices/ioapic.h"
 #include "devices/serial.h"
 #include "devices/virtio_blk.h"
-#include "engine/msi.h"
+#include "tests/helpers_no_msi.h"
 #include "tests/helpers_virtio.h"
 
 #define ROUNDS	400u
@@ -33,7 +33,6 @@ static struct driver d;
 static struct drive drive;
 static int line[2]; /* to the serial port */
 static bool is_over;
-static uint32_t sent;
 
 static void must(bool is_so, const char *what)
 {
@@ -41,32 +40,6 @@ static void must(bool is_so, const char *what)
 		return;
 	fprintf(stderr, "expected that %s\n", what);
 	exit(1);
-}
-
-/* ---- KVM's part ---- */
-
-bool msi_send(const struct vm *vm, struct msi msg)
-{
-	(void)vm;
-	(void)msg;
-	__atomic_fetch_add(&sent, 1, __ATOMIC_RELAXED);
-	return true;
-}
-
-int msi_set_routes(const struct vm *vm, const struct msi pins[IRQ_PINS], struct err *err)
-{
-	(void)vm;
-	(void)pins;
-	(void)err;
-	return 0;
-}
-
-int msi_is_held(const struct vm *vm, uint8_t vector, struct err *err)
-{
-	(void)vm;
-	(void)vector;
-	(void)err;
-	return 0;
 }
 
 /* ---- the operator's thread ---- */
@@ -220,6 +193,6 @@ int main(void)
 	must(pipe2(line, O_CLOEXEC | O_NONBLOCK) == 0, "there is a line");
 	run(DRIVE_RW);
 	run(DRIVE_OVERLAY);
-	must(sent > 0, "interrupts were sent");
+	must(msi_sent > 0, "interrupts were sent");
 	return 0;
 }
