@@ -98,23 +98,23 @@ static struct disk_choice *choice_of(struct disk_choices *c, const struct image 
 int disks_choose(struct disk_choices *c, const struct image *img, const char *id,
 		 const char *path, int fd, struct err *err)
 {
-	auto_free char *own_path = path ? strdup(path) : NULL;
-	auto_close int own_fd = path ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	struct disk_choice *choice;
+	struct disk_choice *choice, is = { .fd = -1 };
 
 	if (!path && fd < 0)
 		return err_set(err, EINVAL, "drive '%s': neither a path nor a descriptor", id);
-	if (!path && own_fd < 0)
-		return err_sys(err, "duplicate descriptor %d", fd);
-	if (path && !own_path)
-		return err_set(err, ENOMEM, "no memory for a path");
 	choice = choice_of(c, img, id, err);
 	if (!choice)
 		return -EINVAL;
+	if (path)
+		is.path = strdup(path);
+	else
+		is.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (!is.path && is.fd < 0)
+		return path ? err_set(err, ENOMEM, "no memory for a path")
+			    : err_sys(err, "duplicate descriptor %d", fd);
 	choice_close(choice);
-	choice->path = own_path;
-	own_path = NULL;
-	choice->fd = fd_take(&own_fd);
+	choice->path = is.path;
+	choice->fd = is.fd;
 	return 0;
 }
 
