@@ -18,7 +18,6 @@ expect_equal "one rewind each, and one to begin with" \
 	"[\"warm\",$((1000 / SLOW)),$((1000 / SLOW + 1))]"
 expect_equal "devices have counted" "$(jq -c '.devices.mailbox' "$WORK/json")" '[{"log_bytes":0,"violations":0}]'
 expect_equal "the short way" "$(jq '.rewinds.full_loads <= 1 and .rewinds.flushes <= 1' "$WORK/json")" true
-expect_equal "also to the pages, whatever is counted" "$(jq '.rewinds | .searches <= .rewinds / 10' "$WORK/json")" true
 expect_equal "a rewind has its stamp" "$(jq '.stamps.released.p50_us > .stamps.first_response.p50_us' "$WORK/json")" true
 
 expect_status 0 "rewinds are verified" \
