@@ -83,28 +83,38 @@ Test(warm, a_start_meets_no_page_fault, .timeout = 60)
 	nest_free(&n);
 }
 
-/* Who looks at what devices count gives no reason to search memory for what they wrote. */
-Test(warm, a_rewind_searches_no_memory_because_somebody_looked, .timeout = 60)
+/* How many of 100 rewinds search memory for what was written to it. */
+static uint64_t searches_of(struct thaw_clone *clone, bool looks)
 {
-	static struct nest n;
-	struct thaw_clone *clone;
 	struct thaw_counter counters[8];
 	struct thaw_rewinds before, after;
 	struct thaw_err err = { 0 };
 
-	open_warm(&n);
-	clone = warm_clone(&n);
 	thaw_clone_rewinds(clone, &before);
 	for (int i = 0; i < 100; i++) {
 		invoke(clone, 0);
-		cr_assert(
-			gt(sz, thaw_clone_counters(clone, counters, ARRAY_SIZE(counters)), 0));
+		if (looks)
+			cr_assert(thaw_clone_counters(clone, counters, ARRAY_SIZE(counters)) >
+				  0);
 		cr_assert(eq(int, thaw_clone_rewind(clone, 0, &err), 0), "%s", err.text);
 	}
 	thaw_clone_rewinds(clone, &after);
 	cr_expect(eq(u64, after.rewinds - before.rewinds, 100));
-	/* As with page faults: now and then. */
-	cr_expect(le(u64, after.searches - before.searches, 10));
+	return after.searches - before.searches;
+}
+
+/* Where KVM tells of no faults each rewind does. */
+Test(warm, looking_at_what_devices_count_has_no_memory_searched, .timeout = 60)
+{
+	static struct nest n;
+	struct thaw_clone *clone;
+	uint64_t usual;
+
+	open_warm(&n);
+	clone = warm_clone(&n);
+	usual = searches_of(clone, false);
+	/* As with page faults: now and then one more. */
+	cr_expect(le(u64, searches_of(clone, true), usual + 10));
 	thaw_clone_close(clone);
 	nest_free(&n);
 }
