@@ -332,6 +332,7 @@ static int blk_connect(struct device *dev, struct err *err)
 
 static int blk_drain(struct device *dev, struct err *err)
 {
+	const struct block_op flush = { .kind = BLOCK_FLUSH };
 	struct virtio_blk *blk = blk_of(dev);
 	int ret = virtio_drain(dev, err);
 
@@ -341,8 +342,9 @@ static int blk_drain(struct device *dev, struct err *err)
 			       blk->io.in_flight);
 	if (ret < 0 || !blk->is_dirty || blk->drive.drive->mode != DRIVE_RW)
 		return ret;
-	if (fdatasync(blk->drive.drive->fd) < 0)
-		return err_sys(err, "flush the drive");
+	ret = (int)block_io_do(&blk->io, &flush);
+	if (ret < 0)
+		return err_set(err, -ret, "flush the drive: %s", strerrordesc_np(-ret));
 	blk->is_dirty = false;
 	return 0;
 }

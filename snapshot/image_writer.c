@@ -361,7 +361,9 @@ static int copy_disk(int from, int to, struct manifest_file *file, struct err *e
 	for (off_t at = 0; ret == 0 && (uint64_t)at < file->size;) {
 		ssize_t n = sendfile(to, from, &at, file->size - (uint64_t)at);
 
-		if (n <= 0)
+		if (n == 0)
+			ret = err_set(err, EIO, "blocks of a drive end before they should");
+		else if (n < 0 && errno != EINTR) /* a deadline's signal may be late */
 			ret = err_sys(err, "copy blocks of a drive");
 	}
 	return ret < 0 ? ret : digest_file(&file->sha256, to, file->size, NULL, err);
