@@ -3,9 +3,11 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "devices/overlay.h"
@@ -93,6 +95,26 @@ static void teardown(void)
 }
 
 TestSuite(disks, .init = setup, .fini = teardown);
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+/* As of a deadline that was late. */
+Test(disks, are_written_whatever_signals_come)
+{
+	const struct sigaction sa = { .sa_handler = on_signal };
+	const struct itimerval often = { .it_value = { .tv_usec = 50 },
+					 .it_interval = { .tv_usec = 50 } };
+	const struct itimerval never = { 0 };
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (int i = 0; i < 100; i++)
+		write_image();
+	setitimer(ITIMER_REAL, &never, NULL);
+}
 
 static void must_open(void)
 {
